@@ -1,0 +1,300 @@
+//! What a configuration is once it has been read: entries with all their settings resolved, and the jobs they give.
+//! Knows no YAML; `load` makes it from text.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use regex_lite::Regex;
+use serde::Serialize;
+
+use super::name::{Dataset, Label, Prefix};
+use super::schedule;
+use super::span::{Period, Span};
+use super::yaml::At;
+
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub prefix: Prefix,
+    pub user: String,
+    pub prune_user: String,
+    pub notify: Vec<String>,
+    pub metrics_file: Option<String>,
+    pub hosts: BTreeMap<Label, Arc<Host>>,
+    /// Sorted by key.
+    pub entries: Vec<Entry>,
+}
+
+/// A machine reached over ssh.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Host {
+    pub name: Label,
+    /// As ssh takes it: `user@machine`.
+    pub ssh: String,
+    pub port: Option<u16>,
+    pub identity: Option<String>,
+    pub options: Vec<String>,
+}
+
+/// A dataset named in the configuration, with its recursion and all its settings.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// As the configuration names it: the dataset, or `HOST:dataset` of a pulled one.
+    pub key: String,
+    pub at: At,
+    /// Where the dataset is; none for this machine. A pulled entry has destinations alone.
+    pub host: Option<Arc<Host>>,
+    pub dataset: Dataset,
+    pub recursive: bool,
+    pub exclude: Vec<Pattern>,
+    pub snapshot_period: Option<Period>,
+    pub prune_period: Period,
+    pub windows: Vec<Window>,
+    pub destinations: Vec<Destination>,
+    pub hooks: Hooks,
+    /// Every setting that applies, and where it stands.
+    pub settings: Vec<Setting>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Setting {
+    pub name: String,
+    pub value: String,
+    pub at: At,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Hooks {
+    pub before: Vec<String>,
+    pub after: Vec<String>,
+}
+
+/// A destination as one entry uses it, its overrides applied.
+#[derive(Clone, Debug)]
+pub struct Destination {
+    pub name: Label,
+    pub host: Option<Arc<Host>>,
+    pub root: Dataset,
+    pub replication_period: Option<Period>,
+    pub prune_period: Option<Period>,
+    /// Empty: every owned snapshot is wanted.
+    pub windows: Vec<Window>,
+    pub alert_after: Option<Span>,
+    pub idle: Option<Idle>,
+    pub decrypt: bool,
+    pub rate_limit: Option<Rate>,
+    pub compress: Option<Compression>,
+    pub stall_timeout: Span,
+    pub parallel: Option<u8>,
+}
+
+impl Destination {
+    pub fn host_name(&self) -> Option<&str> {
+        self.host.as_ref().map(|host| host.name.as_str())
+    }
+
+    pub fn replica(&self, source: &Dataset) -> Dataset {
+        self.root.join(source)
+    }
+}
+
+/// When a job may run.
+#[derive(Clone, Debug, Default)]
+pub struct Idle {
+    pub windows: Vec<schedule::Window>,
+    pub on_ac_power: bool,
+    pub user_idle: Option<Span>,
+    pub unmetered: bool,
+    pub pool: bool,
+    pub run_at_last: bool,
+}
+
+impl Idle {
+    /// Whether anything besides the windows is asked, so that a job tries again and again until it may run.
+    pub fn is_polled(&self) -> bool {
+        self.on_ac_power || self.user_idle.is_some() || self.unmetered || self.pool
+    }
+}
+
+/// A promise: for every bucket of `period` within `max_age` (for ever without one), one snapshot.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Window {
+    pub max_age: Option<Span>,
+    pub period: Period,
+}
+
+impl fmt::Display for Window {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self.max_age {
+            Some(age) => write!(f, "one per {} for {age}", self.period),
+            None => write!(f, "one per {} for ever", self.period),
+        }
+    }
+}
+
+/// What a recursion leaves out: a path, a glob (`*` and `?` stay within a component), or `/a regular expression/`.
+#[derive(Clone, Debug)]
+pub struct Pattern(Regex);
+
+impl FromStr for Pattern {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let expression = match text.strip_prefix('/').and_then(|rest| rest.strip_suffix('/')) {
+            Some(expression) => expression.to_owned(),
+            None => {
+                // Stand-ins of the right shape, so that the rest can be judged as a name.
+                text.replace(['*', '?'], "x")
+                    .parse::<Dataset>()
+                    .map_err(|e| format!("{e} (a regular expression goes between slashes)"))?;
+                format!("^{}$", regex_lite::escape(text).replace("\\*", "[^/]*").replace("\\?", "[^/]"))
+            }
+        };
+        Regex::new(&expression).map(Pattern).map_err(|e| format!("`{text}` is no regular expression: {e}"))
+    }
+}
+
+impl Pattern {
+    pub fn matches(&self, dataset: &Dataset) -> bool {
+        self.0.is_match(dataset.as_str())
+    }
+}
+
+/// Bytes a second.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rate(pub u64);
+
+impl FromStr for Rate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        const UNITS: [(&str, u64); 7] = [
+            ("KiB", 1 << 10),
+            ("MiB", 1 << 20),
+            ("GiB", 1 << 30),
+            ("kB", 1_000),
+            ("MB", 1_000_000),
+            ("GB", 1_000_000_000),
+            ("B", 1),
+        ];
+        let parse = || {
+            let amount = text.strip_suffix("/s")?;
+            let (unit, size) = UNITS.iter().find(|(unit, _)| amount.ends_with(unit))?;
+            let number: f64 = amount.strip_suffix(unit)?.trim().parse().ok()?;
+            let rate = number * *size as f64;
+            (1.0..1e15).contains(&rate).then_some(Rate(rate as u64))
+        };
+        parse().ok_or_else(|| format!("`{text}` is no rate; write one like 50MiB/s (B, KiB, MiB, GiB, kB, MB or GB a second)"))
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Compression {
+    Zstd,
+}
+
+impl FromStr for Compression {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        (text == "zstd")
+            .then_some(Compression::Zstd)
+            .ok_or_else(|| format!("`{text}` is no compression that zam has; there is zstd"))
+    }
+}
+
+/// Whether a job that found no idle moment runs at its window's last slot all the same.
+#[derive(Clone, Copy, Debug)]
+pub struct Otherwise(pub bool);
+
+impl FromStr for Otherwise {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "run" => Ok(Otherwise(true)),
+            "skip" => Ok(Otherwise(false)),
+            _ => Err(format!("`{text}`: say `skip`, or `run` (at the window's last slot)")),
+        }
+    }
+}
+
+/// How many datasets go side by side.
+#[derive(Clone, Copy, Debug)]
+pub struct Parallel(pub u8);
+
+impl FromStr for Parallel {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = text.parse().ok().filter(|n| (1..=8).contains(n));
+        number.map(Parallel).ok_or_else(|| format!("`{text}`: from 1 to 8 datasets can go side by side"))
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verb {
+    Snapshot,
+    Replicate,
+    Prune,
+}
+
+impl fmt::Display for Verb {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Verb::Snapshot => "snapshot",
+            Verb::Replicate => "replicate",
+            Verb::Prune => "prune",
+        })
+    }
+}
+
+/// A verb on an entry; for replicate, and for pruning a replica: and a destination.
+#[derive(Clone, Copy, Debug)]
+pub struct Job<'c> {
+    pub verb: Verb,
+    pub entry: &'c Entry,
+    pub destination: Option<&'c Destination>,
+    pub period: Period,
+}
+
+impl Job<'_> {
+    /// `VERB/DATASET` or `VERB:DESTINATION/DATASET`: what the job's units are named after.
+    pub fn path(&self) -> String {
+        let to = self.destination.map(|d| format!(":{}", d.name)).unwrap_or_default();
+        format!("{}{to}/{}", self.verb, self.entry.key)
+    }
+}
+
+impl Config {
+    pub fn entry(&self, key: &str) -> Option<&Entry> {
+        self.entries.binary_search_by(|e| e.key.as_str().cmp(key)).ok().map(|i| &self.entries[i])
+    }
+
+    pub fn jobs(&self) -> impl Iterator<Item = Job<'_>> {
+        self.entries.iter().flat_map(Entry::jobs)
+    }
+}
+
+impl Entry {
+    pub fn host_name(&self) -> Option<&str> {
+        self.host.as_ref().map(|host| host.name.as_str())
+    }
+
+    /// The jobs of this entry. A setting that is absent means that its job does not exist.
+    pub fn jobs(&self) -> Vec<Job<'_>> {
+        let job = |verb, destination, period| Job { verb, entry: self, destination, period };
+        let mut jobs = Vec::new();
+        jobs.extend(self.snapshot_period.map(|period| job(Verb::Snapshot, None, period)));
+        if !self.windows.is_empty() {
+            jobs.push(job(Verb::Prune, None, self.prune_period));
+        }
+        for to in &self.destinations {
+            jobs.extend(to.replication_period.map(|period| job(Verb::Replicate, Some(to), period)));
+            jobs.extend(to.prune_period.filter(|_| !to.windows.is_empty()).map(|period| job(Verb::Prune, Some(to), period)));
+        }
+        jobs
+    }
+}

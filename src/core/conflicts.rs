@@ -1,0 +1,62 @@
+//! What is wrong between entries that are right by themselves: replicas inside a source, sources inside replicas, two
+//! sources on one replica, names that grow too long. An entry at fault is dropped.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::config::{Config, Destination, Entry};
+use super::name::Dataset;
+use super::selection;
+use super::yaml::Fault;
+
+pub fn drop_conflicting(config: &mut Config, faults: &mut Vec<Fault>) {
+    let found = sources_and_roots(config).into_iter().chain(replicas(config));
+    let found: BTreeMap<String, Fault> =
+        found.map(|(entry, message)| (entry.key.clone(), Fault { at: entry.at, message })).collect();
+    config.entries.retain(|entry| !found.contains_key(&entry.key));
+    faults.extend(found.into_values());
+}
+
+/// A replica is no source: the snapshots made there would be foreign to the replication that fills it.
+fn sources_and_roots(config: &Config) -> Vec<(&Entry, String)> {
+    let destinations = config.entries.iter().flat_map(|entry| &entry.destinations);
+    let roots: BTreeSet<&Dataset> = destinations.filter(|to| to.host.is_none()).map(|to| &to.root).collect();
+    let under = config.entries.iter().filter(|entry| entry.host.is_none()).filter_map(|entry| {
+        let root = entry.dataset.and_above().find(|above| roots.contains(above))?;
+        Some((entry, format!("{} lies under {root}, where a destination keeps its replicas; a replica is no source", entry.key)))
+    });
+    let inside = roots.iter().filter_map(|root| {
+        let entry = selection::governing(config, None, root)?;
+        Some((entry, format!("the destination's root {root} lies inside {}: exclude it, or choose a root outside", entry.key)))
+    });
+    inside.chain(under).collect()
+}
+
+/// Two entries that meet in one replica are both at fault: which of them is wrong, only a person can say.
+fn replicas(config: &Config) -> Vec<(&Entry, String)> {
+    let all = || config.entries.iter().flat_map(|entry| entry.destinations.iter().map(move |to| (entry, to)));
+    let mut places: BTreeMap<(Option<&str>, Dataset), Vec<(&Entry, &Destination)>> = BTreeMap::new();
+    for (entry, to) in all() {
+        places.entry((to.host_name(), to.replica(&entry.dataset))).or_default().push((entry, to));
+    }
+    let limit = config.prefix.dataset_max();
+    let mut problems = Vec::new();
+    for ((host, replica), users) in &places {
+        let above = replica.and_above().skip(1).find_map(|d| places.get(&(*host, d)));
+        let apart = |(a, at): (&Entry, &Destination), (b, bt): (&Entry, &Destination)| a.host != b.host || at.root != bt.root;
+        let nested = above.into_iter().flatten().find(|other| apart(users[0], **other));
+        for (i, (entry, _)) in users.iter().enumerate() {
+            if let Some((other, _)) = users.iter().enumerate().find(|(j, _)| *j != i).map(|(_, user)| user).or(nested) {
+                let message =
+                    format!("{} and {} would meet in the replica {replica}; give one of them another root", entry.key, other.key);
+                problems.push((*entry, message));
+            } else if replica.as_str().len() > limit {
+                let message = format!(
+                    "its replica {replica} would have a name of {} bytes; there is room for {limit}",
+                    replica.as_str().len()
+                );
+                problems.push((*entry, message));
+            }
+        }
+    }
+    problems
+}

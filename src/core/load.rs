@@ -1,0 +1,275 @@
+//! The configuration from text to types. Every fault is collected; a wrong entry is dropped and the others go on.
+//! Opens no file.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::config::{Config, Destination, Entry, Hooks, Host, Idle, Otherwise, Parallel, Setting, Window};
+use super::layers::{Map, Sections, undefined};
+use super::name::{Dataset, Label};
+use super::span::{Period, Span};
+use super::yaml::{At, Fault, Fields, Key, Node, Number, Source, parse};
+use super::{conflicts, schedule};
+
+const HOUR: Period = Period::Seconds(3600);
+const STALL_TIMEOUT: Span = Span { months: 0, weeks: 0, seconds: 900 };
+
+/// The configuration that the sources give together, and what is wrong with them, by place.
+///
+/// # Errors
+/// A source that is no YAML at all, so that nothing can be said of what it meant.
+pub fn load(sources: &[Source]) -> Result<(Config, Vec<Fault>), Fault> {
+    let files: Vec<Node> = (0..sources.len()).map(|file| parse(sources, file)).collect::<Result<_, _>>()?;
+    let mut faults = Vec::new();
+    let sections = Sections::new(&files, &mut faults);
+    let mut config = top(&sections, &mut faults);
+    let mut reader = Reader { sections: &sections, hosts: &config.hosts, broken: BTreeSet::new() };
+    reader.check_definitions(&mut faults);
+    let entries =
+        sections.datasets.values().filter_map(|(key, node)| sound(&mut faults, |faults| reader.entry(key, node, faults)));
+    config.entries = entries.collect();
+    config.entries.sort_by(|a, b| a.key.cmp(&b.key));
+    conflicts::drop_conflicting(&mut config, &mut faults);
+    faults.sort();
+    faults.dedup();
+    Ok((config, faults))
+}
+
+/// What `read` gives, if it found no fault. So a reader may fill what was at fault with anything: it is never used.
+fn sound<T>(faults: &mut Vec<Fault>, read: impl FnOnce(&mut Vec<Fault>) -> Option<T>) -> Option<T> {
+    let before = faults.len();
+    read(faults).filter(|_| faults.len() == before)
+}
+
+fn top(sections: &Sections, faults: &mut Vec<Fault>) -> Config {
+    let mut fields = Fields::new(sections.top.clone(), faults);
+    let mut config = Config {
+        prefix: fields.get("prefix").unwrap_or_default(),
+        user: fields.text("user").unwrap_or_else(|| "zam".into()),
+        prune_user: fields.text("prune-user").unwrap_or_else(|| "zam-prune".into()),
+        notify: fields.texts("notify"),
+        metrics_file: fields.text("metrics-file"),
+        hosts: BTreeMap::new(),
+        entries: Vec::new(),
+    };
+    fields.also(&["hosts", "defaults", "templates", "destinations", "datasets"]);
+    fields.finish();
+    for (key, node) in sections.hosts.values() {
+        let host = sound(faults, |faults| host(key.parse(faults)?, node, faults));
+        config.hosts.extend(host.map(|host| (host.name.clone(), Arc::new(host))));
+    }
+    config
+}
+
+fn host(name: Label, node: &Node, faults: &mut Vec<Fault>) -> Option<Host> {
+    let mut fields = Fields::new(node.entries(faults), faults);
+    let ssh = fields.text("ssh");
+    let host = Host {
+        name,
+        port: fields.get("port").map(|Number(port)| port),
+        identity: fields.text("identity"),
+        options: fields.texts("options"),
+        ssh: ssh.clone().unwrap_or_default(),
+    };
+    fields.finish();
+    if host.ssh.is_empty() || host.ssh.starts_with('-') || host.ssh.contains(char::is_whitespace) {
+        faults.push(node.fault("a host needs `ssh: user@machine`"));
+    }
+    Some(host)
+}
+
+struct Reader<'n> {
+    sections: &'n Sections<'n>,
+    hosts: &'n BTreeMap<Label, Arc<Host>>,
+    /// Destinations whose definition is at fault: that is said once, and the entries that use them go on without.
+    broken: BTreeSet<&'n str>,
+}
+
+impl<'n> Reader<'n> {
+    /// Reads each template and destination by itself, so that what is wrong with one is said even where nobody uses it.
+    fn check_definitions(&mut self, faults: &mut Vec<Fault>) {
+        for (name, (key, node)) in &self.sections.destinations {
+            let map = node.entries(faults);
+            if sound(faults, |faults| self.destination(key.parse(faults)?, key.at, map, faults)).is_none() {
+                self.broken.insert(name);
+            }
+        }
+        let templates = self.sections.templates.iter().map(|(name, (_, node))| (*name, node.entries(faults))).collect::<Vec<_>>();
+        for (name, map) in [("defaults", self.sections.defaults.clone())].into_iter().chain(templates) {
+            let settings = self.sections.layers(&map, &[name], faults);
+            self.settings(Dataset::default(), settings, faults);
+        }
+    }
+
+    fn entry(&self, key: &'n Key, node: &'n Node, faults: &mut Vec<Fault>) -> Option<Entry> {
+        let (host, name) = match key.text.split_once(':') {
+            Some((host, name)) if self.sections.hosts.contains_key(host) => (Some(host), name),
+            _ => (None, key.text.as_str()),
+        };
+        let dataset: Dataset = name.parse().map_err(|message: String| faults.push(key.fault(message))).ok()?;
+        let own = self.sections.layers(&node.entries(faults), &[], faults);
+        let mut settings = self.sections.layers(&self.sections.defaults, &["defaults"], faults);
+        if host.is_some() {
+            for (key, _) in ["snapshot-period", "windows", "hooks"].iter().filter_map(|name| own.get(name)) {
+                faults.push(
+                    key.fault(format!("a pulled dataset is not snapshot or pruned from here: `{}` has no place in it", key.text)),
+                );
+            }
+            settings.retain(|name, _| !["snapshot-period", "windows", "hooks"].contains(name));
+        }
+        settings.extend(own);
+        let listed = settings.iter().filter(|(name, _)| **name != "use");
+        let listed = listed.map(|(name, (key, node))| Setting { name: (*name).into(), value: node.to_string(), at: key.at });
+        let listed = listed.collect();
+        let host = match host {
+            Some(name) => Some(self.host(name)?),
+            None => None,
+        };
+        Some(Entry { key: key.text.clone(), at: key.at, host, settings: listed, ..self.settings(dataset, settings, faults) })
+    }
+
+    fn host(&self, name: &str) -> Option<Arc<Host>> {
+        self.hosts.values().find(|host| host.name.as_str() == name).cloned()
+    }
+
+    fn settings(&self, dataset: Dataset, settings: Map<'n>, faults: &mut Vec<Fault>) -> Entry {
+        let mut fields = Fields::new(settings, faults);
+        fields.also(&["use"]);
+        let snapshot_period = schedulable(&mut fields, "snapshot-period");
+        let prune_period = schedulable(&mut fields, "prune-period").unwrap_or(HOUR);
+        let windows = windows(&mut fields);
+        let destinations = fields.node("destinations").map(Node::items).unwrap_or_default();
+        let destinations = destinations.iter().filter_map(|node| self.used_destination(node, fields.faults)).collect();
+        let hooks = fields.node("hooks").map(|node| hooks(node, fields.faults)).unwrap_or_default();
+        let entry = Entry {
+            key: String::new(),
+            at: At { file: 0, line: 0, column: 0 },
+            host: None,
+            dataset,
+            recursive: fields.flag("recursive"),
+            exclude: fields.list("exclude"),
+            snapshot_period,
+            prune_period,
+            windows,
+            destinations,
+            hooks,
+            settings: Vec::new(),
+        };
+        fields.finish();
+        entry
+    }
+
+    /// An item of an entry's `destinations`: a name, or `{to: NAME, ...}` with settings of its own.
+    fn used_destination(&self, node: &'n Node, faults: &mut Vec<Fault>) -> Option<Destination> {
+        let overrides = if node.is_map() { node.entries(faults) } else { Map::new() };
+        let name = if node.is_map() { overrides.get("to").map(|(_, node)| *node) } else { Some(node) };
+        let Some(name) = name else {
+            faults.push(node.fault("which destination? write {to: NAME, ...}"));
+            return None;
+        };
+        let text = name.to_string();
+        let Some((key, definition)) = self.sections.destinations.get(text.as_str()) else {
+            faults.push(name.fault(undefined("destination", &text, self.sections.destinations.keys().copied())));
+            return None;
+        };
+        if self.broken.contains(text.as_str()) {
+            return None;
+        }
+        let mut map = definition.entries(faults);
+        map.extend(overrides.into_iter().filter(|(name, _)| *name != "to"));
+        self.destination(key.parse(faults)?, node.at, map, faults)
+    }
+
+    fn destination(&self, name: Label, at: At, map: Map<'n>, faults: &mut Vec<Fault>) -> Option<Destination> {
+        let mut fields = Fields::new(map, faults);
+        let replication_period = schedulable(&mut fields, "replication-period");
+        let prune_period = schedulable(&mut fields, "prune-period");
+        let windows = windows(&mut fields);
+        let host = fields.node("host").map(|node| (node, self.host(&node.to_string())));
+        if let Some((node, None)) = &host
+            && !self.sections.hosts.contains_key(node.to_string().as_str())
+        {
+            fields.faults.push(node.fault(undefined("host", &node.to_string(), self.sections.hosts.keys().copied())));
+        }
+        let idle = fields.node("idle").map(|node| idle(node, fields.faults));
+        if fields.node("root").is_none() {
+            fields
+                .faults
+                .push(Fault { at, message: "a destination needs `root: pool/dataset`, below which the replicas go".into() });
+        }
+        let destination = Destination {
+            name,
+            host: host.clone().and_then(|(_, host)| host),
+            root: fields.get("root").unwrap_or_default(),
+            replication_period,
+            prune_period,
+            windows,
+            alert_after: fields.get("alert-after"),
+            idle,
+            decrypt: fields.flag("decrypt"),
+            rate_limit: fields.get("rate-limit"),
+            compress: fields.get("compress"),
+            stall_timeout: fields.get("stall-timeout").unwrap_or(STALL_TIMEOUT),
+            parallel: fields.get("parallel").map(|Parallel(n)| n),
+        };
+        fields.finish();
+        // A host that is at fault itself was said already; without it there is no place to send to.
+        host.is_none_or(|(_, host)| host.is_some()).then_some(destination)
+    }
+}
+
+/// A period that a timer can follow.
+fn schedulable(fields: &mut Fields, name: &'static str) -> Option<Period> {
+    let node = fields.node(name)?;
+    let period = node.scalar(fields.faults)?;
+    schedule::check(period).map_err(|message| fields.faults.push(node.fault(message))).ok().map(|()| period)
+}
+
+/// An empty list is no policy: "keep nothing" cannot be said (invariant 3).
+fn windows(fields: &mut Fields) -> Vec<Window> {
+    let Some(node) = fields.node("windows") else { return Vec::new() };
+    if node.items().is_empty() {
+        fields.faults.push(node.fault(
+            "an empty list keeps nothing: name a window like {max-age: 2d, period: 1h}, or leave `windows` out to prune nothing",
+        ));
+    }
+    node.items().iter().filter_map(|node| window(node, fields.faults)).collect()
+}
+
+fn window(node: &Node, faults: &mut Vec<Fault>) -> Option<Window> {
+    let mut fields = Fields::new(node.entries(faults), faults);
+    let (max_age, period_node): (Option<Span>, _) = (fields.get("max-age"), fields.node("period"));
+    let period: Option<Period> = fields.get("period");
+    fields.finish();
+    match (period, period_node) {
+        (None, None) => faults.push(node.fault("a window needs a `period`: it keeps one snapshot for each")),
+        (Some(period), Some(node)) if max_age.is_some_and(|age: Span| age.seconds() < period.span().seconds()) => {
+            faults.push(
+                node.fault(format!("the period {period} is longer than this window's max-age, so it would keep next to nothing")),
+            );
+        }
+        _ => {}
+    }
+    Some(Window { max_age, period: period? })
+}
+
+fn hooks(node: &Node, faults: &mut Vec<Fault>) -> Hooks {
+    let mut fields = Fields::new(node.entries(faults), faults);
+    let hooks = Hooks { before: fields.texts("before"), after: fields.texts("after") };
+    fields.finish();
+    hooks
+}
+
+fn idle(node: &Node, faults: &mut Vec<Fault>) -> Idle {
+    let mut fields = Fields::new(node.entries(faults), faults);
+    let idle = Idle {
+        windows: fields.list("windows"),
+        on_ac_power: fields.flag("on-ac-power"),
+        user_idle: fields.get("user-idle"),
+        unmetered: fields.flag("unmetered"),
+        pool: fields.flag("pool"),
+        run_at_last: fields.get("otherwise").is_some_and(|Otherwise(run)| run),
+    };
+    fields.finish();
+    idle
+}

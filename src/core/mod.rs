@@ -1,0 +1,16 @@
+//! The pure floor: values and `now` in, plans with reasons out. Nothing here starts a process, opens a file,
+//! or asks for the time or the environment (invariant 8).
+
+pub mod config;
+pub mod conflicts;
+pub mod layers;
+pub mod listing;
+pub mod load;
+pub mod name;
+pub mod replication;
+pub mod retention;
+pub mod schedule;
+pub mod selection;
+pub mod span;
+pub mod units;
+pub mod yaml;

@@ -1,0 +1,223 @@
+//! Names: datasets, the labels of hosts and destinations, and the names that mark a snapshot or bookmark as ours.
+//! A name that parsed is right; nothing else checks names again. Keeps invariant 5: a name says who owns a
+//! snapshot and nothing more, so no time is ever read from one.
+
+use std::fmt;
+use std::str::FromStr;
+
+use chrono::{DateTime, NaiveDateTime};
+
+/// zfs(8): a name with its `@snapshot` or `#bookmark` has at most 255 bytes.
+pub const NAME_MAX: usize = 255;
+const TIME: &str = "%Y%m%dT%H%M%SZ";
+
+/// The name of a filesystem or volume: `pool/path`. Ordered so that a parent comes before its children. The default,
+/// empty, only stands in for one at fault until what holds it is dropped.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Dataset(String);
+
+impl FromStr for Dataset {
+    type Err = String;
+
+    /// The rules of zfs(8) and OpenZFS's zfs_namecheck.c. `%` is ZFS's own, so it is refused here too.
+    fn from_str(name: &str) -> Result<Self, String> {
+        let wrong = |why: &str| Err(format!("`{name}` is no dataset: {why}"));
+        if name.contains(['@', '#']) {
+            return wrong("name the filesystem or volume, without @snapshot or #bookmark");
+        }
+        if let Some(bad) = name.chars().find(|&c| !c.is_ascii_alphanumeric() && !"-_.: /".contains(c)) {
+            return wrong(&format!("ZFS allows letters, digits, and - _ . : space in names, not `{bad}`"));
+        }
+        if name.split('/').any(|c| c.is_empty() || c == "." || c == "..") {
+            return wrong("it has an empty component (a / too many), or one named . or ..");
+        }
+        if !name.starts_with(|c: char| c.is_ascii_alphabetic()) {
+            return wrong("a pool's name begins with a letter");
+        }
+        if name.len() > NAME_MAX {
+            return wrong(&format!("it has {} bytes, and ZFS allows {NAME_MAX}", name.len()));
+        }
+        Ok(Dataset(name.into()))
+    }
+}
+
+impl Dataset {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// By component: `tank/ab` is not within `tank/a`. A dataset is within itself.
+    pub fn is_within(&self, ancestor: &Dataset) -> bool {
+        self.0.strip_prefix(&ancestor.0).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
+    /// `root.join(tank/home)` is `root/tank/home`: where the replica of a dataset lies.
+    pub fn join(&self, below: &Dataset) -> Dataset {
+        Dataset(format!("{}/{}", self.0, below.0))
+    }
+
+    pub fn parent(&self) -> Option<Dataset> {
+        self.0.rsplit_once('/').map(|(parent, _)| Dataset(parent.into()))
+    }
+
+    /// The dataset, its parent, and so on up to the pool.
+    pub fn and_above(&self) -> impl Iterator<Item = Dataset> + use<> {
+        std::iter::successors(Some(self.clone()), Dataset::parent)
+    }
+
+    pub fn pool(&self) -> &str {
+        self.0.split_once('/').map_or(&self.0, |(pool, _)| pool)
+    }
+}
+
+impl fmt::Display for Dataset {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The name of a host, a destination or a template in the configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Label(String);
+
+impl Label {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Label {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        if name.is_empty() || name.starts_with('-') || !name.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c)) {
+            return Err(format!("`{name}` is no name: use letters, digits, and _ . - (not first)"));
+        }
+        Ok(Label(name.into()))
+    }
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What the names of our snapshots and bookmarks begin with, followed by `_`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prefix(String);
+
+impl Default for Prefix {
+    fn default() -> Self {
+        Prefix("zam".into())
+    }
+}
+
+impl FromStr for Prefix {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let legal = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);
+        if text.is_empty() || text.len() > 32 || text.starts_with('-') || !text.chars().all(legal) {
+            return Err(format!("`{text}` is no prefix: use up to 32 letters, digits, and - _ . : (no - first)"));
+        }
+        Ok(Prefix(text.into()))
+    }
+}
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Prefix {
+    /// `zam_20261122T213727Z`: the name of a snapshot taken at `time` (epoch seconds).
+    pub fn snapshot(&self, time: i64) -> String {
+        format!("{}_{}", self.0, DateTime::from_timestamp(time, 0).unwrap_or_default().format(TIME))
+    }
+
+    /// True for exactly the form that [`Prefix::snapshot`] gives.
+    pub fn owns_snapshot(&self, name: &str) -> bool {
+        let time = name.strip_prefix(&self.0).and_then(|rest| rest.strip_prefix('_'));
+        time.is_some_and(|time| time.len() == 16 && NaiveDateTime::parse_from_str(time, TIME).is_ok())
+    }
+
+    /// `zam_ID_GUID`: the cursor of the destination whose root dataset has the GUID `root`.
+    pub fn bookmark(&self, root: u64, guid: u64) -> String {
+        format!("{}_{:08x}_{guid:016x}", self.0, destination_id(root))
+    }
+
+    /// The destination's id, when the name is one of our bookmarks and says the GUID that the bookmark has.
+    pub fn owns_bookmark(&self, name: &str, guid: u64) -> Option<u32> {
+        let (id, rest) = name.strip_prefix(&self.0)?.strip_prefix('_')?.split_once('_')?;
+        let id = u32::from_str_radix(id, 16).ok()?;
+        (rest == format!("{guid:016x}") && name == format!("{}_{id:08x}_{rest}", self.0)).then_some(id)
+    }
+
+    /// The longest dataset name that leaves room for a bookmark: `#PREFIX_ID_GUID`.
+    pub fn dataset_max(&self) -> usize {
+        NAME_MAX - (self.0.len() + "#_01234567_0123456789abcdef".len())
+    }
+}
+
+/// What tells one destination from another on the source: the first 8 hex digits of its root dataset's GUID.
+pub fn destination_id(root: u64) -> u32 {
+    (root >> 32) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn datasets_follow_the_rules_of_zfs() {
+        for name in ["tank", "tank/a b", "t/laptop:x", "tank/a-1_2.3", "tank/ends "] {
+            assert!(name.parse::<Dataset>().is_ok(), "{name}");
+        }
+        for name in ["", "/tank", "tank/", "a//b", "tank/..", "tank@x", "tank#b", "tank/%recv", "1tank", "tank/ä", "-r"] {
+            assert!(name.parse::<Dataset>().is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn within_goes_by_component() {
+        let ds = |name: &str| name.parse::<Dataset>().expect(name);
+        assert!(ds("tank/a/b").is_within(&ds("tank/a")) && ds("tank/a").is_within(&ds("tank/a")));
+        assert!(!ds("tank/ab").is_within(&ds("tank/a")) && !ds("tank").is_within(&ds("tank/a")));
+    }
+
+    #[test]
+    fn only_the_exact_form_is_owned() {
+        let zam = Prefix::default();
+        let name = zam.snapshot(1_795_383_457);
+        assert!(zam.owns_snapshot(&name), "{name}");
+        for name in [
+            "zam_20261122T213727",
+            "zam_20261122T213727Zx",
+            "zam_20261322T213727Z",
+            "zam20261122T213727Z",
+            "Zam_20261122T213727Z",
+            "zam_+0261122T213727Z",
+            "zam_2026112T2137270Z",
+            "zam_ 0261122T213727Z",
+            "zam_",
+            "zam_keep",
+            "zam-x_20261122T213727Z",
+        ] {
+            assert!(!zam.owns_snapshot(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_bookmark_tells_its_destination_and_its_snapshot() {
+        let zam = Prefix::default();
+        let name = zam.bookmark(0x1234_5678_9abc_def0, 0xfeed);
+        assert_eq!(name, "zam_12345678_000000000000feed");
+        assert_eq!(zam.owns_bookmark(&name, 0xfeed), Some(0x1234_5678));
+        assert_eq!(zam.owns_bookmark(&name, 0xbeef), None);
+        assert_eq!(zam.owns_bookmark("zam_1234567_000000000000feed", 0xfeed), None);
+        assert_eq!(zam.owns_bookmark("zam_+1234567_000000000000feed", 0xfeed), None);
+        assert_eq!(zam.dataset_max(), 225);
+    }
+}

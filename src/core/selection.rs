@@ -1,0 +1,52 @@
+//! Which datasets an entry governs: its recursion, what it excludes, and best fit (the longest matching entry).
+//! Pure: by names alone, so it works on what exists and on what is only planned.
+
+use super::config::{Config, Entry};
+use super::name::Dataset;
+use super::yaml::nearest;
+
+/// The entry that governs a dataset of this machine, or of `host`.
+pub fn governing<'c>(config: &'c Config, host: Option<&str>, dataset: &Dataset) -> Option<&'c Entry> {
+    let best = nearest_above(config, host, dataset)?;
+    (best.dataset == *dataset || best.recursive && !is_excluded(best, dataset)).then_some(best)
+}
+
+pub fn governs(config: &Config, entry: &Entry, dataset: &Dataset) -> bool {
+    governing(config, entry.host_name(), dataset).is_some_and(|e| e.key == entry.key)
+}
+
+fn nearest_above<'c>(config: &'c Config, host: Option<&str>, dataset: &Dataset) -> Option<&'c Entry> {
+    let key = |d: Dataset| host.map_or_else(|| d.to_string(), |host| format!("{host}:{d}"));
+    dataset.and_above().find_map(|d| config.entry(&key(d)))
+}
+
+/// An excluded dataset takes its children with it.
+fn is_excluded(entry: &Entry, dataset: &Dataset) -> bool {
+    dataset.and_above().take_while(|d| *d != entry.dataset).any(|d| entry.exclude.iter().any(|pattern| pattern.matches(&d)))
+}
+
+/// The entry and the dataset that a command line's DATASET means: an entry, or a dataset inside one.
+///
+/// # Errors
+/// No entry governs it; the message names the nearest entry.
+pub fn find<'c>(config: &'c Config, argument: &str) -> Result<(&'c Entry, Dataset), String> {
+    let (host, name) = split_host(config, argument);
+    let dataset: Dataset = name.parse()?;
+    governing(config, host, &dataset).map(|entry| (entry, dataset.clone())).ok_or_else(|| {
+        let keys = config.entries.iter().map(|e| e.key.as_str());
+        let why = match nearest_above(config, host, &dataset) {
+            Some(e) if e.recursive => format!("; the entry {} excludes it", e.key),
+            Some(e) => format!("; the entry {} above it is not recursive", e.key),
+            None => nearest(argument, keys).map(|key| format!("; did you mean {key}?")).unwrap_or_default(),
+        };
+        format!("no entry of the configuration governs {argument}{why}")
+    })
+}
+
+/// `HOST:dataset` is a dataset of HOST if that is one of the hosts; otherwise the colon belongs to the name.
+pub fn split_host<'a>(config: &Config, key: &'a str) -> (Option<&'a str>, &'a str) {
+    match key.split_once(':') {
+        Some((host, dataset)) if config.hosts.keys().any(|h| h.as_str() == host) => (Some(host), dataset),
+        _ => (None, key),
+    }
+}

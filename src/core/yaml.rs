@@ -1,0 +1,376 @@
+//! YAML text to a tree in which every key and value knows where it stands, and a reader that takes typed fields out
+//! of it and collects every fault instead of stopping at the first. Knows nothing of what the fields mean.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_yaml::options::DuplicateKeyPolicy;
+use serde_yaml::{Location, Spanned};
+
+/// A file of the configuration, as text.
+#[derive(Clone, Debug)]
+pub struct Source {
+    pub path: String,
+    pub text: String,
+}
+
+/// A place in a [`Source`]: its index, and the line and column, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct At {
+    pub file: usize,
+    pub line: u64,
+    pub column: u64,
+}
+
+/// What is wrong with a configuration, where, and what would be right.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Fault {
+    pub at: At,
+    pub message: String,
+}
+
+impl Fault {
+    /// `zam.yaml:4:11: message`, the line, and a caret below the place.
+    pub fn render(&self, sources: &[Source]) -> String {
+        let At { file, line, column } = self.at;
+        let Some(source) = sources.get(file) else { return self.message.clone() };
+        let text = source.text.lines().nth(line as usize - 1).unwrap_or_default();
+        let indent: String = text.chars().take(column as usize - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+        let (margin, message) = (line.to_string(), &self.message);
+        format!("{}:{line}:{column}: {message}\n {margin} | {text}\n {} | {indent}^", source.path, " ".repeat(margin.len()))
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Node {
+    pub at: At,
+    pub value: Value,
+}
+
+/// A scalar is kept as it was written: what `1.10` or `yes` means is for its field to say.
+#[derive(Clone, Debug)]
+pub enum Value {
+    Null,
+    Scalar(String),
+    List(Vec<Node>),
+    Map(Vec<(Key, Node)>),
+}
+
+#[derive(Clone, Debug)]
+pub struct Key {
+    pub at: At,
+    pub text: String,
+}
+
+/// The tree of one source. An empty file is Null; text that is no YAML is a fault.
+pub fn parse(sources: &[Source], file: usize) -> Result<Node, Fault> {
+    let options = serde_yaml::options! { duplicate_keys: DuplicateKeyPolicy::PassThrough, with_snippet: false };
+    let text = &sources[file].text;
+    let fault = |e: serde_yaml::Error| {
+        let (line, column) = e.location().map_or((1, 1), |l| (l.line().max(1), l.column().max(1)));
+        let message = e.to_string().lines().next().unwrap_or_default().to_owned();
+        let message = message.split(" at line ").next().unwrap_or(&message).trim_start_matches("error: ");
+        let message = message.strip_prefix(&format!("line {line} column {column}: ")).unwrap_or(message);
+        Fault { at: At { file, line, column }, message: format!("this is not valid YAML: {message}") }
+    };
+    let raw: Spanned<Raw> = serde_yaml::from_str_with_options(text, options).map_err(fault)?;
+    let lines: Vec<&str> = text.lines().collect();
+    Ok(Located { file, lines: &lines }.node(raw))
+}
+
+/// What the parser gives. It resolves plain scalars (`0755`, `yes`), whose text is then fetched from the source again.
+enum Raw {
+    Null,
+    Plain,
+    Text(String),
+    List(Vec<Spanned<Raw>>),
+    Map(Vec<(Spanned<String>, Spanned<Raw>)>),
+}
+
+impl<'de> Deserialize<'de> for Raw {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(RawVisitor)
+    }
+}
+
+struct RawVisitor;
+
+impl<'de> Visitor<'de> for RawVisitor {
+    type Value = Raw;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("a value")
+    }
+    fn visit_unit<E>(self) -> Result<Raw, E> {
+        Ok(Raw::Null)
+    }
+    fn visit_bool<E>(self, _: bool) -> Result<Raw, E> {
+        Ok(Raw::Plain)
+    }
+    fn visit_i64<E>(self, _: i64) -> Result<Raw, E> {
+        Ok(Raw::Plain)
+    }
+    fn visit_u64<E>(self, _: u64) -> Result<Raw, E> {
+        Ok(Raw::Plain)
+    }
+    fn visit_i128<E>(self, _: i128) -> Result<Raw, E> {
+        Ok(Raw::Plain)
+    }
+    fn visit_u128<E>(self, _: u128) -> Result<Raw, E> {
+        Ok(Raw::Plain)
+    }
+    fn visit_f64<E>(self, _: f64) -> Result<Raw, E> {
+        Ok(Raw::Plain)
+    }
+    fn visit_str<E>(self, text: &str) -> Result<Raw, E> {
+        Ok(Raw::Text(text.into()))
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Raw, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(Raw::List(list))
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Raw, A::Error> {
+        let mut map = Vec::new();
+        while let Some(entry) = entries.next_entry()? {
+            map.push(entry);
+        }
+        Ok(Raw::Map(map))
+    }
+}
+
+struct Located<'a> {
+    file: usize,
+    lines: &'a [&'a str],
+}
+
+impl Located<'_> {
+    fn at(&self, place: Location) -> At {
+        At { file: self.file, line: place.line(), column: place.column() }
+    }
+
+    /// The place of an aliased value is where it is written, not where the alias stands: there it must be mended.
+    fn node(&self, raw: Spanned<Raw>) -> Node {
+        let value = match raw.value {
+            Raw::Null => Value::Null,
+            Raw::Plain => Value::Scalar(self.written(raw.defined)),
+            Raw::Text(text) => Value::Scalar(text),
+            Raw::List(items) => Value::List(items.into_iter().map(|item| self.node(item)).collect()),
+            Raw::Map(entries) => Value::Map(entries.into_iter().map(|(key, value)| (self.key(key), self.node(value))).collect()),
+        };
+        Node { at: self.at(raw.defined), value }
+    }
+
+    fn key(&self, key: Spanned<String>) -> Key {
+        Key { at: self.at(key.defined), text: key.value }
+    }
+
+    fn written(&self, place: Location) -> String {
+        let line = self.lines.get(place.line() as usize - 1).unwrap_or(&"");
+        line.chars().skip(place.column() as usize - 1).take(place.span().len() as usize).collect()
+    }
+}
+
+impl Key {
+    pub fn fault(&self, message: impl Into<String>) -> Fault {
+        Fault { at: self.at, message: message.into() }
+    }
+
+    pub fn parse<T: FromStr<Err = String>>(&self, faults: &mut Vec<Fault>) -> Option<T> {
+        self.text.parse().map_err(|message: String| faults.push(self.fault(message))).ok()
+    }
+}
+
+impl Node {
+    pub fn is_map(&self) -> bool {
+        matches!(self.value, Value::Map(_))
+    }
+
+    fn kind(&self) -> &'static str {
+        match self.value {
+            Value::Null => "nothing",
+            Value::Scalar(_) => "a single value",
+            Value::List(_) => "a list",
+            Value::Map(_) => "a map",
+        }
+    }
+
+    pub fn fault(&self, message: impl Into<String>) -> Fault {
+        Fault { at: self.at, message: message.into() }
+    }
+
+    /// A single value, parsed by its type, whose error becomes the fault.
+    pub fn scalar<T: FromStr<Err = String>>(&self, faults: &mut Vec<Fault>) -> Option<T> {
+        let parsed = match &self.value {
+            Value::Scalar(text) => text.parse().map_err(|message| self.fault(message)),
+            _ => Err(self.fault(format!("a single value is wanted here, not {}", self.kind()))),
+        };
+        parsed.map_err(|fault| faults.push(fault)).ok()
+    }
+
+    /// The items of a list; a single value is a list of one.
+    pub fn items(&self) -> &[Node] {
+        match &self.value {
+            Value::List(items) => items,
+            Value::Null => &[],
+            _ => std::slice::from_ref(self),
+        }
+    }
+
+    /// The entries of a map, each key once (a second one is a fault). Null is an empty map.
+    pub fn entries(&self, faults: &mut Vec<Fault>) -> BTreeMap<&str, (&Key, &Node)> {
+        let mut map: BTreeMap<&str, (&Key, &Node)> = BTreeMap::new();
+        match &self.value {
+            Value::Null => {}
+            Value::Map(entries) => {
+                for (key, node) in entries {
+                    match map.entry(key.text.as_str()) {
+                        Entry::Vacant(place) => drop(place.insert((key, node))),
+                        Entry::Occupied(first) => {
+                            let line = first.get().0.at.line;
+                            faults.push(
+                                key.fault(format!("`{}` stands here a second time; the first is in line {line}", key.text)),
+                            );
+                        }
+                    }
+                }
+            }
+            _ => faults.push(self.fault(format!("a map (key: value) is wanted here, not {}", self.kind()))),
+        }
+        map
+    }
+}
+
+/// As YAML in one line, for showing where a setting came from.
+impl fmt::Display for Node {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let join = |items: Vec<String>| items.join(", ");
+        match &self.value {
+            Value::Null => f.write_str("~"),
+            Value::Scalar(text) => f.write_str(text),
+            Value::List(items) => write!(f, "[{}]", join(items.iter().map(Node::to_string).collect())),
+            Value::Map(entries) => {
+                write!(f, "{{{}}}", join(entries.iter().map(|(key, node)| format!("{}: {node}", key.text)).collect()))
+            }
+        }
+    }
+}
+
+/// A value that YAML 1.1 and 1.2 call true or false.
+#[derive(Clone, Copy)]
+pub struct Flag(pub bool);
+
+impl FromStr for Flag {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.to_ascii_lowercase().as_str() {
+            "true" | "yes" | "on" => Ok(Flag(true)),
+            "false" | "no" | "off" => Ok(Flag(false)),
+            _ => Err(format!("`{text}` is neither true nor false")),
+        }
+    }
+}
+
+/// Any text.
+pub struct Text(pub String);
+
+impl FromStr for Text {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.is_empty() { Err("a text is wanted here, not nothing".into()) } else { Ok(Text(text.into())) }
+    }
+}
+
+/// A whole number.
+pub struct Number(pub u16);
+
+impl FromStr for Number {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse().map(Number).map_err(|_| format!("`{text}` is no whole number up to {}", u16::MAX))
+    }
+}
+
+/// Takes fields out of a map by name; what nobody took is an unknown key. A null value is an absent one.
+pub struct Fields<'n, 'f> {
+    map: BTreeMap<&'n str, (&'n Key, &'n Node)>,
+    known: Vec<&'static str>,
+    pub faults: &'f mut Vec<Fault>,
+}
+
+impl<'n, 'f> Fields<'n, 'f> {
+    pub fn new(map: BTreeMap<&'n str, (&'n Key, &'n Node)>, faults: &'f mut Vec<Fault>) -> Self {
+        Fields { map, known: Vec::new(), faults }
+    }
+
+    pub fn node(&mut self, name: &'static str) -> Option<&'n Node> {
+        self.known.push(name);
+        self.map.get(name).map(|(_, node)| *node).filter(|node| !matches!(node.value, Value::Null))
+    }
+
+    pub fn get<T: FromStr<Err = String>>(&mut self, name: &'static str) -> Option<T> {
+        self.node(name)?.scalar(self.faults)
+    }
+
+    pub fn flag(&mut self, name: &'static str) -> bool {
+        self.get(name).is_some_and(|Flag(flag)| flag)
+    }
+
+    pub fn text(&mut self, name: &'static str) -> Option<String> {
+        self.get(name).map(|Text(text)| text)
+    }
+
+    pub fn texts(&mut self, name: &'static str) -> Vec<String> {
+        self.list(name).into_iter().map(|Text(text)| text).collect()
+    }
+
+    /// Keys that belong here and are read elsewhere.
+    pub fn also(&mut self, names: &[&'static str]) {
+        self.known.extend(names);
+    }
+
+    pub fn list<T: FromStr<Err = String>>(&mut self, name: &'static str) -> Vec<T> {
+        let Some(node) = self.node(name) else { return Vec::new() };
+        node.items().iter().filter_map(|item| item.scalar(self.faults)).collect()
+    }
+
+    /// Every key that no field took is a fault, with the nearest one that exists.
+    pub fn finish(self) {
+        for (name, (key, _)) in &self.map {
+            if !self.known.contains(name) {
+                let message = match nearest(name, self.known.iter().copied()) {
+                    Some(near) => format!("unknown key `{name}`; did you mean `{near}`?"),
+                    None => format!("unknown key `{name}`; the keys here are {}", self.known.join(", ")),
+                };
+                self.faults.push(key.fault(message));
+            }
+        }
+    }
+}
+
+/// The candidate with the smallest edit distance (Levenshtein), if it is near enough to be a slip of the hand.
+pub fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let limit = word.chars().count() / 3 + 1;
+    candidates.map(|c| (distance(word, c), c)).filter(|(d, _)| *d <= limit).min().map(|(_, c)| c)
+}
+
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.chars().enumerate() {
+            let change = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = change.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[row.len() - 1]
+}
