@@ -1,1 +1,170 @@
-fn main() {}
+//! `zam`: parses the command line, sets up the log, runs one verb, reports its error once, and exits with a code that
+//! says how it went.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Result, anyhow};
+use chrono::DateTime;
+use clap::{Args, Parser, Subcommand};
+
+use zam::core::selection::find;
+use zam::edge::configuration::{self, Loaded};
+use zam::edge::journal;
+use zam::edge::outcome::{self, Misconfigured, Outcome};
+use zam::verbs::{Run, explain, notify, prune, reload, replicate, snapshot};
+
+/// ZFS snapshots, replication and pruning as systemd units.
+#[derive(Parser)]
+#[command(name = "zam", version, about)]
+struct Cli {
+    /// The configuration (also ZAM_CONFIG) [default: /etc/zam/zam.yaml].
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Take one snapshot of an entry, its whole recursion at one moment.
+    Snapshot(Common),
+    /// Bring the replicas of an entry up to date.
+    Replicate {
+        #[command(flatten)]
+        common: Common,
+        /// This destination alone.
+        #[arg(long, value_name = "NAME")]
+        to: Option<String>,
+    },
+    /// Destroy the snapshots that no window keeps.
+    Prune {
+        #[command(flatten)]
+        common: Common,
+        /// Those of the replica at this destination, instead of the source's.
+        #[arg(long, value_name = "NAME")]
+        to: Option<String>,
+        /// Plan as if it were this time (RFC 3339); with --dry-run.
+        #[arg(long, value_name = "TIME", requires = "dry_run")]
+        now: Option<DateTime<chrono::Utc>>,
+        /// Plan from a saved `zfs list -Hp -r -t snapshot,bookmark -o name,guid,createtxg,creation,userrefs,clones`, without ZFS; with --dry-run.
+        #[arg(long, value_name = "FILE", requires = "dry_run")]
+        snapshots: Option<PathBuf>,
+    },
+    /// Show the settings of every entry, or of one, and where each comes from.
+    Config {
+        dataset: Option<String>,
+        /// Only say what is wrong.
+        #[arg(long)]
+        check: bool,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the units that the configuration gives.
+    Units,
+    /// Check the configuration and put it into force.
+    Reload,
+    /// Record the failure of a job; called by systemd.
+    #[command(hide = true)]
+    Notify { instance: String },
+}
+
+#[derive(Args)]
+struct Common {
+    /// A dataset of the configuration, or one inside it.
+    dataset: String,
+    /// Print what would be done, and why; change nothing.
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    journal::start();
+    match run(cli) {
+        Ok(outcome) => {
+            if let (Outcome::Done, Ok(unit)) = (outcome, std::env::var("ZAM_UNIT")) {
+                notify::withdraw(&unit);
+            }
+            outcome.into()
+        }
+        Err(error) => {
+            journal::error(format!("{error:#}"));
+            match error.downcast_ref::<Misconfigured>() {
+                Some(_) => ExitCode::from(78),
+                None => outcome::of(&error).into(),
+            }
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one reading of the clock")]
+fn now() -> DateTime<chrono::Utc> {
+    chrono::Utc::now()
+}
+
+fn run(cli: Cli) -> Result<Outcome> {
+    let path = configuration::path(cli.config);
+    let load = || {
+        let loaded = configuration::read(&path).map_err(Misconfigured)?;
+        loaded.ok_or_else(|| Misconfigured(format!("there is no configuration at {}; zam.yaml(5) shows one", path.display())))
+    };
+    match cli.verb {
+        Verb::Notify { instance } => notify::run(&instance, now().timestamp()).map(|()| Outcome::Done),
+        Verb::Reload => {
+            let loaded = load()?;
+            loaded.faults.iter().for_each(journal::error);
+            reload::run(&loaded, &path).map(|()| Outcome::Done)
+        }
+        Verb::Config { dataset, check, json } => {
+            let loaded = load()?;
+            loaded.faults.iter().for_each(journal::error);
+            let only = dataset.map(|dataset| find(&loaded.config, &dataset)).transpose().map_err(Misconfigured)?;
+            if !check {
+                explain::config(&loaded, only.map(|(entry, _)| entry), json)?;
+            }
+            if loaded.faults.is_empty() { Ok(Outcome::Done) } else { Err(wrong(&loaded)) }
+        }
+        Verb::Units => {
+            let loaded = load()?;
+            loaded.faults.iter().for_each(journal::error);
+            explain::print_units(&loaded.config, &loaded.sources, !loaded.faults.is_empty());
+            Ok(Outcome::Done)
+        }
+        Verb::Snapshot(common) => act(&load()?, &common, now(), snapshot::run),
+        Verb::Replicate { common, to } => act(&load()?, &common, now(), |run| replicate::run(run, to.as_deref())),
+        Verb::Prune { common, to, now: then, snapshots } => {
+            act(&load()?, &common, then.unwrap_or_else(now), |run| prune::run(run, to.as_deref(), snapshots.as_deref()))
+        }
+    }
+}
+
+fn wrong(loaded: &Loaded) -> anyhow::Error {
+    let errors = if loaded.faults.len() == 1 { "1 error".into() } else { format!("{} errors", loaded.faults.len()) };
+    Misconfigured(format!("{errors} in the configuration")).into()
+}
+
+/// Runs a verb on the entry that governs the dataset. What is wrong elsewhere in the configuration is said every time,
+/// in one line; a dataset without a sound entry is told everything.
+fn act(
+    loaded: &Loaded,
+    common: &Common,
+    now: DateTime<chrono::Utc>,
+    verb: impl FnOnce(&Run) -> Result<Outcome>,
+) -> Result<Outcome> {
+    let (entry, dataset) = find(&loaded.config, &common.dataset).map_err(|why| {
+        loaded.faults.iter().for_each(journal::error);
+        if loaded.faults.is_empty() { anyhow!(why) } else { Misconfigured(why).into() }
+    })?;
+    if loaded.is_last_good {
+        loaded.faults.iter().for_each(journal::warn);
+    } else if !loaded.faults.is_empty() {
+        journal::warn(format!("{:#}; zam config tells them", wrong(loaded)));
+    }
+    let run = Run { config: &loaded.config, entry, dataset, now: now.timestamp(), dry: common.dry_run, json: common.json };
+    verb(&run)
+}

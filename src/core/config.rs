@@ -14,7 +14,7 @@ use super::schedule;
 use super::span::{Period, Span};
 use super::yaml::At;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Config {
     pub prefix: Prefix,
     pub user: String,

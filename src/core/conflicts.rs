@@ -34,7 +34,8 @@ fn sources_and_roots(config: &Config) -> Vec<(&Entry, String)> {
 /// Two entries that meet in one replica are both at fault: which of them is wrong, only a person can say.
 fn replicas(config: &Config) -> Vec<(&Entry, String)> {
     let all = || config.entries.iter().flat_map(|entry| entry.destinations.iter().map(move |to| (entry, to)));
-    let mut places: BTreeMap<(Option<&str>, Dataset), Vec<(&Entry, &Destination)>> = BTreeMap::new();
+    type Users<'c> = Vec<(&'c Entry, &'c Destination)>;
+    let mut places: BTreeMap<(Option<&str>, Dataset), Users> = BTreeMap::new();
     for (entry, to) in all() {
         places.entry((to.host_name(), to.replica(&entry.dataset))).or_default().push((entry, to));
     }

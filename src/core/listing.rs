@@ -8,7 +8,7 @@ use super::name::Dataset;
 /// The columns that retention asks for. A saved listing may lack the last.
 pub const SNAPSHOT_COLUMNS: &str = "name,guid,createtxg,creation,userrefs,clones";
 /// The columns that replication asks for, of both sides.
-pub const TREE_COLUMNS: &str = "name,guid,createtxg,creation,type,written,encryption,receive_resume_token";
+pub const TREE_COLUMNS: &str = "name,guid,createtxg,creation,type,written,encryptionroot,receive_resume_token";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
@@ -37,7 +37,8 @@ pub struct Bookmark {
 pub struct State {
     pub guid: u64,
     pub volume: bool,
-    pub encrypted: bool,
+    /// None: not encrypted. A replica that was received raw is its own root (its parents were sent without it).
+    pub encryption_root: Option<String>,
     /// Bytes written since the newest snapshot.
     pub written: u64,
     pub resume_token: Option<String>,
@@ -115,7 +116,7 @@ impl Row<'_> {
         } else {
             state.guid = guid;
             state.volume = self.cell("type") == Some("volume");
-            state.encrypted = self.cell("encryption").is_some_and(|cipher| cipher != "off");
+            state.encryption_root = self.cell("encryptionroot").map(Into::into);
             state.written = self.number("written")?;
             state.resume_token = self.cell("receive_resume_token").map(Into::into);
         }
@@ -127,6 +128,10 @@ impl State {
     pub fn snapshot(&self, guid: u64) -> Option<&Snapshot> {
         self.snapshots.iter().find(|s| s.guid == guid)
     }
+
+    pub fn bookmark(&self, guid: u64) -> Option<&Bookmark> {
+        self.bookmarks.iter().find(|b| b.guid == guid)
+    }
 }
 
 #[cfg(test)]
@@ -135,10 +140,10 @@ mod tests {
 
     #[test]
     fn rows_become_datasets_with_their_snapshots_in_order() {
-        let text = "t/a b\t1\t2\t3\tfilesystem\t4096\toff\t1-abc\nt/a b@y\t7\t9\t200\tsnapshot\t0\t-\t-\nt/a b@x\t6\t8\t100\tsnapshot\t512\t-\t-\nt/a b#m\t6\t8\t100\tbookmark\t-\t-\t-\n";
+        let text = "t/a b\t1\t2\t3\tfilesystem\t4096\t-\t1-abc\nt/a b@y\t7\t9\t200\tsnapshot\t0\t-\t-\nt/a b@x\t6\t8\t100\tsnapshot\t512\t-\t-\nt/a b#m\t6\t8\t100\tbookmark\t-\t-\t-\n";
         let tree = parse(TREE_COLUMNS, text).expect("a tree");
         let state = &tree[&"t/a b".parse().expect("a name")];
-        assert_eq!((state.guid, state.written, state.encrypted), (1, 4096, false));
+        assert_eq!((state.guid, state.written, &state.encryption_root), (1, 4096, &None));
         assert_eq!(state.resume_token.as_deref(), Some("1-abc"));
         assert_eq!(state.snapshots.iter().map(|s| &*s.name).collect::<Vec<_>>(), ["x", "y"]);
         assert_eq!((&*state.bookmarks[0].name, state.bookmarks[0].guid), ("m", 6));

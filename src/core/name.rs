@@ -6,6 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use chrono::{DateTime, NaiveDateTime};
+use serde::Serialize;
 
 /// zfs(8): a name with its `@snapshot` or `#bookmark` has at most 255 bytes.
 pub const NAME_MAX: usize = 255;
@@ -13,7 +14,7 @@ const TIME: &str = "%Y%m%dT%H%M%SZ";
 
 /// The name of a filesystem or volume: `pool/path`. Ordered so that a parent comes before its children. The default,
 /// empty, only stands in for one at fault until what holds it is dropped.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct Dataset(String);
 
 impl FromStr for Dataset {
@@ -54,6 +55,11 @@ impl Dataset {
     /// `root.join(tank/home)` is `root/tank/home`: where the replica of a dataset lies.
     pub fn join(&self, below: &Dataset) -> Dataset {
         Dataset(format!("{}/{}", self.0, below.0))
+    }
+
+    /// What follows `root/`: the source's name of a replica.
+    pub fn below(&self, root: &Dataset) -> Option<Dataset> {
+        self.0.strip_prefix(&root.0)?.strip_prefix('/').map(|rest| Dataset(rest.into()))
     }
 
     pub fn parent(&self) -> Option<Dataset> {

@@ -5,6 +5,8 @@
 use std::collections::HashSet;
 use std::fmt;
 
+use serde::ser::{Serialize, Serializer};
+
 use super::config::Window;
 use super::listing::Snapshot;
 use super::name::Prefix;
@@ -38,6 +40,12 @@ impl fmt::Display for Reason {
             Reason::NotOurs => f.write_str("not one of zam's"),
             Reason::SuspiciousClock => f.write_str("the clock is suspicious"),
         }
+    }
+}
+
+impl Serialize for Reason {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
     }
 }
 

@@ -1,1 +1,75 @@
+//! One file a verb, each a short story: read, plan, print or do.
 
+pub mod explain;
+pub mod notify;
+pub mod prune;
+pub mod reload;
+pub mod replicate;
+pub mod snapshot;
+
+use std::io::{self, BufWriter, Write};
+use std::sync::Mutex;
+
+use anyhow::{Result, anyhow};
+use serde::Serialize;
+
+use crate::core::config::{Config, Destination, Entry};
+use crate::core::name::Dataset;
+
+/// What a verb is given: the entry, the dataset in it, and how to go about it.
+pub struct Run<'c> {
+    pub config: &'c Config,
+    pub entry: &'c Entry,
+    /// The entry's dataset, or one inside it.
+    pub dataset: Dataset,
+    /// Epoch seconds.
+    pub now: i64,
+    pub dry: bool,
+    pub json: bool,
+}
+
+impl<'c> Run<'c> {
+    /// The destination called `name`.
+    fn destination(&self, name: &str) -> Result<&'c Destination> {
+        let names: Vec<&str> = self.entry.destinations.iter().map(|to| to.name.as_str()).collect();
+        let found = self.entry.destinations.iter().find(|to| to.name.as_str() == name);
+        found.ok_or_else(|| {
+            anyhow!(
+                "{} has no destination `{name}`; it has {}",
+                self.entry.key,
+                if names.is_empty() { "none".into() } else { names.join(", ") }
+            )
+        })
+    }
+}
+
+fn does_not_exist(dataset: &Dataset, place: &str) -> anyhow::Error {
+    anyhow!("{dataset} does not exist{place}; if its pool {} is not imported, zpool import {0} brings it", dataset.pool())
+}
+
+fn print_json(value: &impl Serialize) -> Result<()> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    serde_json::to_writer(&mut out, value)?;
+    writeln!(out)?;
+    Ok(out.flush()?)
+}
+
+/// Does `work` on every item, so many at a time; the results come in no order.
+fn side_by_side<T: Send, R: Send>(items: Vec<T>, at_once: usize, work: impl Fn(T) -> R + Sync) -> Vec<R> {
+    let workers = at_once.min(items.len());
+    let (queue, results) = (Mutex::new(items.into_iter()), Mutex::new(Vec::new()));
+    let next = || queue.lock().ok()?.next();
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                while let Some(item) = next() {
+                    let result = work(item);
+                    if let Ok(mut results) = results.lock() {
+                        results.push(result);
+                    }
+                }
+            });
+        }
+    });
+    results.into_inner().unwrap_or_default()
+}

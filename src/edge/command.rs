@@ -1,0 +1,169 @@
+//! The one door to other programs, on this machine or over ssh. A program is judged by its exit status, never by what
+//! it printed. Knows nothing of ZFS.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitStatus, Output, Stdio};
+use std::sync::Arc;
+
+use anyhow::Result;
+
+use super::lock;
+use super::outcome::Later;
+use crate::core::config::Host;
+
+/// Where `zfs` may be, beside what PATH says: an ordinary user's PATH has no sbin.
+const SBIN: &str = "/usr/local/sbin:/usr/sbin:/sbin";
+
+/// A program that did not end well.
+#[derive(Debug)]
+pub struct Failure {
+    pub command: String,
+    pub status: ExitStatus,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Failure {
+    /// What it said, without the usage text that zfs adds to some errors.
+    pub fn reason(&self) -> String {
+        let lines = self
+            .stderr
+            .lines()
+            .map(str::trim)
+            .take_while(|line| !line.starts_with("usage:") && !line.starts_with("For further help"));
+        let reason = lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
+        if reason.is_empty() { self.status.to_string() } else { reason }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{}: {}", abridged(&self.command), self.reason())
+    }
+}
+
+impl std::error::Error for Failure {}
+
+fn abridged(command: &str) -> String {
+    match command.char_indices().nth(200) {
+        Some((at, _)) => format!("{}…", &command[..at]),
+        None => command.into(),
+    }
+}
+
+/// This machine, or one that is reached over ssh, with one connection for the whole run.
+#[derive(Clone, Debug, Default)]
+pub struct Machine(Option<Arc<Host>>);
+
+impl Machine {
+    pub fn new(host: Option<&Arc<Host>>) -> Self {
+        Machine(host.cloned())
+    }
+
+    pub fn is_same(&self, other: &Machine) -> bool {
+        self.0 == other.0
+    }
+
+    /// ` on olympus`, or nothing for this machine.
+    pub fn place(&self) -> String {
+        self.0.as_ref().map(|host| format!(" on {}", host.name)).unwrap_or_default()
+    }
+
+    pub fn command(&self, argv: &[&str]) -> Command {
+        match &self.0 {
+            None => local(argv),
+            Some(host) => {
+                let mut ssh = local(&["ssh"]);
+                ssh.args(options(host)).arg("--").arg(&host.ssh).arg(remote(argv));
+                ssh
+            }
+        }
+    }
+
+    /// Runs it to its end.
+    ///
+    /// # Errors
+    /// [`Failure`] for a bad exit; [`Later`] when the machine cannot be reached.
+    pub fn run(&self, argv: &[&str]) -> Result<Output> {
+        let output = self.command(argv).stdin(Stdio::null()).output().map_err(|e| not_started(argv[0], &e))?;
+        if output.status.success() {
+            return Ok(output);
+        }
+        Err(self.failure(argv, output))
+    }
+
+    pub fn failure(&self, argv: &[&str], output: Output) -> anyhow::Error {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+        let failure = Failure { command: argv.join(" "), status: output.status, stdout, stderr };
+        match &self.0 {
+            // ssh(1): 255 is ssh's own.
+            Some(host) if output.status.code() == Some(255) => {
+                Later(format!("cannot reach {} ({}): {}", host.name, host.ssh, failure.reason())).into()
+            }
+            _ => failure.into(),
+        }
+    }
+
+    /// Ends the connection, if one was made.
+    pub fn close(&self) {
+        if let Some(host) = &self.0 {
+            let _ = local(&["ssh"]).args(options(host)).args(["-O", "exit", "--", &host.ssh]).stderr(Stdio::null()).status();
+        }
+    }
+}
+
+pub fn not_started(program: &str, error: &io::Error) -> anyhow::Error {
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            anyhow::anyhow!("there is no `{program}` on this machine; install it (Debian: zfsutils-linux, openssh-client)")
+        }
+        _ => anyhow::anyhow!("cannot start {program}: {error}"),
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one door")]
+fn local(argv: &[&str]) -> Command {
+    let mut command = Command::new(argv[0]);
+    let mut path = std::env::var_os("PATH").unwrap_or_default();
+    path.push(OsString::from(":"));
+    path.push(SBIN);
+    // A group of its own: Ctrl-C reaches zam alone, which ends a transfer so that it can be resumed.
+    command.args(&argv[1..]).env("PATH", path).env("LC_ALL", "C").process_group(0);
+    command
+}
+
+fn options(host: &Host) -> Vec<String> {
+    let socket = lock::directory().join(format!("ssh-{}-{}", std::process::id(), host.name));
+    let mut options: Vec<String> = [
+        "BatchMode=yes",
+        "ServerAliveInterval=15",
+        "ServerAliveCountMax=4",
+        "ConnectTimeout=30",
+        "ControlMaster=auto",
+        "ControlPersist=60",
+    ]
+    .iter()
+    .map(|option| format!("-o{option}"))
+    .collect();
+    options.push(format!("-oControlPath={}", socket.display()));
+    options.extend(host.identity.iter().map(|file| format!("-i{file}")));
+    options.extend(host.port.iter().map(|port| format!("-p{port}")));
+    options.extend(host.options.iter().map(|option| format!("-o{option}")));
+    options
+}
+
+/// One word for ssh, whatever shell reads it there; `env` finds zfs in sbin for users who lack it.
+fn remote(argv: &[&str]) -> String {
+    let words =
+        ["env", "LC_ALL=C", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/current-system/sw/bin"];
+    words.iter().chain(argv).map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+}
+
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "@#%_-+=:,./".contains(c);
+    if !word.is_empty() && word.chars().all(plain) { word.into() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+}

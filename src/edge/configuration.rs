@@ -1,0 +1,101 @@
+//! The configuration's files. One loader for the generator and the verbs: both see the same entries and the same
+//! faults. Starts no process and logs nothing, so that the generator may use it.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use crate::core::config::Config;
+use crate::core::load::load;
+use crate::core::yaml::{Fault, Source};
+
+const DEFAULT: &str = "/etc/zam/zam.yaml";
+const LAST_GOOD: &str = "/var/lib/zam/last-good.yaml";
+/// Begins each source in the last good configuration, followed by its path.
+const MARK: &str = "--- # ";
+
+pub struct Loaded {
+    pub config: Config,
+    pub sources: Vec<Source>,
+    /// What is wrong, rendered with its place. Empty: nothing.
+    pub faults: Vec<String>,
+    /// The files could not be parsed at all, and this is what they said when they last could.
+    pub is_last_good: bool,
+}
+
+impl Loaded {
+    /// What is left of a configuration that could not be read at all.
+    pub fn nothing(path: &Path, fault: String) -> Self {
+        let sources = vec![Source { path: path.display().to_string(), text: String::new() }];
+        Loaded { config: Config::default(), sources, faults: vec![fault], is_last_good: false }
+    }
+}
+
+/// Where the configuration is: as given, or `ZAM_CONFIG`, or /etc/zam/zam.yaml.
+pub fn path(given: Option<PathBuf>) -> PathBuf {
+    given.or_else(|| std::env::var_os("ZAM_CONFIG").map(PathBuf::from)).unwrap_or_else(|| DEFAULT.into())
+}
+
+/// Reads `path` and the `*.yaml` in `zam.d` beside it. None when there is none of them.
+///
+/// # Errors
+/// A file cannot be read, or cannot be parsed and there is no last good configuration.
+pub fn read(path: &Path) -> Result<Option<Loaded>, String> {
+    let sources = sources(path)?;
+    if sources.is_empty() {
+        return Ok(None);
+    }
+    let render = |faults: Vec<Fault>, sources: &[Source]| faults.iter().map(|fault| fault.render(sources)).collect();
+    match load(&sources) {
+        Ok((config, faults)) => Ok(Some(Loaded { config, faults: render(faults, &sources), sources, is_last_good: false })),
+        Err(fault) => {
+            let fault = fault.render(&sources);
+            let good = split(&fs::read_to_string(last_good(path)).map_err(|_| fault.clone())?);
+            let (config, faults) = load(&good).map_err(|_| fault.clone())?;
+            let faults =
+                [vec![format!("{fault}\nthe last good configuration is in force instead")], render(faults, &good)].concat();
+            Ok(Some(Loaded { config, sources: good, faults, is_last_good: true }))
+        }
+    }
+}
+
+fn sources(path: &Path) -> Result<Vec<Source>, String> {
+    let mut paths = vec![path.to_owned()];
+    let more = path.with_file_name("zam.d");
+    match fs::read_dir(&more) {
+        Ok(files) => paths.extend(files.flatten().map(|file| file.path()).filter(|p| p.extension().is_some_and(|e| e == "yaml"))),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+        Err(e) => return Err(format!("cannot read {}: {e}", more.display())),
+    }
+    paths[1..].sort();
+    let read = |path: PathBuf| match fs::read_to_string(&path) {
+        Ok(text) => Some(Ok(Source { path: path.display().to_string(), text })),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => None,
+        Err(e) => Some(Err(format!("cannot read {}: {e}", path.display()))),
+    };
+    paths.into_iter().filter_map(read).collect()
+}
+
+/// The last good copy of another configuration than the machine's lies beside that one.
+fn last_good(path: &Path) -> PathBuf {
+    if path == Path::new(DEFAULT) { LAST_GOOD.into() } else { path.with_extension("last-good") }
+}
+
+/// Keeps the sources for a day on which they cannot be parsed. Whole or not at all.
+pub fn keep_as_last_good(path: &Path, sources: &[Source]) -> io::Result<()> {
+    let copy = last_good(path);
+    let directory = copy.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(directory)?;
+    let mut file = tempfile::NamedTempFile::new_in(directory)?;
+    for source in sources {
+        writeln!(file, "{MARK}{}\n{}", source.path, source.text.trim_end())?;
+    }
+    file.as_file().sync_all()?;
+    file.persist(&copy)?;
+    Ok(())
+}
+
+fn split(text: &str) -> Vec<Source> {
+    let parts = text.split(MARK).skip(1).filter_map(|part| part.split_once('\n'));
+    parts.map(|(path, text)| Source { path: path.into(), text: text.into() }).collect()
+}

@@ -1,0 +1,42 @@
+//! What is said, and where: structured events to the journal, errors and warnings to stderr, where systemd knows the
+//! unit of every line (a native message of a process that ends at once can lose it: systemd issue 2913).
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// True when systemd runs us: stderr is a stream to the journal.
+pub fn is_journal() -> bool {
+    std::env::var_os("JOURNAL_STREAM").is_some() && !std::io::stderr().is_terminal()
+}
+
+/// Sends events to the journal when systemd runs us; by hand nobody would read them.
+pub fn start() {
+    if !is_journal() {
+        return;
+    }
+    if let Ok(layer) = tracing_journald::layer() {
+        let unit = std::env::var("ZAM_UNIT").unwrap_or_default();
+        let layer = layer.with_field_prefix(None).with_syslog_identifier("zam".into());
+        let layer = layer.with_custom_fields([("OBJECT_SYSTEMD_UNIT", unit.as_str())]);
+        // Losing an event loses no data; a second subscriber cannot be.
+        let _ = tracing_subscriber::registry().with(layer).try_init();
+    }
+}
+
+pub fn error(message: impl std::fmt::Display) {
+    say("<3>", &message.to_string());
+}
+
+pub fn warn(message: impl std::fmt::Display) {
+    say("<4>", &message.to_string());
+}
+
+/// systemd takes `<N>` at the start of each line as its priority (sd-daemon(3)).
+fn say(priority: &str, message: &str) {
+    let prefix = if is_journal() { priority } else { "zam: " };
+    for line in message.lines() {
+        eprintln!("{prefix}{line}");
+    }
+}

@@ -1,0 +1,52 @@
+//! How a run ended, and the exit codes that say so (design: 0 done, 1 failed, 2 usage, 75 later, 78 configuration).
+
+use std::fmt;
+use std::process::ExitCode;
+
+/// Ordered by gravity: of several results in one run the gravest wins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outcome {
+    Done,
+    /// Locked, unreachable, stopped, waiting for a parent: the next run will do it.
+    Later,
+    Failed,
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Done => 0,
+            Outcome::Later => 75,
+            Outcome::Failed => 1,
+        }
+        .into()
+    }
+}
+
+/// An error that another run may not meet: exit 75.
+#[derive(Debug)]
+pub struct Later(pub String);
+
+/// An error in the configuration: exit 78.
+#[derive(Debug)]
+pub struct Misconfigured(pub String);
+
+impl fmt::Display for Later {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for Misconfigured {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Later {}
+impl std::error::Error for Misconfigured {}
+
+/// What an error makes of the run that met it.
+pub fn of(error: &anyhow::Error) -> Outcome {
+    if error.downcast_ref::<Later>().is_some() { Outcome::Later } else { Outcome::Failed }
+}

@@ -1,0 +1,205 @@
+//! The zfs commands that zam uses, one function each. What a command prints is parsed in core. Keeps the guards of
+//! invariants 1, 3 and 4: destroy only takes names with `@` or `#`, no command has `destroy -r` or `receive -F`, and a
+//! listing that failed is an error.
+
+use std::process::Command;
+
+use anyhow::{Context, Result, anyhow, bail};
+
+use super::command::{Failure, Machine};
+use crate::core::listing::{self, Tree};
+use crate::core::name::Dataset;
+use crate::core::replication::{Mark, Stream, Token};
+
+/// Names in one `zfs destroy`: thousands at once have hung pools (OpenZFS issues 9575, 13064).
+const DESTROY_MAX: usize = 100;
+
+fn failure(error: &anyhow::Error) -> Option<&Failure> {
+    error.downcast_ref()
+}
+
+fn says(error: &anyhow::Error, text: &str) -> bool {
+    failure(error).is_some_and(|failure| failure.stderr.contains(text))
+}
+
+/// How far a listing goes below its roots.
+#[derive(Clone, Copy)]
+pub enum Depth {
+    /// The roots alone, without their snapshots.
+    Roots,
+    /// With their snapshots and bookmarks, without children's.
+    One,
+    All,
+}
+
+pub struct Listing {
+    pub tree: Tree,
+    /// Roots that do not exist.
+    pub absent: Vec<Dataset>,
+}
+
+/// What is at and below `roots`, of `types` (as `zfs list -t` takes them), with `columns` of it. One zfs process.
+///
+/// # Errors
+/// Every trouble but a root that does not exist: a listing cut short is no listing.
+pub fn list(machine: &Machine, columns: &str, types: &str, depth: Depth, roots: &[&Dataset]) -> Result<Listing> {
+    let depth = match depth {
+        Depth::Roots => ["-d", "0"].as_slice(),
+        Depth::One => &["-d", "1"],
+        Depth::All => &["-r"],
+    };
+    let names: Vec<&str> = roots.iter().map(|root| root.as_str()).collect();
+    let argv = [&["zfs", "list", "-Hp", "-t", types, "-o", columns], depth, &names].concat();
+    let (text, absent) = match machine.run(&argv) {
+        Ok(output) => (String::from_utf8(output.stdout).context("zfs list printed something that is not UTF-8")?, Vec::new()),
+        Err(error) => match failure(&error).and_then(|failure| Some((failure.stdout.clone(), absent(failure, roots)?))) {
+            Some(partial) => partial,
+            None => return Err(error),
+        },
+    };
+    let tree = listing::parse(columns, &text).map_err(|e| anyhow!("{}{}: {e}", argv.join(" "), machine.place()))?;
+    Ok(Listing { tree, absent })
+}
+
+/// The roots that a listing says do not exist, if it says nothing else.
+fn absent(failure: &Failure, roots: &[&Dataset]) -> Option<Vec<Dataset>> {
+    let absent = |line: &str| roots.iter().find(|root| line == format!("cannot open '{root}': dataset does not exist"));
+    failure.stderr.lines().map(|line| absent(line).map(|root| (*root).clone())).collect()
+}
+
+pub enum Taken {
+    Yes,
+    /// One of the names is there already; none was made.
+    NameExists,
+    /// A dataset vanished since it was listed; none was made.
+    DatasetGone(anyhow::Error),
+}
+
+/// All of `names` (`dataset@snapshot`), atomically, or none (zfs-snapshot(8)).
+pub fn snapshot(names: &[String]) -> Result<Taken> {
+    let argv: Vec<&str> = ["zfs", "snapshot", "--"].into_iter().chain(names.iter().map(String::as_str)).collect();
+    match Machine::default().run(&argv) {
+        Ok(_) => Ok(Taken::Yes),
+        Err(e) if says(&e, "dataset already exists") => Ok(Taken::NameExists),
+        Err(e) if says(&e, "dataset does not exist") => Ok(Taken::DatasetGone(e)),
+        Err(e) => Err(e),
+    }
+}
+
+/// Destroys snapshots of one dataset, oldest first. What is gone already is done. The command is all or nothing, so
+/// when it fails the names are tried one by one; returned are those that stay, with the reason.
+pub fn destroy_snapshots(machine: &Machine, dataset: &Dataset, names: &[&str]) -> Vec<(String, anyhow::Error)> {
+    let mut stay = Vec::new();
+    for batch in names.chunks(DESTROY_MAX) {
+        if destroy(machine, &format!("{dataset}@{}", batch.join(","))).is_err() {
+            for name in batch {
+                stay.extend(destroy(machine, &format!("{dataset}@{name}")).err().map(|error| ((*name).to_owned(), error)));
+            }
+        }
+    }
+    stay
+}
+
+pub fn destroy_bookmark(machine: &Machine, dataset: &Dataset, name: &str) -> Result<()> {
+    destroy(machine, &format!("{dataset}#{name}"))
+}
+
+fn destroy(machine: &Machine, name: &str) -> Result<()> {
+    if !name.contains(['@', '#']) {
+        bail!("refusing to destroy {name}: zam destroys snapshots and bookmarks alone");
+    }
+    match machine.run(&["zfs", "destroy", name]) {
+        Err(e) if !says(&e, "could not find any snapshots to destroy") && !says(&e, "does not exist") => Err(e),
+        _ => Ok(()),
+    }
+}
+
+/// `mark` is a snapshot or another bookmark. One that exists has the same GUID, since that is in its name.
+pub fn bookmark(machine: &Machine, dataset: &Dataset, mark: &Mark, name: &str) -> Result<()> {
+    match machine.run(&["zfs", "bookmark", &format!("{dataset}{mark}"), &format!("{dataset}#{name}")]) {
+        Err(e) if !says(&e, "exists") || says(&e, "does not exist") => Err(e),
+        _ => Ok(()),
+    }
+}
+
+/// A dataset that only holds others; never mounted.
+pub fn create_parent(machine: &Machine, dataset: &Dataset) -> Result<()> {
+    machine.run(&["zfs", "create", "-u", "-o", "canmount=off", dataset.as_str()]).map(drop)
+}
+
+/// What a resume token says; asked where its source is. Its contents are printed even if it cannot be used any more.
+pub fn decode_token(machine: &Machine, token: &str) -> Result<Token> {
+    let text = match machine.run(&["zfs", "send", "-nvPt", token]) {
+        Ok(output) => String::from_utf8_lossy(&output.stdout).into_owned(),
+        Err(error) => match failure(&error) {
+            Some(failure) if failure.stdout.contains("toguid") => failure.stdout.clone(),
+            _ => return Err(error),
+        },
+    };
+    parse_token(&text).ok_or_else(|| anyhow!("zfs send -nvPt printed no toguid: {text:?}"))
+}
+
+/// Lines of `key = value` under "resume token contents:"; numbers are in hex.
+fn parse_token(text: &str) -> Option<Token> {
+    let value =
+        |key: &str| text.lines().find_map(|line| line.trim().strip_prefix(key)?.trim_start().strip_prefix('=').map(str::trim));
+    let number = |key: &str| u64::from_str_radix(value(key)?.trim_start_matches("0x"), 16).ok();
+    Some(Token { toguid: number("toguid")?, fromguid: number("fromguid"), raw: number("rawok") == Some(1) })
+}
+
+/// Gives up a partial receive. On a first full one this removes the dataset that shows the token, and only that.
+pub fn discard_token(machine: &Machine, replica: &Dataset) -> Result<()> {
+    machine.run(&["zfs", "receive", "-A", replica.as_str()]).map(drop)
+}
+
+/// The sending end of a stream.
+pub fn send(machine: &Machine, dataset: &Dataset, stream: &Stream, raw: bool) -> (Command, String) {
+    let to = format!("{dataset}@{}", stream.to);
+    let from = stream.from.as_ref().map(|mark| format!("{dataset}{mark}"));
+    let mut argv = vec!["zfs", "send", if raw { "-Lecw" } else { "-Lec" }];
+    if let Some(from) = &from {
+        argv.extend([if stream.intermediates { "-I" } else { "-i" }, from]);
+    }
+    argv.push(&to);
+    (machine.command(&argv), argv.join(" "))
+}
+
+pub fn send_resumed(machine: &Machine, token: &str) -> (Command, String) {
+    (machine.command(&["zfs", "send", "-t", token]), "zfs send -t TOKEN".into())
+}
+
+/// The receiving end. It never mounts and never rolls back; the properties are set on the first stream alone, since
+/// later ones keep them, and a volume knows no canmount.
+pub fn receive(machine: &Machine, replica: &Dataset, first_of_volume: Option<bool>) -> (Command, String) {
+    let mut argv = vec!["zfs", "receive", "-s", "-u"];
+    argv.extend(match first_of_volume {
+        Some(true) => vec!["-o", "readonly=on", "-o", "volmode=none"],
+        Some(false) => vec!["-o", "readonly=on", "-o", "canmount=noauto"],
+        None => vec![],
+    });
+    argv.push(replica.as_str());
+    (machine.command(&argv), argv.join(" "))
+}
+
+/// Values of properties of one dataset, in the order asked.
+pub fn properties(machine: &Machine, dataset: &Dataset, names: &str) -> Result<Vec<String>> {
+    let output = machine.run(&["zfs", "get", "-Hp", "-o", "value", names, dataset.as_str()])?;
+    Ok(String::from_utf8_lossy(&output.stdout).lines().map(Into::into).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_read_as_zfs_prints_it() {
+        let text = "resume token contents:\nnvlist version: 0\n\tfromguid = 0x1f\n\tobject = 0x2\n\ttoguid = 0xabcdef0123456789\n\ttoname = tank/a@x\n\trawok = 1\n\tfull send of tank/a@x estimated size is 3.76M\n";
+        assert_eq!(parse_token(text), Some(Token { toguid: 0xabcd_ef01_2345_6789, fromguid: Some(0x1f), raw: true }));
+        assert_eq!(parse_token("cannot resume send"), None);
+    }
+
+    #[test]
+    fn nothing_but_snapshots_and_bookmarks_can_be_destroyed() {
+        assert!(destroy(&Machine::default(), "tank/home").is_err());
+    }
+}

@@ -1,0 +1,192 @@
+//! `zam prune`: destroys what no window keeps, of a source or of its replica at a destination. Reads the source alone
+//! for the source, so that an unreachable destination stops nothing; reads both sides for a replica.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow, bail};
+use serde::Serialize;
+use serde::ser::Serializer;
+
+use super::{Run, does_not_exist, print_json, side_by_side};
+use crate::core::config::{Destination, Window};
+use crate::core::listing::{self, SNAPSHOT_COLUMNS, Snapshot, State, Tree};
+use crate::core::name::Dataset;
+use crate::core::replication::unconfirmed;
+use crate::core::retention::{self, Plan, Reason};
+use crate::core::selection::governs;
+use crate::edge::command::Machine;
+use crate::edge::outcome::Outcome;
+use crate::edge::zfs::{self, Depth};
+use crate::edge::{journal, lock};
+
+/// `zfs destroy` waits for a transaction group; side by side they share it.
+const AT_ONCE: usize = 8;
+const TYPES: &str = "snapshot,bookmark";
+
+/// One dataset's plan, as `--json` prints it.
+#[derive(Serialize)]
+struct Planned<'a> {
+    /// The source's name, also when it is the replica that is pruned.
+    dataset: &'a Dataset,
+    destination: Option<&'a str>,
+    #[serde(rename = "snapshots", serialize_with = "verdicts")]
+    plan: Plan<'a>,
+    /// Where the snapshots are.
+    #[serde(skip)]
+    place: &'a Dataset,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    name: &'a str,
+    keep: bool,
+    reasons: &'a [Reason],
+}
+
+fn verdicts<S: Serializer>(plan: &Plan, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_seq(plan.verdicts.iter().map(|v| Line { name: &v.snapshot.name, keep: v.keep(), reasons: &v.reasons }))
+}
+
+/// Prunes the source, or the replica at the destination `to`. `saved` is a listing to plan from instead of ZFS.
+pub fn run(run: &Run, to: Option<&str>, saved: Option<&Path>) -> Result<Outcome> {
+    let to = to.map(|name| run.destination(name)).transpose()?;
+    let windows = to.map_or(&run.entry.windows, |to| &to.windows);
+    if windows.is_empty() {
+        bail!(
+            "{} has no `windows`{}, so nothing of it is pruned",
+            run.entry.key,
+            to.map(|to| format!(" for {}", to.name)).unwrap_or_default()
+        );
+    }
+    if to.is_none() && run.entry.host.is_some() {
+        bail!("{} is pulled; its own machine prunes it (prune its replica with --to)", run.entry.key);
+    }
+    let _lock = match (run.dry, to) {
+        (true, _) => None,
+        (false, Some(to)) => Some(lock::take(&format!("replica:{}/{}", to.name, run.entry.key))?),
+        (false, None) => Some(lock::take(&format!("prune/{}", run.entry.key))?),
+    };
+    let sides = match saved {
+        Some(file) => Sides::from_file(run, to, file)?,
+        None => Sides::list(run, to)?,
+    };
+    let places: Vec<(Dataset, Dataset)> = sides.governed(run, to);
+    let plans: Vec<Planned> = places.iter().map(|(dataset, place)| plan(run, to, windows, &sides, dataset, place)).collect();
+    for planned in plans.iter().filter(|planned| planned.plan.suspicious) {
+        journal::warn(format!(
+            "{}: more than half of the snapshots would go just after a gap of more than 30 days; if the clock is right, \
+             they go once 20 snapshots follow the gap. Nothing was destroyed",
+            planned.place
+        ));
+    }
+    if run.json {
+        print_json(&plans)?;
+    }
+    if run.dry {
+        if !run.json {
+            plans.iter().for_each(explain);
+        }
+        return Ok(Outcome::Done);
+    }
+    let machine = to.map(|to| Machine::new(to.host.as_ref())).unwrap_or_default();
+    let outcomes = side_by_side(plans, AT_ONCE, |planned| destroy(&machine, &planned));
+    machine.close();
+    Ok(outcomes.into_iter().max().unwrap_or(Outcome::Done))
+}
+
+/// What is known of both sides.
+struct Sides {
+    source: Tree,
+    /// Where pruning takes place: the source again, or the replica.
+    pruned: Option<Tree>,
+}
+
+impl Sides {
+    fn list(run: &Run, to: Option<&Destination>) -> Result<Self> {
+        let here = Machine::new(run.entry.host.as_ref());
+        let Some(to) = to else {
+            let listing = zfs::list(&here, SNAPSHOT_COLUMNS, TYPES, Depth::All, &[&run.dataset])?;
+            return Self::present(run, listing).map(|source| Sides { source, pruned: None });
+        };
+        let (there, replica) = (Machine::new(to.host.as_ref()), to.replica(&run.dataset));
+        let source = Self::present(run, zfs::list(&here, SNAPSHOT_COLUMNS, TYPES, Depth::All, &[&run.dataset])?)?;
+        let pruned = zfs::list(&there, SNAPSHOT_COLUMNS, TYPES, Depth::All, &[&replica])?.tree;
+        here.close();
+        Ok(Sides { source, pruned: Some(pruned) })
+    }
+
+    fn present(run: &Run, listing: zfs::Listing) -> Result<Tree> {
+        if listing.absent.is_empty() { Ok(listing.tree) } else { Err(does_not_exist(&run.dataset, "")) }
+    }
+
+    /// A saved listing may hold both sides, told apart by their names.
+    fn from_file(run: &Run, to: Option<&Destination>, file: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+        let tree = listing::parse(SNAPSHOT_COLUMNS, &text).map_err(|e| anyhow!("{}: {e}", file.display()))?;
+        Ok(Sides { source: tree.clone(), pruned: to.map(|_| tree) }.within(run, to))
+    }
+
+    fn within(mut self, run: &Run, to: Option<&Destination>) -> Self {
+        self.source.retain(|dataset, _| dataset.is_within(&run.dataset));
+        if let (Some(pruned), Some(to)) = (&mut self.pruned, to) {
+            pruned.retain(|dataset, _| dataset.is_within(&to.replica(&run.dataset)));
+        }
+        self
+    }
+
+    /// The datasets to prune: by the source's name, and where they are.
+    fn governed(&self, run: &Run, to: Option<&Destination>) -> Vec<(Dataset, Dataset)> {
+        let places = self.pruned.as_ref().unwrap_or(&self.source).keys();
+        let named = places.filter_map(|place| Some((to.map_or(Some(place.clone()), |to| place.below(&to.root))?, place.clone())));
+        named.filter(|(dataset, _)| governs(run.config, run.entry, dataset)).collect()
+    }
+}
+
+fn plan<'a>(
+    run: &Run,
+    to: Option<&'a Destination>,
+    windows: &[Window],
+    sides: &'a Sides,
+    dataset: &'a Dataset,
+    place: &'a Dataset,
+) -> Planned<'a> {
+    let nothing = State::default();
+    let source = sides.source.get(dataset).unwrap_or(&nothing);
+    let plan = match &sides.pruned {
+        None => {
+            let needed = unconfirmed(&run.config.prefix, source);
+            let forced = |s: &Snapshot| needed.iter().any(|range| range.contains(&s.createtxg)).then_some(Reason::Unconfirmed);
+            retention::plan(&run.config.prefix, &sides.source[dataset].snapshots, windows, run.now, forced)
+        }
+        Some(replicas) => {
+            let ours = &replicas[place].snapshots;
+            let known: HashSet<u64> =
+                source.snapshots.iter().map(|s| s.guid).chain(source.bookmarks.iter().map(|b| b.guid)).collect();
+            let base = ours.iter().rev().find(|s| known.contains(&s.guid)).map(|s| s.guid);
+            retention::plan(&run.config.prefix, ours, windows, run.now, |s| (Some(s.guid) == base).then_some(Reason::Base))
+        }
+    };
+    Planned { dataset, destination: to.map(|to| to.name.as_str()), plan, place }
+}
+
+fn explain(planned: &Planned) {
+    for verdict in &planned.plan.verdicts {
+        let reasons = verdict.reasons.iter().map(Reason::to_string).collect::<Vec<_>>().join("; ");
+        let (verb, why) = if verdict.keep() { ("keep   ", reasons) } else { ("destroy", "no window wants it".into()) };
+        println!("{verb} {}@{}  ({why})", planned.place, verdict.snapshot.name);
+    }
+}
+
+fn destroy(machine: &Machine, planned: &Planned) -> Outcome {
+    let goes: Vec<&str> = planned.plan.verdicts.iter().filter(|v| !v.keep()).map(|v| &*v.snapshot.name).collect();
+    let stay = if goes.is_empty() { Vec::new() } else { zfs::destroy_snapshots(machine, planned.place, &goes) };
+    for (name, error) in &stay {
+        journal::error(format!("{}@{name} stays{}: {error:#}", planned.place, machine.place()));
+    }
+    let kept = planned.plan.verdicts.len() - goes.len() + stay.len();
+    if !goes.is_empty() {
+        println!("{}: {} snapshots destroyed, {kept} kept", planned.place, goes.len() - stay.len());
+    }
+    if stay.is_empty() { Outcome::Done } else { Outcome::Failed }
+}
