@@ -54,10 +54,9 @@ fn log(message: &str) {
     match OpenOptions::new().write(true).open("/dev/kmsg") {
         Ok(mut kmsg) if by_systemd => {
             for line in message.lines() {
-                let mut record = format!("<3>zam-generator[{}]: {line}", std::process::id());
-                record.truncate(record.floor_char_boundary(RECORD_MAX));
+                let record = format!("<3>zam-generator[{}]: {line}", std::process::id());
                 // There is nowhere left to say that this failed.
-                let _ = kmsg.write_all(record.as_bytes());
+                let _ = kmsg.write_all(&record.as_bytes()[..record.len().min(RECORD_MAX)]);
             }
         }
         _ => eprintln!("zam-generator: {message}"),

@@ -1,0 +1,46 @@
+# make demo | test | bench | install. Directories come from systemd's own pkg-config file.
+PREFIX ?= /usr/local
+DESTDIR ?=
+CARGO ?= cargo
+BUILD ?= $(or $(CARGO_TARGET_DIR),target)/release
+systemd = $(or $(shell pkg-config --variable=$(1) systemd 2>/dev/null),$(2))
+UNITDIR ?= $(call systemd,systemdsystemunitdir,/usr/lib/systemd/system)
+GENERATORDIR ?= $(call systemd,systemdsystemgeneratordir,/usr/lib/systemd/system-generators)
+TMPFILESDIR ?= $(call systemd,tmpfilesdir,/usr/lib/tmpfiles.d)
+SYSUSERSDIR ?= $(call systemd,sysusersdir,/usr/lib/sysusers.d)
+
+all: build
+
+build:
+	$(CARGO) build --release --locked
+
+# NOBUILD=1 installs what is built already.
+install: $(if $(NOBUILD),,build)
+	install -Dm755 -t $(DESTDIR)$(PREFIX)/bin $(BUILD)/zam
+	install -Dm755 -t $(DESTDIR)$(GENERATORDIR) $(BUILD)/zam-generator
+	install -Dm644 -t $(DESTDIR)$(UNITDIR) units/zam@.service units/zam-notify@.service units/zam.target
+	install -Dm644 units/zam.tmpfiles $(DESTDIR)$(TMPFILESDIR)/zam.conf
+	install -Dm644 units/zam.sysusers $(DESTDIR)$(SYSUSERSDIR)/zam.conf
+	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/doc/zam zam.yaml.example README.md
+	$(if $(wildcard man/*.8),install -Dm644 -t $(DESTDIR)$(PREFIX)/share/man/man8 $(wildcard man/*.8))
+	$(if $(wildcard man/*.5),install -Dm644 -t $(DESTDIR)$(PREFIX)/share/man/man5 $(wildcard man/*.5))
+	install -d $(DESTDIR)/etc/zam
+ifeq ($(DESTDIR),)
+	systemd-sysusers zam.conf
+	systemd-tmpfiles --create zam.conf
+	systemctl daemon-reload
+endif
+
+setup:
+	tests/setup
+
+test: setup
+	tests/run
+
+bench: setup build
+	tests/bench
+
+demo: setup build
+	tests/demo
+
+.PHONY: all build install setup test bench demo

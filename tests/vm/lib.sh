@@ -1,0 +1,94 @@
+# Helpers for scenarios; sourced in the guest before each part (tests/vm/run).
+set -Eeuo pipefail
+shopt -s inherit_errexit
+exec 3>&1 # to the host, where a function's own output is captured
+
+# A command that fails ends the scenario and names its line there, also from inside these helpers.
+trap 'failed $?' ERR
+failed() {
+  local i file
+  for ((i = 1; i < ${#BASH_SOURCE[@]}; i++)); do
+    [[ ${BASH_SOURCE[i]} == */lib.sh ]] || break
+  done
+  file=${BASH_SOURCE[i]-bash}
+  ((BASH_SUBSHELL)) || echo "FAILED at ${file##*/}:${BASH_LINENO[i - 1]} (exit $1)" >&3
+  exit "$1"
+}
+# What still runs in the background would hold the connection open.
+trap 'code=$?; kill $(jobs -p) 2>/dev/null || true; exit $code' EXIT
+
+say() { printf '== %s\n' "$*"; }
+fail() { printf 'FAILED: %s\n' "$*" >&2; return 1; }
+
+# expect CODE COMMAND...: runs it, shows what it prints (kept in $output), and insists on its exit code.
+expect() {
+  local wanted=$1 code=0
+  shift
+  printf '$ %s\n' "$*"
+  output=$("$@" 2>&1) || code=$?
+  [[ -z $output ]] || printf '%s\n' "$output"
+  ((code == wanted)) || fail "exit code $code, not $wanted: $*"
+}
+
+# contains TEXT PATTERN / lacks TEXT PATTERN: an extended regular expression.
+contains() { grep -qE -e "$2" <<<"$1" || fail "no '$2' in: $1"; }
+lacks() { ! grep -E -e "$2" <<<"$1" || fail "'$2' is in: $1"; }
+# has PATTERN [FILE]: in a file, or in what the last `expect` printed.
+has() { contains "$(if (($# > 1)); then cat "$2"; else printf '%s' "$output"; fi)" "$1"; }
+equal() { [[ $1 == "$2" ]] || fail "not equal: $(diff <(printf '%s\n' "$1") <(printf '%s\n' "$2"))"; }
+
+# wait_for SECONDS COMMAND...: until it succeeds. By the uptime: scenarios move the clock.
+uptime_seconds() { cut -d . -f 1 /proc/uptime; }
+wait_for() {
+  local end=$(($(uptime_seconds) + $1))
+  shift
+  until "$@" >/dev/null 2>&1; do
+    (($(uptime_seconds) < end)) || { fail "not in time: $*"; return 1; }
+    sleep 0.2
+  done
+}
+
+# config <<EOF: the configuration, made effective.
+config() {
+  mkdir -p /etc/zam
+  cat >/etc/zam/zam.yaml
+  zam reload
+}
+
+# clock '2026-11-23 10:00:00': sets it, in UTC. The host carries it over a power cut and a reboot.
+clock() { date -u -s "$1" >/dev/null; }
+advance() { clock "@$(date -u -d "now + $1" +%s)"; }
+
+# cut_power: this very moment; the part must end in a `#--- power cut` line.
+cut_power() {
+  printf '#--- cut %(%s)T\n' -1 >&3
+  sleep infinity
+}
+
+# Owned snapshots, oldest first: names, or GUIDs.
+owned() { zfs list -Hp -d 1 -t snapshot -s createtxg -o "name,$2" "$1" | grep -E "@[^@]*_[0-9]{8}T[0-9]{6}Z"$'\t' || true; }
+snapshots() { owned "$1" guid | cut -f 1 | cut -d @ -f 2; }
+guids() { owned "$1" guid | cut -f 2; }
+
+# fill DATASET SIZE: one more file of random bytes.
+fill() {
+  local directory
+  directory=$(zfs get -Ho value mountpoint "$1")
+  head -c "$2" /dev/urandom >"$(mktemp "$directory/file.XXXXXX")"
+}
+
+# content DATASET-OR-SNAPSHOT: a hash over names, owners, modes, times and contents, mounted or not.
+content() {
+  local directory
+  if [[ $(zfs get -Ho value type "${1%@*}") == volume ]]; then
+    sha256sum <"/dev/zvol/$1" | cut -d ' ' -f 1
+  elif [[ $1 != *@* && $(zfs get -Ho value mounted "$1") == yes ]]; then
+    tar -C "$(zfs get -Ho value mountpoint "$1")" --sort=name -cf - . | sha256sum | cut -d ' ' -f 1
+  else
+    directory=$(mktemp -d)
+    if [[ $1 == *@* ]]; then mount -t zfs "$1" "$directory"; else mount -t zfs -o ro,zfsutil "$1" "$directory"; fi
+    tar -C "$directory" --sort=name -cf - . | sha256sum | cut -d ' ' -f 1
+    umount "$directory"
+    rmdir "$directory"
+  fi
+}
