@@ -87,8 +87,8 @@ fn main() -> ExitCode {
     journal::start();
     match run(cli) {
         Ok(outcome) => {
-            if let (Outcome::Done, Ok(unit)) = (outcome, std::env::var("ZAM_UNIT")) {
-                notify::withdraw(&unit);
+            if let (Outcome::Done, Ok(instance)) = (outcome, std::env::var("ZAM_INSTANCE")) {
+                notify::withdraw(&instance);
             }
             outcome.into()
         }

@@ -25,7 +25,7 @@ const LEVELS: [(&str, &str); 8] = [
 #[expect(clippy::disallowed_methods, reason = "a test starts the program that it tests, and mandoc, as a user would")]
 fn start(program: &str, arguments: &[&str]) -> Output {
     let output = Command::new(program).args(arguments).output();
-    output.unwrap_or_else(|e| panic!("cannot start {program}: {e}; mandoc: apt-get install mandoc"))
+    output.unwrap_or_else(|e| panic!("cannot start {program}: {e} (for mandoc: apt-get install mandoc)"))
 }
 
 fn help(arguments: &[&str]) -> String {
@@ -40,17 +40,20 @@ fn page(name: &str) -> String {
 
 /// What stands below a heading (`.Sh` or `.Ss`), up to the next.
 fn section<'p>(page: &'p str, heading: &str) -> &'p str {
-    let start = [".Sh ", ".Ss "].iter().find_map(|macro_| page.find(&format!("\n{macro_}{heading}\n")));
-    let start = start.unwrap_or_else(|| panic!("the page has no section {heading}")) + heading.len() + 6;
+    let start = [".Sh", ".Ss"].iter().find_map(|kind| page.find(&format!("\n{kind} {heading}\n")));
+    let start = start.unwrap_or_else(|| panic!("the page has no section {heading}")) + heading.len() + "\n.Sh \n".len();
     let end = ["\n.Sh ", "\n.Ss "].iter().filter_map(|next| page[start..].find(next)).min();
     &page[start..end.map_or(page.len(), |end| start + end)]
 }
 
 /// The arguments of a macro, wherever in a macro line it stands: of `Fl`, `-to` in `.Op Fl -to Ar name`.
 fn arguments<'p>(text: &'p str, name: &str) -> BTreeSet<&'p str> {
-    let lines = text.lines().filter_map(|line| line.strip_prefix('.'));
-    let words = lines.flat_map(|line| line.split_whitespace().collect::<Vec<_>>().windows(2).map(<[_]>::to_vec).collect::<Vec<_>>());
-    words.filter(|pair| pair[0] == name).map(|pair| pair[1]).collect()
+    let mut found = BTreeSet::new();
+    for line in text.lines().filter_map(|line| line.strip_prefix('.')) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        found.extend(words.windows(2).filter(|pair| pair[0] == name).map(|pair| pair[1]));
+    }
+    found
 }
 
 /// The keys that a section explains: `.It Cm KEY`.

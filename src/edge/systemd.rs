@@ -15,6 +15,7 @@ trait Manager {
     fn reload(&self) -> zbus::Result<()>;
     fn start_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
     fn stop_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
+    fn reset_failed_unit(&self, name: &str) -> zbus::Result<()>;
     fn list_jobs(&self) -> zbus::Result<Vec<(u32, String, String, String, OwnedObjectPath, OwnedObjectPath)>>;
 }
 
@@ -31,6 +32,8 @@ pub fn reload_timers() -> Result<()> {
             wait(&manager, &job).await?;
         }
         manager.reload().await.context(refused)?;
+        // What is mended is not failed any more; what is not fails again in a moment. Unknown is the rule.
+        let _ = manager.reset_failed_unit("zam-config.service").await;
         let job = manager.start_unit("zam.target", "replace").await.context("cannot start zam.target")?;
         wait(&manager, &job).await
     })

@@ -43,10 +43,8 @@ fn last_lines(invocation: &str) -> Vec<String> {
     output.map(|output| String::from_utf8_lossy(&output.stdout).lines().map(Into::into).collect()).unwrap_or_default()
 }
 
-/// A job that went well has nothing to report any more. `unit` is what the job's unit is called.
-pub fn withdraw(unit: &str) {
-    if let Some(instance) = unit.strip_prefix("zam@").and_then(|rest| rest.strip_suffix(".service")) {
-        // Absent is the rule; one that cannot be removed is withdrawn by the next success.
-        let _ = std::fs::remove_file(alert(instance));
-    }
+/// A job that went well has nothing to report any more; `instance` is the job's.
+pub fn withdraw(instance: &str) {
+    // Absent is the rule; one that cannot be removed is withdrawn by the next success.
+    let _ = std::fs::remove_file(alert(instance));
 }

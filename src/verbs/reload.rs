@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use crate::edge::configuration::{Loaded, keep_as_last_good};
 use crate::edge::outcome::Misconfigured;
 use crate::edge::{journal, systemd};
+use crate::verbs::notify;
 
 pub fn run(loaded: &Loaded, path: &Path) -> Result<()> {
     if loaded.is_last_good {
@@ -16,6 +17,7 @@ pub fn run(loaded: &Loaded, path: &Path) -> Result<()> {
     let jobs = loaded.config.jobs().count();
     println!("{jobs} jobs are in force; see: systemctl list-timers 'zam-*'");
     if loaded.faults.is_empty() {
+        notify::withdraw("config");
         return keep_as_last_good(path, &loaded.sources).context("cannot keep a copy of the configuration");
     }
     journal::warn("entries with errors are not in force; systemctl status zam-config.service tells them too");

@@ -1,0 +1,447 @@
+//! Replication on a model of ZFS: two sides, on which plans are carried out as the contract says, with runs killed at
+//! any point and anything else going on between them. And a table of single cases.
+
+use std::collections::HashSet;
+
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+use zam::core::config::Window;
+use zam::core::listing::{Bookmark, Snapshot, State};
+use zam::core::name::Prefix;
+use zam::core::replication::{Kind, Mark, Plan, Side, Stream, Token, Wish, plan, unconfirmed};
+use zam::core::retention::{self, Reason};
+
+const HOUR: i64 = 3600;
+const BEGIN: i64 = 1_706_745_600;
+const SOURCE: &str = "tank/a";
+const REPLICA: &str = "nas/tank/a";
+/// The GUID of the destination's root.
+const ROOT: u64 = 0x1234_5678_9abc_def0;
+/// Windows as `max-age/period`.
+const POLICIES: [&[&str]; 6] =
+    [&["2h/10min"], &["1d/1h", "/1d"], &["6h/1h"], &["3h/7min", "1w/1d"], &["/1mo"], &["50min/10min", "1w/11h"]];
+
+fn windows(policy: &[&str]) -> Vec<Window> {
+    let window = |text: &&str| {
+        let (age, period) = text.split_once('/').expect("a slash");
+        Window { max_age: age.parse().ok(), period: period.parse().expect(period) }
+    };
+    policy.iter().map(window).collect()
+}
+
+fn is_owned(s: &Snapshot) -> bool {
+    Prefix::default().owns_snapshot(&s.name)
+}
+
+/// Both sides, and what is configured.
+#[derive(Clone, Debug, PartialEq)]
+struct World {
+    source: State,
+    replica: Option<State>,
+    token: Option<Token>,
+    now: i64,
+    /// Counts transaction groups, GUIDs and names.
+    count: u64,
+    kept_here: Vec<Window>,
+    kept_there: Vec<Window>,
+}
+
+/// A run ended by a signal, somewhere.
+#[derive(Debug)]
+struct Killed;
+
+/// How many steps a run may take.
+struct Life {
+    steps: usize,
+    leaves_token: bool,
+}
+
+impl Life {
+    fn step(&mut self) -> Result<(), Killed> {
+        self.steps = self.steps.checked_sub(1).ok_or(Killed)?;
+        Ok(())
+    }
+}
+
+impl World {
+    fn new(here: &[&str], there: &[&str]) -> World {
+        let (source, kept_here, kept_there) = (State::default(), windows(here), windows(there));
+        World { source, replica: None, token: None, now: BEGIN, count: 1, kept_here, kept_there }
+    }
+
+    fn take(&mut self, owned: bool, gap: i64) {
+        self.now += gap;
+        self.count += 1;
+        let (guid, name) = (self.count, if owned { self.fresh_name() } else { format!("by hand {}", self.count) });
+        self.source.snapshots.push(snapshot(&name, guid, self.count, self.now));
+    }
+
+    fn fresh_name(&self) -> String {
+        Prefix::default().snapshot(BEGIN + self.count as i64)
+    }
+
+    /// As verbs/prune.rs.
+    fn prune_source(&mut self) {
+        let known = self.is_chained();
+        let needed = unconfirmed(&Prefix::default(), &self.source);
+        let forced = |s: &Snapshot| needed.iter().any(|txgs| txgs.contains(&s.createtxg)).then_some(Reason::Unconfirmed);
+        prune(&mut self.source, &self.kept_here, self.now, forced);
+        assert!(!known || self.is_chained(), "pruning broke the chain");
+    }
+
+    /// As verbs/prune.rs.
+    fn prune_replica(&mut self) {
+        let Some(replica) = &mut self.replica else { return };
+        let base = replica.snapshots.iter().rev().find(|s| knows(&self.source, s.guid)).map(|s| s.guid);
+        prune(replica, &self.kept_there, self.now, |s| (Some(s.guid) == base).then_some(Reason::Base));
+    }
+
+    /// Whether an incremental stream can continue the replica: it ends with something that the source knows, but for
+    /// snapshots that changed nothing.
+    fn is_chained(&self) -> bool {
+        let Some(replica) = &self.replica else { return true };
+        let mut last = replica.snapshots.iter().rev().skip_while(|s| !knows(&self.source, s.guid) && s.written == 0);
+        let chained = last.next().is_some_and(|s| knows(&self.source, s.guid)) && replica.written == 0;
+        chained || replica.snapshots.is_empty() && replica.resume_token.is_some()
+    }
+
+    fn plan(&self) -> Plan {
+        let wish = Wish { prefix: &Prefix::default(), windows: &self.kept_there, decrypt: false, now: self.now };
+        let replica = self.replica.as_ref().map(|state| Side { name: REPLICA.into(), state });
+        let plan = plan(&wish, &Side { name: SOURCE.into(), state: &self.source }, replica.as_ref(), self.token.as_ref());
+        assert_eq!(plan.kind == Kind::Diverged, !self.is_chained(), "{plan:?}");
+        assert!(plan.kind != Kind::Full || replica.is_none_or(|r| r.state.snapshots.is_empty()), "a full resend: {plan:?}");
+        // Of what begins with a resumed stream, that one alone is carried out (see `a_resumed_plan_...`).
+        if plan.kind != Kind::Diverged && plan.kind != Kind::Resume {
+            let brought: Vec<String> = plan.streams.iter().flat_map(|s| s.snapshots.clone()).collect();
+            let promised: Vec<String> = self.promised().iter().map(|s| s.name.to_string()).collect();
+            assert_eq!(brought, promised, "{plan:?}");
+            assert!(self.newer().len() > 10 || plan.streams.len() == self.fewest(&plan), "not the fewest: {plan:?}");
+        }
+        plan
+    }
+
+    /// The source's snapshots after the last that the replica has of it, oldest first.
+    fn newer(&self) -> &[Snapshot] {
+        let replicas = self.replica.iter().flat_map(|r| r.snapshots.iter().rev());
+        let txg = |s: &Snapshot| {
+            let bookmark = || self.source.bookmark(s.guid).map(|b| b.createtxg);
+            self.source.snapshot(s.guid).map(|s| s.createtxg).or_else(bookmark)
+        };
+        let base = replicas.filter_map(txg).next().unwrap_or(0);
+        &self.source.snapshots[self.source.snapshots.partition_point(|s| s.createtxg <= base)..]
+    }
+
+    /// Of those, what the replica's windows keep once they are there, and the newest.
+    fn promised(&self) -> Vec<Snapshot> {
+        let new: Vec<Snapshot> = self.newer().iter().filter(|s| is_owned(s)).cloned().collect();
+        let old = self.replica.iter().flat_map(|r| r.snapshots.clone()).filter(is_owned);
+        let both = old.chain(new.clone()).enumerate().map(|(i, s)| Snapshot { createtxg: i as u64, ..s });
+        let both: Vec<Snapshot> = both.collect();
+        let plan = retention::plan(&Prefix::default(), &both, &self.kept_there, self.now, |_| None);
+        let in_window = |reason: &Reason| matches!(reason, Reason::Window(_) | Reason::Newest);
+        let kept = plan.verdicts.iter().filter(|v| v.reasons.iter().any(in_window)).map(|v| v.snapshot.guid);
+        let kept: HashSet<u64> = kept.collect();
+        new.into_iter().filter(|s| self.kept_there.is_empty() || kept.contains(&s.guid)).collect()
+    }
+
+    /// By trying every way. What is left of a cut stream counts as one and begins as a bookmark would.
+    fn fewest(&self, plan: &Plan) -> usize {
+        let promised: HashSet<u64> = self.promised().iter().map(|s| s.guid).collect();
+        let from_snapshot = plan.kind != Kind::Resume && matches!(plan.base.as_ref().map(|b| &b.mark), Some(Mark::Snapshot(_)));
+        fewest(self.newer(), &promised, from_snapshot)
+    }
+
+    /// As verbs/replicate.rs. The reason, if the replica diverged.
+    fn replicate(&mut self, life: &mut Life) -> Result<Option<String>, Killed> {
+        let mut discarded = false;
+        loop {
+            let plan = self.plan();
+            if plan.kind == Kind::Diverged {
+                return Ok(Some(plan.why));
+            }
+            if plan.discard_token {
+                assert!(!std::mem::replace(&mut discarded, true), "a second token");
+                life.step()?;
+                self.discard_token();
+                continue;
+            }
+            self.follow(&plan, life)?;
+            if plan.kind != Kind::Resume {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// On a first stream that was cut nothing is left.
+    fn discard_token(&mut self) {
+        self.token = None;
+        self.replica = self.replica.take().filter(|r| !r.snapshots.is_empty());
+        self.replica.iter_mut().for_each(|r| r.resume_token = None);
+    }
+
+    fn follow(&mut self, plan: &Plan, life: &mut Life) -> Result<(), Killed> {
+        let is_resumed = plan.kind == Kind::Resume;
+        match (&plan.base, plan.streams.last()) {
+            (Some(base), _) => self.mark(&base.mark, base.guid, life)?,
+            (None, Some(last)) => self.mark(&Mark::Snapshot(last.to.clone()), last.guid, life)?,
+            _ => {}
+        }
+        let end = plan.streams.last().filter(|_| plan.base.is_none()).map(|last| last.guid);
+        for stream in plan.streams.iter().take(if is_resumed { 1 } else { usize::MAX }) {
+            self.mark(&Mark::Snapshot(stream.to.clone()), stream.guid, life)?;
+            if is_resumed {
+                self.resume(stream, life)?
+            } else {
+                self.transfer(stream, life)?
+            }
+            self.drop_cursors(&[Some(stream.guid), end], life)?;
+        }
+        match (&plan.base, plan.streams.is_empty()) {
+            (Some(base), true) => self.drop_cursors(&[Some(base.guid)], life),
+            _ => Ok(()),
+        }
+    }
+
+    fn mark(&mut self, mark: &Mark, guid: u64, life: &mut Life) -> Result<(), Killed> {
+        life.step()?;
+        let createtxg = match mark {
+            Mark::Snapshot(name) => self.source.snapshots.iter().find(|s| *s.name == **name).map(|s| (s.guid, s.createtxg)),
+            Mark::Bookmark(name) => self.source.bookmarks.iter().find(|b| *b.name == **name).map(|b| (b.guid, b.createtxg)),
+        };
+        let (marked, createtxg) = createtxg.expect("what is bookmarked exists");
+        assert_eq!(marked, guid);
+        let name = Prefix::default().bookmark(ROOT, guid);
+        if !self.source.bookmarks.iter().any(|b| *b.name == *name) {
+            self.source.bookmarks.push(Bookmark { name: name.into(), guid, createtxg });
+        }
+        Ok(())
+    }
+
+    fn drop_cursors(&mut self, keep: &[Option<u64>], life: &mut Life) -> Result<(), Killed> {
+        while let Some(at) = self.source.bookmarks.iter().position(|b| !keep.contains(&Some(b.guid))) {
+            life.step()?;
+            self.source.bookmarks.remove(at);
+        }
+        Ok(())
+    }
+
+    /// `zfs send | zfs receive -s`, which refuses all that ZFS refuses.
+    fn transfer(&mut self, stream: &Stream, life: &mut Life) -> Result<(), Killed> {
+        assert!(self.token.is_none(), "a token blocks every other stream");
+        let at = |name: &str| self.source.snapshots.iter().position(|s| *s.name == *name).expect("it exists");
+        let to = at(&stream.to);
+        let (first, mut from) = match &stream.from {
+            None => (to, None),
+            Some(Mark::Snapshot(name)) if stream.intermediates => (at(name) + 1, Some(self.source.snapshots[at(name)].guid)),
+            Some(Mark::Snapshot(name)) => (to, Some(self.source.snapshots[at(name)].guid)),
+            Some(Mark::Bookmark(name)) => {
+                (to, Some(self.source.bookmarks.iter().find(|b| *b.name == **name).expect("it exists").guid))
+            }
+        };
+        let from_snapshot = matches!(stream.from, Some(Mark::Snapshot(_)));
+        assert!(from_snapshot || !stream.intermediates, "-I begins at a snapshot");
+        let newest = self.replica.iter().flat_map(|r| r.snapshots.iter().rev());
+        assert_eq!(from, newest.skip_while(|s| s.written == 0 && Some(s.guid) != from).map(|s| s.guid).next(), "its base");
+        assert!(from.is_some() || self.replica.is_none(), "a full stream onto nothing");
+        let part: Vec<Snapshot> = self.source.snapshots[first..=to].to_vec();
+        assert_eq!(part.iter().map(|s| s.name.to_string()).collect::<Vec<_>>(), stream.snapshots);
+        for s in part {
+            if life.step().is_err() {
+                if life.leaves_token {
+                    self.token = Some(Token { toguid: s.guid, fromguid: from, raw: false });
+                    self.replica.get_or_insert_default().resume_token = Some("1-abc".into());
+                }
+                return Err(Killed);
+            }
+            from = Some(s.guid);
+            self.arrive(s);
+        }
+        Ok(())
+    }
+
+    /// `zfs send -t | zfs receive -s`. A token stays until its snapshot is there.
+    fn resume(&mut self, stream: &Stream, life: &mut Life) -> Result<(), Killed> {
+        let token = self.token.clone().expect("a token");
+        let s = self.source.snapshot(token.toguid).expect("the token's snapshot").clone();
+        assert_eq!((&stream.snapshots, stream.guid), (&vec![s.name.to_string()], s.guid));
+        assert!(token.fromguid.is_none_or(|guid| knows(&self.source, guid)), "where it begins");
+        assert_eq!(self.replica.as_ref().and_then(|r| r.snapshots.last()).map(|s| s.guid), token.fromguid);
+        life.step()?;
+        self.token = None;
+        self.arrive(s);
+        Ok(())
+    }
+
+    fn arrive(&mut self, s: Snapshot) {
+        self.count += 1;
+        let replica = self.replica.get_or_insert_default();
+        replica.resume_token = None;
+        replica.snapshots.push(Snapshot { createtxg: self.count, ..s });
+    }
+
+    /// What the message of a divergence tells a person to run.
+    fn mend(&mut self, why: &str) {
+        if let Some((_, name)) = why.split_once(&format!("zfs rollback -r {REPLICA}@")) {
+            let replica = self.replica.as_mut().expect("a replica");
+            let at = replica.snapshots.iter().position(|s| *s.name == *name).expect("it exists");
+            replica.snapshots.truncate(at + 1);
+            replica.written = 0;
+        } else {
+            assert!(why.ends_with(&format!("zfs rename {REPLICA} {REPLICA}-old")), "{why}");
+            (self.replica, self.token) = (None, None);
+        }
+    }
+
+    fn run_undisturbed(&mut self, may_diverge: bool) {
+        let mut before = self.clone();
+        if let Some(why) = self.replicate(&mut Life { steps: usize::MAX, leaves_token: false }).expect("nobody kills it") {
+            assert!(may_diverge, "{why}");
+            assert_eq!(*self, before, "a diverged replica is not touched");
+            before.mend(&why);
+            *self = before;
+            return self.run_undisturbed(false);
+        }
+        // What was begun is brought to its end, wanted still or not: a first stream may take longer than windows are wide.
+        if let (Kind::Resume, stream) = {
+            let plan = before.plan();
+            (plan.kind, plan.streams.into_iter().next())
+        } {
+            before.resume(&stream.expect("a stream"), &mut Life { steps: 1, leaves_token: false }).expect("one step");
+        }
+        let guids = |state: &Option<State>| state.iter().flat_map(|r| &r.snapshots).map(|s| s.guid).collect::<Vec<_>>();
+        let expected = [guids(&before.replica), before.promised().iter().map(|s| s.guid).collect()].concat();
+        assert_eq!(guids(&self.replica), expected, "what its windows promise, in order");
+        if let Some(last) = expected.iter().rev().find(|guid| knows(&self.source, **guid)) {
+            assert_eq!(self.source.bookmarks.iter().map(|b| b.guid).collect::<Vec<_>>(), [*last], "one cursor, at rest");
+        }
+        let again = self.plan();
+        assert!(self.token.is_none() && again.kind == Kind::UpToDate && again.streams.is_empty(), "{again:?}");
+    }
+}
+
+fn snapshot(name: &str, guid: u64, createtxg: u64, creation: i64) -> Snapshot {
+    Snapshot { name: name.into(), guid, createtxg, creation, written: 4096, held: false, cloned: false }
+}
+
+fn knows(source: &State, guid: u64) -> bool {
+    source.snapshot(guid).is_some() || source.bookmark(guid).is_some()
+}
+
+fn prune(side: &mut State, windows: &[Window], now: i64, forced: impl Fn(&Snapshot) -> Option<Reason>) {
+    if !windows.is_empty() {
+        let plan = retention::plan(&Prefix::default(), &side.snapshots, windows, now, forced);
+        side.snapshots = plan.verdicts.into_iter().filter(|v| v.keep()).map(|v| v.snapshot.clone()).collect();
+    }
+}
+
+fn fewest(newer: &[Snapshot], wanted: &HashSet<u64>, from_snapshot: bool) -> usize {
+    let is_wanted = |s: &Snapshot| wanted.contains(&s.guid);
+    let Some(first) = newer.iter().position(is_wanted) else { return 0 };
+    let through = if from_snapshot { newer.iter().take_while(|s| is_wanted(s)).count() } else { 0 };
+    let ends = (1..=through).chain([first + 1]);
+    ends.map(|end| 1 + fewest(&newer[end..], wanted, true)).min().unwrap_or(0)
+}
+
+#[derive(Clone, Debug)]
+enum Act {
+    Take {
+        owned: bool,
+        gap: i64,
+    },
+    /// The destination is away for so many snapshots, and the source is pruned all the while.
+    Offline {
+        count: usize,
+        gap: i64,
+    },
+    PruneSource,
+    PruneReplica,
+    Replicate,
+    Killed {
+        steps: usize,
+        leaves_token: bool,
+    },
+    Rename(Index),
+    Destroy(Index),
+    SnapshotReplica {
+        written: u64,
+    },
+    Write,
+}
+
+fn an_act(wild: bool) -> impl Strategy<Value = Act> {
+    let gap = || select(&[1, 60, 600, HOUR, 5 * HOUR, 24 * HOUR, 40 * 24 * HOUR][..]);
+    let wild = u32::from(wild);
+    prop_oneof![
+        8 => (prop::bool::weighted(0.8), gap()).prop_map(|(owned, gap)| Act::Take { owned, gap }),
+        3 => (1usize..20, gap()).prop_map(|(count, gap)| Act::Offline { count, gap }),
+        4 => Just(Act::PruneSource),
+        2 => Just(Act::PruneReplica),
+        3 => Just(Act::Replicate),
+        6 => (0usize..16, any::<bool>()).prop_map(|(steps, leaves_token)| Act::Killed { steps, leaves_token }),
+        1 => any::<Index>().prop_map(Act::Rename),
+        1 + wild => any::<Index>().prop_map(Act::Destroy),
+        wild => select(&[0, 0, 512][..]).prop_map(|written| Act::SnapshotReplica { written }),
+        wild => Just(Act::Write),
+    ]
+}
+
+impl World {
+    fn act(&mut self, act: Act, wild: bool) {
+        match act {
+            Act::Take { owned, gap } => self.take(owned, gap),
+            Act::Offline { count, gap } => (0..count).for_each(|_| {
+                self.take(true, gap);
+                self.prune_source();
+            }),
+            Act::PruneSource => self.prune_source(),
+            Act::PruneReplica => self.prune_replica(),
+            Act::Replicate => self.run_undisturbed(wild),
+            Act::Killed { steps, leaves_token } => drop(self.replicate(&mut Life { steps, leaves_token })),
+            Act::Rename(which) if !self.source.snapshots.is_empty() => {
+                self.count += 1;
+                let at = which.index(self.source.snapshots.len());
+                let owned = is_owned(&self.source.snapshots[at]) && self.count % 2 == 0;
+                let name = if owned { self.fresh_name() } else { format!("renamed {}", self.count) };
+                self.source.snapshots[at].name = name.into();
+            }
+            Act::Destroy(which) if !self.source.snapshots.is_empty() => {
+                let before = self.clone();
+                self.source.snapshots.remove(which.index(self.source.snapshots.len()));
+                if !wild && !self.is_chained() {
+                    *self = before;
+                }
+            }
+            Act::SnapshotReplica { written } => {
+                self.count += 1;
+                let s = Snapshot { written, ..snapshot(&format!("there {}", self.count), self.count, self.count, self.now) };
+                self.replica.iter_mut().filter(|r| r.resume_token.is_none()).for_each(|r| r.snapshots.push(s.clone()));
+            }
+            Act::Write => self.replica.iter_mut().filter(|r| r.resume_token.is_none()).for_each(|r| r.written = 512),
+            Act::Rename(_) | Act::Destroy(_) => {}
+        }
+    }
+}
+
+fn a_world() -> impl Strategy<Value = World> {
+    let there = prop_oneof![1 => Just(&[][..]), 4 => select(&POLICIES[..])];
+    (select(&POLICIES[..]), there).prop_map(|(here, there)| World::new(here, there))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(10_000) })]
+
+    /// Runs are killed, streams are cut, snapshots renamed and destroyed, but never the last that both sides have.
+    #[test]
+    fn an_interrupted_chain_never_breaks(mut world in a_world(), acts in prop::collection::vec(an_act(false), 1..40)) {
+        acts.into_iter().for_each(|act| world.act(act, false));
+        world.run_undisturbed(false);
+    }
+
+    /// Whatever happens: a plan can be carried out, or says what is wrong and what to run, which then helps.
+    #[test]
+    fn a_broken_chain_is_told_and_mended(mut world in a_world(), acts in prop::collection::vec(an_act(true), 1..40)) {
+        acts.into_iter().for_each(|act| world.act(act, true));
+        world.run_undisturbed(true);
+    }
+}

@@ -1,0 +1,95 @@
+# timeout: 900
+# The main job: three entries, timers that fire as time passes, replicas that arrive, pruning by the windows.
+clock '2026-11-23 00:00:30'
+zfs create tank/home
+zfs create tank/home/ann
+zfs create tank/home/ann/cache
+zfs create tank/home/vm
+zfs create tank/root
+zfs create backup/zam
+fill tank/home/ann 1M
+config <<EOF
+templates:
+  often:
+    snapshot-period: 10min
+    windows: [{max-age: 1h, period: 10min}, {max-age: 1d, period: 1h}]
+    destinations: [local]
+destinations:
+  local: {root: backup/zam, replication-period: 1h, prune-period: 1d, windows: [{max-age: 3h, period: 1h}, {period: 1d}]}
+datasets:
+  tank/home: {use: often, recursive: true, exclude: ["tank/*/*/cache"]}
+  tank/home/vm: {use: often, snapshot-period: 1h}
+  tank/root: {snapshot-period: 1h}
+EOF
+
+say "list-timers names every job"
+expect 0 systemctl list-timers --no-pager 'zam-*'
+for timer in snapshot-tank-home prune-tank-home replicate:local-tank-home prune:local-tank-home snapshot-tank-home-vm \
+  prune-tank-home-vm replicate:local-tank-home-vm prune:local-tank-home-vm snapshot-tank-root; do
+  has "zam-$timer\.timer"
+done
+has '9 timers listed'
+has '00:10:00 UTC .*zam-snapshot-tank-home.timer'
+
+# minutes DATASET: when its snapshots were taken, as HHMM.
+minutes() { snapshots "$1" | sed -E 's/.*T(....)..Z/\1/' | xargs; }
+newest() { minutes "$1" | sed 's/.* //'; }
+is_newest() { [[ $(newest "$1") == "$2" ]]; }
+idle() { ! systemctl list-units --no-legend --state=activating,active,deactivating 'zam@*' | grep -q .; }
+
+say "the timers fire as time passes"
+for hour in 00 01 02; do
+  for minute in 10 20 30 40 50; do
+    clock "2026-11-23 $hour:$((minute - 1)):58"
+    wait_for 60 is_newest tank/home/ann "$hour$minute"
+  done
+  next=$(printf '%02d' $((10#$hour + 1)))
+  clock "2026-11-23 $hour:59:58"
+  wait_for 60 is_newest tank/home/ann "${next}00"
+  wait_for 60 is_newest tank/root "${next}00"
+  sleep 2
+  wait_for 60 idle
+done
+equal "$(minutes tank/root)" '0100 0200 0300'
+equal "$(minutes tank/home/vm)" '0100 0200 0300'
+equal "$(snapshots tank/home/ann/cache)" ''
+
+say "pruning leaves exactly what the windows say"
+expect 0 systemctl start zam@prune-tank-home.service
+for dataset in tank/home tank/home/ann; do
+  # An hour back from the newest every 10 minutes (the bucket from 0150 ended an hour ago), and the first of each hour.
+  equal "$(minutes $dataset)" '0010 0100 0200 0210 0220 0230 0240 0250 0300'
+done
+equal "$(minutes tank/home/vm)" '0100 0200 0300'
+
+say "replicas arrived, and hold what their windows want"
+expect 0 systemctl start zam@replicate:local-tank-home.service zam@replicate:local-tank-home-vm.service
+wait_for 60 idle
+# The first of each hour and, from the last run, the newest.
+for dataset in tank/home tank/home/ann; do
+  contains "$(minutes backup/zam/$dataset)" '^0010 0100 0200 .*0300$'
+  equal "$(guids backup/zam/$dataset | tail -n 1)" "$(guids $dataset | tail -n 1)"
+done
+expect 1 zfs list backup/zam/tank/home/ann/cache
+equal "$(content backup/zam/tank/home/ann)" "$(content tank/home/ann@"$(snapshots tank/home/ann | tail -n 1)")"
+equal "$(zfs get -Hpo value readonly,canmount,mounted backup/zam/tank/home/ann | xargs)" 'on noauto no'
+
+say "the replica is pruned by its own windows"
+clock '2026-11-23 23:59:58'
+wait_for 60 is_newest tank/root 0000
+sleep 2
+wait_for 120 idle
+expect 0 systemctl start zam@snapshot-tank-home.service zam@snapshot-tank-home-vm.service
+expect 0 systemctl start zam@replicate:local-tank-home.service
+wait_for 60 idle
+expect 0 systemctl start zam@prune:local-tank-home.service
+# Three hours back from 0000 lies nothing else, so: the first of each day, and the newest.
+kept=$(minutes backup/zam/tank/home/ann)
+contains "$kept" '^0010 0000( 00..)?$'
+
+say "no job failed, and the journal tells what was done"
+expect 0 systemctl --no-legend --failed
+equal "$output" ''
+expect 0 journalctl -q --no-pager -o cat -u 'zam@*'
+has 'tank/home/ann -> backup/zam/tank/home/ann: [0-9]+ snapshots'
+has 'snapshots destroyed'
