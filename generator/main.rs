@@ -42,7 +42,7 @@ fn main() -> ExitCode {
 fn write(path: &Path, unit: &Unit) -> io::Result<()> {
     fs::create_dir_all(path.parent().unwrap_or(path))?;
     match unit {
-        Unit::File(text) => File::create_new(path)?.write_all(text.as_bytes()),
+        Unit::File(text) => File::create_new(path).and_then(|mut file| file.write_all(text.as_bytes())),
         Unit::Link(target) => symlink(target, path),
     }
     .map_err(|e| io::Error::new(e.kind(), format!("cannot write {}: {e}", path.display())))

@@ -4,14 +4,14 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use chrono::DateTime;
 use clap::{Args, Parser, Subcommand};
 
 use zam::core::selection::find;
 use zam::edge::configuration::{self, Loaded};
 use zam::edge::journal;
-use zam::edge::outcome::{self, Misconfigured, Outcome};
+use zam::edge::outcome::{self, Misconfigured, Outcome, Usage};
 use zam::verbs::{Run, explain, notify, prune, reload, replicate, snapshot};
 
 /// ZFS snapshots, replication and pruning as systemd units.
@@ -94,10 +94,7 @@ fn main() -> ExitCode {
         }
         Err(error) => {
             journal::error(format!("{error:#}"));
-            match error.downcast_ref::<Misconfigured>() {
-                Some(_) => ExitCode::from(78),
-                None => outcome::of(&error).into(),
-            }
+            outcome::code(&error)
         }
     }
 }
@@ -116,6 +113,13 @@ fn run(cli: Cli) -> Result<Outcome> {
     match cli.verb {
         Verb::Notify { instance } => notify::run(&instance, now().timestamp()).map(|()| Outcome::Done),
         Verb::Reload => {
+            if path != configuration::path_of_generator() {
+                return Err(Usage(format!(
+                    "systemd's generator reads {} alone; put the configuration there",
+                    configuration::path_of_generator().display()
+                ))
+                .into());
+            }
             let loaded = load()?;
             loaded.faults.iter().for_each(journal::error);
             reload::run(&loaded, &path).map(|()| Outcome::Done)
@@ -123,7 +127,8 @@ fn run(cli: Cli) -> Result<Outcome> {
         Verb::Config { dataset, check, json } => {
             let loaded = load()?;
             loaded.faults.iter().for_each(journal::error);
-            let only = dataset.map(|dataset| find(&loaded.config, &dataset)).transpose().map_err(Misconfigured)?;
+            let only =
+                dataset.map(|dataset| find(&loaded.config, &dataset)).transpose().map_err(|why| nothing_governs(&loaded, why))?;
             if !check {
                 explain::config(&loaded, only.map(|(entry, _)| entry), json)?;
             }
@@ -148,6 +153,11 @@ fn wrong(loaded: &Loaded) -> anyhow::Error {
     Misconfigured(format!("{errors} in the configuration")).into()
 }
 
+/// A slip of the hand, or of the configuration if that is known to be wrong.
+fn nothing_governs(loaded: &Loaded, why: String) -> anyhow::Error {
+    if loaded.faults.is_empty() { Usage(why).into() } else { Misconfigured(why).into() }
+}
+
 /// Runs a verb on the entry that governs the dataset. What is wrong elsewhere in the configuration is said every time,
 /// in one line; a dataset without a sound entry is told everything.
 fn act(
@@ -158,7 +168,7 @@ fn act(
 ) -> Result<Outcome> {
     let (entry, dataset) = find(&loaded.config, &common.dataset).map_err(|why| {
         loaded.faults.iter().for_each(journal::error);
-        if loaded.faults.is_empty() { anyhow!(why) } else { Misconfigured(why).into() }
+        nothing_governs(loaded, why)
     })?;
     if loaded.is_last_good {
         loaded.faults.iter().for_each(journal::warn);

@@ -401,7 +401,7 @@ impl World {
             Act::Rename(which) if !self.source.snapshots.is_empty() => {
                 self.count += 1;
                 let at = which.index(self.source.snapshots.len());
-                let owned = is_owned(&self.source.snapshots[at]) && self.count % 2 == 0;
+                let owned = is_owned(&self.source.snapshots[at]) && self.count.is_multiple_of(2);
                 let name = if owned { self.fresh_name() } else { format!("renamed {}", self.count) };
                 self.source.snapshots[at].name = name.into();
             }
@@ -429,7 +429,7 @@ fn a_world() -> impl Strategy<Value = World> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(10_000) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(150_000) })]
 
     /// Runs are killed, streams are cut, snapshots renamed and destroyed, but never the last that both sides have.
     #[test]
@@ -443,5 +443,167 @@ proptest! {
     fn a_broken_chain_is_told_and_mended(mut world in a_world(), acts in prop::collection::vec(an_act(true), 1..40)) {
         acts.into_iter().for_each(|act| world.act(act, true));
         world.run_undisturbed(true);
+    }
+}
+
+fn name(guid: u64) -> String {
+    Prefix::default().snapshot(BEGIN + guid as i64)
+}
+
+/// Owned snapshots with these GUIDs, oldest first; encrypted with `root` as their encryption root.
+fn side(guids: &[u64], root: Option<&str>) -> State {
+    let snapshots = guids.iter().map(|guid| snapshot(&name(*guid), *guid, *guid, BEGIN + *guid as i64));
+    State { snapshots: snapshots.collect(), encryption_root: root.map(Into::into), ..State::default() }
+}
+
+fn with_token(state: State) -> State {
+    State { resume_token: Some("1-abc".into()), ..state }
+}
+
+fn ask_for(windows: &[Window], decrypt: bool, source: &State, replica: Option<&State>, token: Option<&Token>) -> Plan {
+    let replica = replica.map(|state| Side { name: REPLICA.into(), state });
+    let wish = Wish { prefix: &Prefix::default(), windows, decrypt, now: BEGIN + HOUR };
+    plan(&wish, &Side { name: SOURCE.into(), state: source }, replica.as_ref(), token)
+}
+
+fn ask(source: &State, replica: &State, token: Option<&Token>) -> Plan {
+    ask_for(&[], false, source, Some(replica), token)
+}
+
+fn diverged(plan: &Plan, command: &str) {
+    assert!(plan.kind == Kind::Diverged && plan.streams.is_empty() && !plan.discard_token, "{plan:?}");
+    assert!(plan.why.contains(command), "{} does not say {command}", plan.why);
+}
+
+#[test]
+fn a_foreign_snapshot_that_changed_nothing_is_passed_over_by_plain_streams_alone() {
+    let replica = |written, root| {
+        let mut state = side(&[1, 2], root);
+        state.snapshots.push(Snapshot { written, ..snapshot("there", 99, 99, BEGIN) });
+        state
+    };
+    let rollback = format!("zfs rollback -r {REPLICA}@{}", name(2));
+    let plain = ask(&side(&[1, 2, 3], None), &replica(0, None), None);
+    assert_eq!((plain.kind, plain.base.map(|b| b.guid)), (Kind::Incremental, Some(2)));
+    diverged(&ask(&side(&[1, 2, 3], None), &replica(512, None), None), &rollback);
+    diverged(&ask(&side(&[1, 2, 3], Some(SOURCE)), &replica(0, Some(REPLICA)), None), &rollback);
+    let written = State { written: 512, ..side(&[1, 2], None) };
+    diverged(&ask(&side(&[1, 2, 3], None), &written, None), &rollback);
+}
+
+#[test]
+fn a_token_is_used_only_if_it_fits() {
+    let token = |toguid, fromguid, raw| Some(Token { toguid, fromguid, raw });
+    let foreign = Snapshot { name: "by hand".into(), ..snapshot("", 4, 4, BEGIN) };
+    for (token, fits, why) in [
+        (token(3, Some(2), false), true, "fits"),
+        (token(5, Some(2), false), true, "skips what no window wanted"),
+        (token(77, Some(2), false), false, "another dataset's, or its snapshot is gone"),
+        (token(3, Some(1), false), false, "continues an older snapshot"),
+        (token(3, None, false), false, "a full stream onto something"),
+        (token(2, Some(1), false), false, "has arrived already"),
+        (token(4, Some(2), false), false, "brings a snapshot that is not owned"),
+        (token(3, Some(2), true), false, "raw, on a plain way"),
+        (Some(Token::default()), false, "not readable"),
+        (None, false, "not decoded"),
+    ] {
+        let mut source = side(&[1, 2, 3, 4, 5], None);
+        source.snapshots[3] = foreign.clone();
+        let plan = ask(&source, &with_token(side(&[1, 2], None)), token.as_ref());
+        let expected = if fits { Kind::Resume } else { Kind::Incremental };
+        assert_eq!((plan.kind, plan.discard_token), (expected, !fits), "{why}");
+    }
+    let encrypted = side(&[1, 2, 3], Some(SOURCE));
+    let replica = with_token(side(&[1, 2], Some(REPLICA)));
+    assert_eq!(ask(&encrypted, &replica, token(3, Some(2), true).as_ref()).kind, Kind::Resume);
+    assert!(ask(&encrypted, &replica, token(3, Some(2), false).as_ref()).discard_token, "plain, on a raw way");
+    let first = with_token(side(&[], None));
+    assert_eq!(ask(&side(&[1, 2], None), &first, token(1, None, false).as_ref()).kind, Kind::Resume);
+    let again = ask(&side(&[2], None), &first, token(1, None, false).as_ref());
+    assert_eq!((again.kind, again.discard_token), (Kind::Full, true));
+}
+
+/// `replicate -n` shows all of them.
+#[test]
+fn a_resumed_plan_goes_on_with_what_is_still_wanted_then() {
+    let source = side(&[1, 2, 3, 4], None);
+    let token = Token { toguid: 1, fromguid: None, raw: false };
+    let hourly = windows(&["1d/1h"]);
+    let plan = ask_for(&hourly, false, &source, Some(&with_token(side(&[], None))), Some(&token));
+    assert_eq!(plan.streams.iter().map(|s| s.guid).collect::<Vec<_>>(), [1, 4], "2 and 3 are of the same hour as 1");
+}
+
+#[test]
+fn kinds_of_stream_are_never_mixed() {
+    let own = Some(REPLICA);
+    let parent = Some("nas");
+    for (source, decrypt, replica, raw, continues) in [
+        (None, false, None, false, true),
+        (None, false, parent, false, true), // its parent encrypts it
+        (None, true, None, false, true),    // nothing to decrypt
+        (Some(SOURCE), false, own, true, true),
+        (Some("tank"), false, own, true, true), // the source inherits its key; its replica cannot
+        (Some(SOURCE), false, None, true, false),
+        (Some(SOURCE), false, parent, true, false),
+        (Some(SOURCE), true, None, false, true),
+        (Some(SOURCE), true, parent, false, true),
+        (Some(SOURCE), true, own, false, false),
+    ] {
+        let plan = ask_for(&[], decrypt, &side(&[1, 2], source), Some(&side(&[1], replica)), None);
+        assert_eq!(plan.raw, raw, "{source:?} {decrypt} {replica:?}");
+        if continues {
+            assert_eq!(plan.kind, Kind::Incremental, "{source:?} {decrypt} {replica:?}: {}", plan.why);
+        } else {
+            diverged(&plan, "decrypt: true");
+        }
+        assert_eq!(ask_for(&[], decrypt, &side(&[1], source), None, None).raw, raw, "the first stream");
+    }
+}
+
+#[test]
+fn without_a_common_base_nothing_is_sent() {
+    diverged(&ask(&side(&[3, 4], None), &side(&[1, 2], None), None), &format!("zfs rename {REPLICA} {REPLICA}-old"));
+    diverged(&ask(&side(&[], None), &side(&[1, 2], None), None), "zfs rename");
+    diverged(&ask(&side(&[1], None), &side(&[], None), None), &format!("zfs destroy {REPLICA}"));
+    let first = ask_for(&[], false, &side(&[1, 2], None), None, None);
+    assert_eq!((first.kind, first.streams.len()), (Kind::Full, 2), "the oldest in full, then -I");
+    assert_eq!(ask_for(&[], false, &side(&[], None), None, None).kind, Kind::UpToDate);
+}
+
+#[test]
+fn a_bookmark_stands_in_for_a_base_and_gives_one_snapshot() {
+    let mut source = side(&[2, 3, 4], None);
+    source.bookmarks = vec![Bookmark { name: "any".into(), guid: 1, createtxg: 1 }];
+    let plan = ask(&source, &side(&[1], None), None);
+    let streams: Vec<_> = plan.streams.iter().map(|s| (s.from.clone(), s.guid, s.intermediates)).collect();
+    let (first, second) = (Some(Mark::Bookmark("any".into())), Some(Mark::Snapshot(name(2))));
+    assert_eq!(streams, [(first, 2, false), (second, 4, true)]);
+    source.snapshots[0] = Snapshot { name: "renamed".into(), ..snapshot("", 1, 1, BEGIN) };
+    let renamed = ask(&source, &side(&[1], None), None);
+    assert_eq!(renamed.base.map(|b| b.mark), Some(Mark::Snapshot("renamed".into())), "before the bookmark, by its GUID");
+}
+
+#[test]
+fn each_destination_has_its_own_unconfirmed_range() {
+    let bookmark = |root: u64, guid: u64| Bookmark { name: Prefix::default().bookmark(root, guid).into(), guid, createtxg: guid };
+    let by_hand = Bookmark { name: "zam_12345678_0000000000000063".into(), guid: 1, createtxg: 1 };
+    let (here, there) = (ROOT, !ROOT);
+    let bookmarks = vec![by_hand, bookmark(here, 7), bookmark(there, 3), bookmark(here, 5), bookmark(here, 9)];
+    let source = State { bookmarks, ..State::default() };
+    assert_eq!(unconfirmed(&Prefix::default(), &source), [5..=9]);
+}
+
+/// A first stream may take days; what it sends must not be pruned away under it, or it begins again from nothing.
+#[test]
+fn a_first_stream_that_was_cut_goes_on_after_pruning() {
+    for count in [1, 2, 5] {
+        let mut world = World::new(&["50min/10min"], &[]);
+        (0..count).for_each(|_| world.take(true, 600));
+        world.replicate(&mut Life { steps: 2, leaves_token: true }).expect_err("it is cut");
+        for _ in 0..10 {
+            world.take(true, 600);
+            world.prune_source();
+        }
+        assert_eq!(world.plan().kind, Kind::Resume, "of {count}");
     }
 }

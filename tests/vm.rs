@@ -18,6 +18,7 @@ fn main() {
     let mut trials = Vec::new();
     for machine in MACHINES {
         for scenario in &scenarios {
+            #[expect(clippy::disallowed_methods, reason = "not zam's")]
             let mut command = Command::new(vm.join("run"));
             command.arg(machine).arg(scenario);
             let name = format!("{machine}::{}", scenario.file_stem().expect("a name").to_string_lossy());

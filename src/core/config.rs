@@ -1,7 +1,7 @@
 //! What a configuration is once it has been read: entries with all their settings resolved, and the jobs they give.
 //! Knows no YAML; `load` makes it from text.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -24,6 +24,8 @@ pub struct Config {
     pub hosts: BTreeMap<Label, Arc<Host>>,
     /// Sorted by key.
     pub entries: Vec<Entry>,
+    /// The keys of entries at fault.
+    pub dropped: BTreeSet<String>,
 }
 
 /// A machine reached over ssh.

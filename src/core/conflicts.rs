@@ -13,6 +13,7 @@ pub fn drop_conflicting(config: &mut Config, faults: &mut Vec<Fault>) {
     let found: BTreeMap<String, Fault> =
         found.map(|(entry, message)| (entry.key.clone(), Fault { at: entry.at, message })).collect();
     config.entries.retain(|entry| !found.contains_key(&entry.key));
+    config.dropped.extend(found.keys().cloned());
     faults.extend(found.into_values());
 }
 

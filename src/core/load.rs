@@ -22,13 +22,18 @@ pub fn load(sources: &[Source]) -> Result<(Config, Vec<Fault>), Fault> {
     let files: Vec<Node> = (0..sources.len()).map(|file| parse(sources, file)).collect::<Result<_, _>>()?;
     let mut faults = Vec::new();
     let sections = Sections::new(&files, &mut faults);
-    let mut config = top(&sections, &mut faults);
+    let mut config = top(&sections, &mut faults)?;
     let mut reader = Reader { sections: &sections, hosts: &config.hosts, broken: BTreeSet::new() };
     reader.check_definitions(&mut faults);
+    if sections.datasets.is_empty() {
+        let message = "the configuration names no dataset: write one below `datasets:`, like `tank/home: {snapshot-period: 1h}`";
+        faults.push(Fault { at: At { file: 0, line: 1, column: 1 }, message: message.into() });
+    }
     let entries =
         sections.datasets.values().filter_map(|(key, node)| sound(&mut faults, |faults| reader.entry(key, node, faults)));
     config.entries = entries.collect();
     config.entries.sort_by(|a, b| a.key.cmp(&b.key));
+    config.dropped = sections.datasets.keys().filter(|key| config.entry(key).is_none()).map(|key| (*key).to_owned()).collect();
     conflicts::drop_conflicting(&mut config, &mut faults);
     faults.sort();
     faults.dedup();
@@ -41,16 +46,19 @@ fn sound<T>(faults: &mut Vec<Fault>, read: impl FnOnce(&mut Vec<Fault>) -> Optio
     read(faults).filter(|_| faults.len() == before)
 }
 
-fn top(sections: &Sections, faults: &mut Vec<Fault>) -> Config {
+/// A wrong prefix is as bad as a file that cannot be read: under another name nothing that exists would be ours.
+fn top(sections: &Sections, faults: &mut Vec<Fault>) -> Result<Config, Fault> {
     let mut fields = Fields::new(sections.top.clone(), faults);
+    let prefix = fields
+        .node("prefix")
+        .map(|node| node.scalar(fields.faults).ok_or_else(|| fields.faults[fields.faults.len() - 1].clone()));
     let mut config = Config {
-        prefix: fields.get("prefix").unwrap_or_default(),
+        prefix: prefix.transpose()?.unwrap_or_default(),
         user: fields.text("user").unwrap_or_else(|| "zam".into()),
         prune_user: fields.text("prune-user").unwrap_or_else(|| "zam-prune".into()),
         notify: fields.texts("notify"),
         metrics_file: fields.text("metrics-file"),
-        hosts: BTreeMap::new(),
-        entries: Vec::new(),
+        ..Config::default()
     };
     fields.also(&["hosts", "defaults", "templates", "destinations", "datasets"]);
     fields.finish();
@@ -58,7 +66,7 @@ fn top(sections: &Sections, faults: &mut Vec<Fault>) -> Config {
         let host = sound(faults, |faults| host(key.parse(faults)?, node, faults));
         config.hosts.extend(host.map(|host| (host.name.clone(), Arc::new(host))));
     }
-    config
+    Ok(config)
 }
 
 fn host(name: Label, node: &Node, faults: &mut Vec<Fault>) -> Option<Host> {

@@ -7,17 +7,19 @@ use super::yaml::nearest;
 
 /// The entry that governs a dataset of this machine, or of `host`.
 pub fn governing<'c>(config: &'c Config, host: Option<&str>, dataset: &Dataset) -> Option<&'c Entry> {
-    let best = nearest_above(config, host, dataset)?;
-    (best.dataset == *dataset || best.recursive && !is_excluded(best, dataset)).then_some(best)
+    nearest_above(config, host, dataset).filter(|best| !is_excluded(best, dataset))
 }
 
 pub fn governs(config: &Config, entry: &Entry, dataset: &Dataset) -> bool {
     governing(config, entry.host_name(), dataset).is_some_and(|e| e.key == entry.key)
 }
 
+/// The longest entry that is the dataset itself, or recursive and above it. What a dropped entry was about goes to no
+/// other: a typo in one policy must not put its datasets under a shorter one.
 fn nearest_above<'c>(config: &'c Config, host: Option<&str>, dataset: &Dataset) -> Option<&'c Entry> {
-    let key = |d: Dataset| host.map_or_else(|| d.to_string(), |host| format!("{host}:{d}"));
-    dataset.and_above().find_map(|d| config.entry(&key(d)))
+    let key = |d: &Dataset| host.map_or_else(|| d.to_string(), |host| format!("{host}:{d}"));
+    let sound = dataset.and_above().take_while(|d| !config.dropped.contains(&key(d)));
+    sound.filter_map(|d| config.entry(&key(&d))).find(|entry| entry.recursive || entry.dataset == *dataset)
 }
 
 /// An excluded dataset takes its children with it.
@@ -33,11 +35,12 @@ pub fn find<'c>(config: &'c Config, argument: &str) -> Result<(&'c Entry, Datase
     let (host, name) = split_host(config, argument);
     let dataset: Dataset = name.parse()?;
     governing(config, host, &dataset).map(|entry| (entry, dataset.clone())).ok_or_else(|| {
-        let keys = config.entries.iter().map(|e| e.key.as_str());
-        let why = match nearest_above(config, host, &dataset) {
-            Some(e) if e.recursive => format!("; the entry {} excludes it", e.key),
-            Some(e) => format!("; the entry {} above it is not recursive", e.key),
-            None => nearest(argument, keys).map(|key| format!("; did you mean {key}?")).unwrap_or_default(),
+        let keys = config.entries.iter().map(|e| e.key.as_str()).chain(config.dropped.iter().map(String::as_str));
+        let above = dataset.and_above().find_map(|d| keys.clone().find(|key| split_host(config, key) == (host, d.as_str())));
+        let why = match (nearest_above(config, host, &dataset), above) {
+            (Some(e), _) => format!("; the entry {} excludes it", e.key),
+            (None, Some(above)) => format!("; the entry {above} above it is not recursive, or at fault"),
+            (None, None) => nearest(argument, keys).map(|key| format!("; did you mean {key}?")).unwrap_or_default(),
         };
         format!("no entry of the configuration governs {argument}{why}")
     })

@@ -73,6 +73,10 @@ fn drop_in(job: &Job, source: &str) -> String {
     if is_remote(job) {
         text += "Wants=network-online.target\nAfter=network-online.target\n";
     }
+    if let Some(snapshot) = job.entry.jobs().iter().find(|first| first.verb == Verb::Snapshot && job.verb != Verb::Snapshot) {
+        // They often fire together; the others then see what it took.
+        let _ = writeln!(text, "After={}", service(snapshot));
+    }
     text += "\n[Service]\nUser=root\n";
     if job.verb == Verb::Replicate {
         // A oneshot that runs for days would keep a booting machine in the state "starting".

@@ -138,22 +138,19 @@ fn local(argv: &[&str]) -> Command {
 
 fn options(host: &Host) -> Vec<String> {
     let socket = lock::directory().join(format!("ssh-{}-{}", std::process::id(), host.name));
-    let mut options: Vec<String> = [
+    let ours = [
         "BatchMode=yes",
         "ServerAliveInterval=15",
         "ServerAliveCountMax=4",
         "ConnectTimeout=30",
         "ControlMaster=auto",
         "ControlPersist=60",
-    ]
-    .iter()
-    .map(|option| format!("-o{option}"))
-    .collect();
-    options.push(format!("-oControlPath={}", socket.display()));
-    options.extend(host.identity.iter().map(|file| format!("-i{file}")));
-    options.extend(host.port.iter().map(|port| format!("-p{port}")));
-    options.extend(host.options.iter().map(|option| format!("-o{option}")));
-    options
+    ];
+    // ssh takes the first value that it is given, so the configuration's come first.
+    let options = host.options.iter().map(String::as_str).chain(ours).map(|option| format!("-o{option}"));
+    let options = options.chain([format!("-oControlPath={}", socket.display())]);
+    let identity = host.identity.iter().map(|file| format!("-i{file}"));
+    options.chain(identity).chain(host.port.iter().map(|port| format!("-p{port}"))).collect()
 }
 
 /// One word for ssh, whatever shell reads it there; `env` finds zfs in sbin for users who lack it.

@@ -36,6 +36,11 @@ pub fn path(given: Option<PathBuf>) -> PathBuf {
     given.or_else(|| std::env::var_os("ZAM_CONFIG").map(PathBuf::from)).unwrap_or_else(|| DEFAULT.into())
 }
 
+/// The one that systemd has the generator read.
+pub fn path_of_generator() -> PathBuf {
+    DEFAULT.into()
+}
+
 /// Reads `path` and the `*.yaml` in `zam.d` beside it. None when there is none of them.
 ///
 /// # Errors

@@ -1,7 +1,7 @@
 //! What is said, and where: structured events to the journal, errors and warnings to stderr, where systemd knows the
 //! unit of every line (a native message of a process that ends at once can lose it: systemd issue 2913).
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -23,6 +23,11 @@ pub fn start() {
         // Losing an event loses no data; a second subscriber cannot be.
         let _ = tracing_subscriber::registry().with(layer).try_init();
     }
+}
+
+/// A line of the result. Who closed the pipe (`| head`) wants no more of it; the work goes on.
+pub fn print(line: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 pub fn error(message: impl std::fmt::Display) {

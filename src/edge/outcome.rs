@@ -31,22 +31,34 @@ pub struct Later(pub String);
 #[derive(Debug)]
 pub struct Misconfigured(pub String);
 
-impl fmt::Display for Later {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(&self.0)
-    }
+/// What was typed makes no sense here: exit 2.
+#[derive(Debug)]
+pub struct Usage(pub String);
+
+macro_rules! error_with_text {
+    ($($name:ident),*) => {$(
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl std::error::Error for $name {}
+    )*};
 }
 
-impl fmt::Display for Misconfigured {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Later {}
-impl std::error::Error for Misconfigured {}
+error_with_text!(Later, Misconfigured, Usage);
 
 /// What an error makes of the run that met it.
 pub fn of(error: &anyhow::Error) -> Outcome {
-    if error.downcast_ref::<Later>().is_some() { Outcome::Later } else { Outcome::Failed }
+    if error.is::<Later>() { Outcome::Later } else { Outcome::Failed }
+}
+
+/// The exit code of a run that ended with an error.
+pub fn code(error: &anyhow::Error) -> ExitCode {
+    match (error.is::<Usage>(), error.is::<Misconfigured>()) {
+        (true, _) => 2.into(),
+        (_, true) => 78.into(),
+        _ => of(error).into(),
+    }
 }

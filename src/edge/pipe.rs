@@ -3,9 +3,9 @@
 
 use std::io::{self, ErrorKind, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,12 +22,37 @@ const STEP: u64 = 4 << 20;
 pub struct Watch<'w> {
     /// No byte for so long ends the stream.
     pub stall: Duration,
-    /// Bytes a second.
-    pub limit: Option<u64>,
+    pub limit: Option<Arc<Limit>>,
     /// Set by SIGTERM and SIGINT.
     pub stop: &'w AtomicBool,
     /// Told twice a second how many bytes have passed.
     pub progress: &'w (dyn Fn(u64) + Sync),
+}
+
+/// A rate that the streams of a job share.
+pub struct Limit {
+    bytes_a_second: u64,
+    /// When the next byte may go.
+    next: Mutex<Instant>,
+}
+
+impl Limit {
+    pub fn new(bytes_a_second: u64) -> Self {
+        Limit { bytes_a_second, next: Mutex::new(Instant::now()) }
+    }
+
+    /// A tenth of a second's worth, so that the rate is even.
+    fn step(&self) -> u64 {
+        (self.bytes_a_second / 10).clamp(1, STEP)
+    }
+
+    fn wait(&self, bytes: u64) {
+        let Ok(mut next) = self.next.lock() else { return };
+        *next = (*next).max(Instant::now()) + Duration::from_secs_f64(bytes as f64 / self.bytes_a_second as f64);
+        let until = *next;
+        drop(next);
+        thread::sleep(until.saturating_duration_since(Instant::now()));
+    }
 }
 
 #[derive(PartialEq)]
@@ -55,10 +80,10 @@ pub fn transfer(mut sender: (Command, String), mut receiver: (Command, String), 
     let moved = Arc::new(AtomicU64::new(0));
     let (finished, pumped) = mpsc::channel();
     let (output, input) = (sending.stdout.take(), receiving.stdin.take());
-    let (counter, limit) = (moved.clone(), watch.limit);
+    let (counter, limit) = (moved.clone(), watch.limit.clone());
     let pump = thread::spawn(move || {
         let result = match (output, input) {
-            (Some(output), Some(input)) => pump(output, input, &counter, limit),
+            (Some(output), Some(input)) => pump(output, input, &counter, limit.as_deref()),
             _ => Ok(()),
         };
         let _ = finished.send(result);
@@ -100,20 +125,20 @@ fn pump(
     mut output: std::process::ChildStdout,
     mut input: std::process::ChildStdin,
     moved: &AtomicU64,
-    limit: Option<u64>,
+    limit: Option<&Limit>,
 ) -> io::Result<()> {
     // Smaller pipes work as well, only slower.
     let _ = rustix::pipe::fcntl_setpipe_size(&output, PIPE);
     let _ = rustix::pipe::fcntl_setpipe_size(&input, PIPE);
-    let (begun, step) = (Instant::now(), limit.map_or(STEP, |limit| (limit / 10).clamp(1, STEP)));
+    let step = limit.map_or(STEP, Limit::step);
     loop {
         let passed = io::copy(&mut Read::by_ref(&mut output).take(step), &mut input)?;
         if passed == 0 {
             return Ok(());
         }
-        let total = moved.fetch_add(passed, Ordering::Relaxed) + passed;
+        moved.fetch_add(passed, Ordering::Relaxed);
         if let Some(limit) = limit {
-            thread::sleep(Duration::from_secs_f64(total as f64 / limit as f64).saturating_sub(begun.elapsed()));
+            limit.wait(passed);
         }
     }
 }

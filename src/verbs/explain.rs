@@ -9,6 +9,7 @@ use crate::core::config::{Config, Entry};
 use crate::core::units::{Unit, escape, units};
 use crate::core::yaml::{At, Source};
 use crate::edge::configuration::Loaded;
+use crate::edge::journal;
 
 fn place(at: At, sources: &[Source]) -> String {
     format!("{}:{}", sources.get(at.file).map(|s| s.path.as_str()).unwrap_or_default(), at.line)
@@ -21,12 +22,12 @@ pub fn config(loaded: &Loaded, only: Option<&Entry>, json: bool) -> Result<()> {
         return print_json(&chosen.map(|entry| as_json(entry, &loaded.sources)).collect::<Vec<_>>());
     }
     for entry in chosen {
-        println!("{}  # {}", entry.key, place(entry.at, &loaded.sources));
+        journal::print(format!("{}  # {}", entry.key, place(entry.at, &loaded.sources)));
         for setting in &entry.settings {
-            println!("  {}: {}  # {}", setting.name, setting.value, place(setting.at, &loaded.sources));
+            journal::print(format!("  {}: {}  # {}", setting.name, setting.value, place(setting.at, &loaded.sources)));
         }
         for job in entry.jobs() {
-            println!("  -> {} every {}: zam-{}.timer", job.path(), job.period, escape(&job.path()));
+            journal::print(format!("  -> {} every {}: zam-{}.timer", job.path(), job.period, escape(&job.path())));
         }
     }
     Ok(())
@@ -46,8 +47,8 @@ fn as_json(entry: &Entry, sources: &[Source]) -> serde_json::Value {
 pub fn print_units(config: &Config, sources: &[Source], faulty: bool) {
     for (path, unit) in units(config, sources, faulty) {
         match unit {
-            Unit::File(text) => println!("--- {path}\n{text}"),
-            Unit::Link(target) => println!("--- {path} -> {target}\n"),
+            Unit::File(text) => journal::print(format!("--- {path}\n{text}")),
+            Unit::Link(target) => journal::print(format!("--- {path} -> {target}\n")),
         }
     }
 }

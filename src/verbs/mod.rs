@@ -6,6 +6,7 @@ pub mod prune;
 pub mod reload;
 pub mod replicate;
 pub mod snapshot;
+mod transfer;
 
 use std::io::{self, BufWriter, Write};
 use std::sync::Mutex;
@@ -15,6 +16,8 @@ use serde::Serialize;
 
 use crate::core::config::{Config, Destination, Entry};
 use crate::core::name::Dataset;
+use crate::edge::journal;
+use crate::edge::outcome::{self, Outcome};
 
 /// What a verb is given: the entry, the dataset in it, and how to go about it.
 pub struct Run<'c> {
@@ -47,11 +50,23 @@ fn does_not_exist(dataset: &Dataset, place: &str) -> anyhow::Error {
     anyhow!("{dataset} does not exist{place}; if its pool {} is not imported, zpool import {0} brings it", dataset.pool())
 }
 
+/// Says what went wrong with one part of a run, while the others go on.
+fn report(what: &str, error: &anyhow::Error) -> Outcome {
+    let outcome = outcome::of(error);
+    match outcome {
+        Outcome::Later => journal::warn(format!("{what}: {error:#}")),
+        _ => journal::error(format!("{what}: {error:#}")),
+    }
+    outcome
+}
+
 fn print_json(value: &impl Serialize) -> Result<()> {
     let mut out = BufWriter::new(io::stdout().lock());
-    serde_json::to_writer(&mut out, value)?;
-    writeln!(out)?;
-    Ok(out.flush()?)
+    match serde_json::to_writer(&mut out, value).map_err(io::Error::from).and_then(|()| writeln!(out)).and_then(|()| out.flush())
+    {
+        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(e.into()),
+        _ => Ok(()),
+    }
 }
 
 /// Does `work` on every item, so many at a time; the results come in no order.

@@ -90,7 +90,7 @@ pub fn run(run: &Run, to: Option<&str>, saved: Option<&Path>) -> Result<Outcome>
         return Ok(Outcome::Done);
     }
     let machine = to.map(|to| Machine::new(to.host.as_ref())).unwrap_or_default();
-    let outcomes = side_by_side(plans, AT_ONCE, |planned| destroy(&machine, &planned));
+    let outcomes = side_by_side(plans, AT_ONCE, |planned| destroy(&machine, &planned, run.json));
     machine.close();
     Ok(outcomes.into_iter().max().unwrap_or(Outcome::Done))
 }
@@ -174,11 +174,11 @@ fn explain(planned: &Planned) {
     for verdict in &planned.plan.verdicts {
         let reasons = verdict.reasons.iter().map(Reason::to_string).collect::<Vec<_>>().join("; ");
         let (verb, why) = if verdict.keep() { ("keep   ", reasons) } else { ("destroy", "no window wants it".into()) };
-        println!("{verb} {}@{}  ({why})", planned.place, verdict.snapshot.name);
+        journal::print(format!("{verb} {}@{}  ({why})", planned.place, verdict.snapshot.name));
     }
 }
 
-fn destroy(machine: &Machine, planned: &Planned) -> Outcome {
+fn destroy(machine: &Machine, planned: &Planned, json: bool) -> Outcome {
     let goes: Vec<&str> = planned.plan.verdicts.iter().filter(|v| !v.keep()).map(|v| &*v.snapshot.name).collect();
     let stay = if goes.is_empty() { Vec::new() } else { zfs::destroy_snapshots(machine, planned.place, &goes) };
     for (name, error) in &stay {
@@ -186,7 +186,8 @@ fn destroy(machine: &Machine, planned: &Planned) -> Outcome {
     }
     let kept = planned.plan.verdicts.len() - goes.len() + stay.len();
     if !goes.is_empty() {
-        println!("{}: {} snapshots destroyed, {kept} kept", planned.place, goes.len() - stay.len());
+        let text = format!("{}: {} snapshots destroyed, {kept} kept", planned.place, goes.len() - stay.len());
+        if json { tracing::info!("{text}") } else { journal::print(text) }
     }
     if stay.is_empty() { Outcome::Done } else { Outcome::Failed }
 }

@@ -13,12 +13,15 @@ pub fn run(loaded: &Loaded, path: &Path) -> Result<()> {
     if loaded.is_last_good {
         return Err(Misconfigured("the jobs stay as they are, until the configuration can be read".into()).into());
     }
+    if loaded.faults.is_empty() {
+        keep_as_last_good(path, &loaded.sources).context("cannot keep a copy of the configuration")?;
+    }
     systemd::reload_timers()?;
     let jobs = loaded.config.jobs().count();
-    println!("{jobs} jobs are in force; see: systemctl list-timers 'zam-*'");
+    journal::print(format!("{jobs} jobs are in force; see: systemctl list-timers 'zam-*'"));
     if loaded.faults.is_empty() {
         notify::withdraw("config");
-        return keep_as_last_good(path, &loaded.sources).context("cannot keep a copy of the configuration");
+        return Ok(());
     }
     journal::warn("entries with errors are not in force; systemctl status zam-config.service tells them too");
     Err(Misconfigured(format!("{} errors in the configuration", loaded.faults.len())).into())

@@ -23,7 +23,7 @@ pub fn run(run: &Run) -> Result<Outcome> {
     if run.json {
         print_json(&names)?;
     } else {
-        names.iter().for_each(|name| println!("{}{name}", if run.dry { "would take " } else { "" }));
+        names.iter().for_each(|name| journal::print(format!("{}{name}", if run.dry { "would take " } else { "" })));
     }
     tracing::info!(message_id = "0c4a3f4b3f5c4d1f8f0d6f3a51b6a001", zam_snapshot = %name, "took {} snapshots of {}", names.len(), run.dataset);
     Ok(Outcome::Done)

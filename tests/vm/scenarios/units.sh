@@ -14,7 +14,7 @@ cat >/root/editor <<'EOF'
 printf '[Service]\nEnvironment=ALL=1\n' >"${@: -1}"
 EOF
 chmod +x /root/editor
-expect 0 env SYSTEMD_EDITOR=/root/editor systemctl edit zam@.service
+expect 0 script -qec 'SYSTEMD_EDITOR=/root/editor systemctl edit zam@.service' /dev/null
 mkdir -p /etc/systemd/system/zam@snapshot-tank-home.service.d
 printf '[Service]\nEnvironment=ONE=1\n' >/etc/systemd/system/zam@snapshot-tank-home.service.d/60-one.conf
 systemctl daemon-reload

@@ -1,0 +1,283 @@
+//! The generator as systemd runs it: each tests/generator/CASE/zam.yaml gives the tree in CASE/expected, byte by byte,
+//! and systemd finds nothing to complain of in it. `BLESS=1 cargo test` rewrites the trees; read the difference.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+use tempfile::{TempDir, tempdir};
+use zam::core::name::Dataset;
+use zam::core::units::escape;
+
+/// What `systemd-analyze security` of systemd 252 says of a job, times ten: as root with the hardening of
+/// units/zam@.service. May only fall.
+const EXPOSURE: u32 = 43;
+
+#[expect(clippy::disallowed_methods, reason = "a test, not the program")]
+fn run(program: &str, directory: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(program);
+    command.current_dir(directory).args(arguments).env_remove("SYSTEMD_SCOPE").env_remove("SYSTEMD_IN_INITRD");
+    command.envs(environment.iter().copied()).output().unwrap_or_else(|e| panic!("{program} must be installed: {e}"))
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn generator(directory: &Path, to: &[&Path], environment: &[(&str, &str)]) -> Output {
+    let to: Vec<&str> = to.iter().map(|path| path.to_str().expect("UTF-8")).collect();
+    run(env!("CARGO_BIN_EXE_zam-generator"), directory, &to, environment)
+}
+
+/// The configuration is named as `config` from within the case, so that the texts name it so too.
+fn generate(case: &Path, config: &str) -> (TempDir, String) {
+    let to = tempdir().expect("a directory");
+    let output = generator(case, &[to.path()], &[("ZAM_CONFIG", config)]);
+    assert!(output.status.success(), "{}: {}", case.display(), said(&output));
+    (to, said(&output))
+}
+
+fn case(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/generator").join(name)
+}
+
+fn cases() -> Vec<PathBuf> {
+    let cases: Vec<PathBuf> = fs::read_dir(case("")).expect("the cases").map(|case| case.expect("a case").path()).collect();
+    assert!(cases.len() > 8);
+    cases
+}
+
+#[derive(Debug, PartialEq)]
+enum Node {
+    File(String),
+    Link(PathBuf),
+}
+
+/// Files and links by their path below `directory`. One that does not exist is empty, as git has it.
+fn tree(directory: &Path) -> BTreeMap<PathBuf, Node> {
+    let mut nodes = BTreeMap::new();
+    for path in fs::read_dir(directory).into_iter().flatten().map(|entry| entry.expect("an entry").path()) {
+        let name = PathBuf::from(path.file_name().expect("a name"));
+        if path.is_symlink() {
+            nodes.insert(name, Node::Link(fs::read_link(&path).expect("a link")));
+        } else if path.is_dir() {
+            nodes.extend(tree(&path).into_iter().map(|(below, node)| (name.join(below), node)));
+        } else {
+            nodes.insert(name, Node::File(fs::read_to_string(&path).expect("a text")));
+        }
+    }
+    nodes
+}
+
+fn write(directory: &Path, nodes: &BTreeMap<PathBuf, Node>) {
+    for (path, node) in nodes {
+        let path = directory.join(path);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("making a directory");
+        match node {
+            Node::File(text) => fs::write(&path, text),
+            Node::Link(target) => symlink(target, &path),
+        }
+        .expect("writing a node");
+    }
+}
+
+#[test]
+fn every_case_gives_the_recorded_units_and_the_same_again() {
+    for case in cases() {
+        let ((got, complaint), (again, _)) = (generate(&case, "zam.yaml"), generate(&case, "zam.yaml"));
+        let (got, expected) = (tree(got.path()), case.join("expected"));
+        assert_eq!(got, tree(again.path()), "{}", case.display());
+        assert_eq!(got.contains_key(Path::new("zam-config.service")), !complaint.is_empty(), "{complaint}");
+        if std::env::var_os("BLESS").is_some() {
+            drop(fs::remove_dir_all(&expected));
+            write(&expected, &got);
+        }
+        assert_eq!(tree(&expected), got, "{}", case.display());
+    }
+}
+
+#[test]
+fn one_or_three_directories() {
+    let case = &case("one");
+    let dirs: [TempDir; 3] = std::array::from_fn(|_| tempdir().expect("a directory"));
+    let dirs = dirs.each_ref().map(TempDir::path);
+    let environment = [("ZAM_CONFIG", "zam.yaml")];
+    assert_eq!(generator(case, &dirs, &environment).status.code(), Some(0));
+    assert_eq!(tree(dirs[0]), tree(&case.join("expected")), "in the first, as with one");
+    assert!(tree(dirs[1]).is_empty() && tree(dirs[2]).is_empty());
+    let unused = tempdir().expect("a directory");
+    for wrong in [&[][..], &[unused.path(); 2], &[unused.path(); 4]] {
+        assert_eq!(generator(case, wrong, &environment).status.code(), Some(2), "{} arguments", wrong.len());
+    }
+    assert!(tree(unused.path()).is_empty());
+}
+
+#[test]
+fn nothing_where_there_is_nothing_to_do() {
+    let (case, to) = (case("one"), tempdir().expect("a directory"));
+    for (config, variable, value) in
+        [("none.yaml", "SYSTEMD_SCOPE", "system"), ("zam.yaml", "SYSTEMD_SCOPE", "user"), ("zam.yaml", "SYSTEMD_IN_INITRD", "1")]
+    {
+        let output = generator(&case, &[to.path()], &[("ZAM_CONFIG", config), (variable, value)]);
+        assert_eq!((output.status.code(), said(&output)), (Some(0), String::new()), "{config} {variable}={value}");
+        assert!(tree(to.path()).is_empty(), "{config} {variable}={value}");
+    }
+}
+
+/// A case's units beside the packaged ones, as `systemd-analyze` can read them: it takes a colon in a unit's name for
+/// the beginning of an alias, and looks for programs in its own path alone.
+fn readable(case: &Path) -> (TempDir, Vec<String>) {
+    let (generated, _) = generate(case, case.join("zam.yaml").to_str().expect("UTF-8"));
+    let mut nodes = tree(&Path::new(env!("CARGO_MANIFEST_DIR")).join("units"));
+    nodes.extend(tree(generated.path()));
+    let jobs: Vec<String> = nodes.keys().filter_map(|path| path.to_str()?.strip_suffix(".timer")).map(Into::into).collect();
+    let jobs: Vec<&str> = jobs.iter().filter_map(|job| job.strip_prefix("zam-")).filter(|job| job.contains(':')).collect();
+    let plain = |text: &str| jobs.iter().fold(text.to_owned(), |text, job| text.replace(job, &job.replace(':', "_")));
+    let line = |line: &str| match line.split_once("=zam ") {
+        Some((key, rest)) if key.starts_with("Exec") => format!("{key}=/bin/true {rest}\n"),
+        _ => format!("{line}\n"),
+    };
+    let node = |node: Node| match node {
+        Node::File(text) => Node::File(plain(&text).lines().map(line).collect()),
+        Node::Link(target) => Node::Link(plain(target.to_str().expect("UTF-8")).into()),
+    };
+    let nodes: BTreeMap<PathBuf, Node> =
+        nodes.into_iter().map(|(path, n)| (plain(path.to_str().expect("UTF-8")).into(), node(n))).collect();
+    let timer = |name: &str| name.strip_prefix("zam-")?.strip_suffix(".timer").map(|job| format!("zam@{job}.service"));
+    let names = nodes.keys().filter(|path| path.components().count() == 1).filter_map(|path| path.to_str());
+    let names = names.filter(|name| name.ends_with(".timer") || *name == "zam-config.service" || *name == "zam.target");
+    let names = names.flat_map(|name| [Some(name.to_owned()), timer(name)]).flatten().collect();
+    let directory = tempdir().expect("a directory");
+    write(directory.path(), &nodes);
+    (directory, names)
+}
+
+fn analyze(directory: &Path, arguments: &[&str], units: &[String]) -> Output {
+    let path = format!("{}:/usr/lib/systemd/system", directory.display());
+    let arguments: Vec<&str> = arguments.iter().copied().chain(units.iter().map(String::as_str)).collect();
+    run("systemd-analyze", directory, &arguments, &[("SYSTEMD_UNIT_PATH", &path)])
+}
+
+fn verify(directory: &Path, units: &[String]) -> Output {
+    analyze(directory, &["verify", "--man=no", "--recursive-errors=no"], units)
+}
+
+#[test]
+fn systemd_finds_no_fault_in_any_unit() {
+    for case in cases() {
+        let (directory, units) = readable(&case);
+        let output = verify(directory.path(), &units);
+        assert!(output.status.success() && said(&output).is_empty(), "{}: {}", case.display(), said(&output));
+    }
+}
+
+/// That it would find one.
+#[test]
+fn systemd_finds_what_is_wrong() {
+    for (unit, right, wrong) in [
+        ("zam-snapshot-tank-home.timer", "OnCalendar=", "OnCalendar=often "),
+        ("zam@snapshot-tank-home.service.d/50-zam.conf", "User=", "Usr="),
+        ("zam@snapshot-tank-home.service.d/50-zam.conf", "ExecStart=/bin/true", "ExecStart=/no/such"),
+        ("zam@.service", "Nice=", "Nicer="),
+    ] {
+        let (directory, units) = readable(&case("one"));
+        let path = directory.path().join(unit);
+        let text = fs::read_to_string(&path).expect(unit);
+        assert!(text.contains(right), "{unit} has no {right}");
+        fs::write(&path, text.replace(right, wrong)).expect("writing the unit");
+        assert!(!verify(directory.path(), &units).status.success(), "{wrong}");
+    }
+}
+
+#[test]
+fn no_job_is_more_exposed_than_the_packaged_hardening_leaves_it() {
+    let (directory, units) = readable(&case("contract"));
+    let services: Vec<String> = units.into_iter().filter(|unit| unit.starts_with("zam@")).collect();
+    assert!(services.len() > 10);
+    let threshold = format!("--threshold={EXPOSURE}");
+    let output = analyze(directory.path(), &["security", "--offline=true", "--no-pager", &threshold], &services);
+    let levels = String::from_utf8_lossy(&output.stdout);
+    let levels: Vec<&str> = levels.lines().filter(|line| line.contains("exposure level")).collect();
+    assert_eq!(levels.len(), services.len());
+    assert!(output.status.success(), "{levels:#?}{}", said(&output));
+}
+
+/// As systemd reads a quoted word: systemd.syntax(7), systemd.service(5), systemd.unit(5).
+fn unquote(word: &str) -> String {
+    let inner = word.strip_prefix('"').and_then(|word| word.strip_suffix('"')).expect("quotes");
+    let inner = inner.replace("$$", "$").replace("%%", "%").replace("\\\\", "\0");
+    inner.replace("\\\"", "\"").replace("\\n", "\n").replace("\\t", "\t").replace('\0', "\\")
+}
+
+/// What thaws a database runs whatever it looks like.
+#[test]
+fn a_hook_does_what_it_does_in_a_shell() {
+    for hook in
+        ["echo one", "echo 'a  b' \"$HOME\" 100% \\\\", "echo one;", "echo one # a remark", "echo one &", "echo one\necho two\n"]
+    {
+        let directory = tempdir().expect("a directory");
+        let config =
+            serde_json::json!({"datasets": {"tank": {"snapshot-period": "1h", "hooks": {"before": hook, "after": hook}}}});
+        fs::write(directory.path().join("zam.yaml"), config.to_string()).expect("writing the configuration");
+        let (units, names) = readable(directory.path());
+        let verified = verify(units.path(), &names);
+        assert!(verified.status.success(), "{hook:?}: {}", said(&verified));
+        let text = fs::read_to_string(units.path().join("zam@snapshot-tank.service.d/50-zam.conf")).expect("the drop-in");
+        let hooks: Vec<String> =
+            text.lines().filter_map(|line| line.split_once("=+/bin/sh -c ")).map(|(_, word)| unquote(word)).collect();
+        assert_eq!(hooks.len(), 2, "{text}");
+        let output = |script: &str, result| run("sh", Path::new("/"), &["-c", script], &[("SERVICE_RESULT", result)]).stdout;
+        for script in &hooks {
+            assert_eq!(output(script, "success"), output(hook, "success"), "{hook:?} became {script:?}");
+        }
+        assert!(output(&hooks[1], "exec-condition").is_empty(), "after a skip");
+    }
+}
+
+/// `VERB[:DESTINATION]/DATASET`, of alphabets that swell, look alike, and share long beginnings.
+fn a_job() -> impl Strategy<Value = String> {
+    let dataset = prop_oneof![
+        "[a-zA-Z][-a-zA-Z0-9_.: ]{0,12}(/[-a-zA-Z0-9_.: ]{1,20}){0,4}",
+        "t[-a/: ]{0,4}",
+        "a[-a]{150,224}",
+        "pool(/[-. ]{1,40}){3,5}",
+        "pool/a{100}(/a|-|b){55,60}",
+    ];
+    let legal = |name: &String| name.len() <= 225 && name.parse::<Dataset>().is_ok();
+    let verb = prop_oneof!["snapshot", "prune", "(prune|replicate):[a-b.-]{1,3}", "(prune|replicate):[A-Za-z0-9_.-]{1,60}"];
+    (verb, dataset.prop_filter("ZFS refuses it", legal)).prop_map(|(verb, dataset)| format!("{verb}/{dataset}"))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2_000) })]
+
+    #[test]
+    fn every_job_has_a_name_of_its_own_that_systemd_takes(jobs in prop::collection::btree_set(a_job(), 1..30)) {
+        let names: BTreeSet<String> = jobs.iter().map(|job| escape(job)).collect();
+        prop_assert_eq!(names.len(), jobs.len());
+        for name in names {
+            prop_assert!(name.chars().all(|c| c.is_ascii_alphanumeric() || ":_.\\-".contains(c)), "{}", name);
+            let whole = |escape: &str| escape.starts_with('x') && escape.len() > 2 && escape[1..3].bytes().all(|b| b.is_ascii_hexdigit());
+            prop_assert!(name.split('\\').skip(1).all(whole), "{}", name);
+            let (service, timer) = (format!("zam@{name}.service"), format!("zam-{name}.timer"));
+            prop_assert!(service.len() <= 231 && timer.len() <= 249, "{}", name);
+        }
+    }
+}
+
+#[test]
+fn a_short_name_is_what_systemd_escape_makes_of_it() {
+    let (jobs, mut runner) = (a_job(), TestRunner::default());
+    let jobs: Vec<String> = (0..2_000).map(|_| jobs.new_tree(&mut runner).expect("a job").current()).collect();
+    let short: Vec<&str> = jobs.iter().filter(|job| escape(job).len() <= 180).map(String::as_str).collect();
+    assert!(short.len() > 500);
+    let output = run("systemd-escape", Path::new("/"), &[&["--"], &short[..]].concat(), &[]);
+    let escaped = String::from_utf8(output.stdout).expect("UTF-8");
+    let escaped: Vec<&str> = escaped.split_whitespace().collect();
+    assert_eq!(escaped, short.iter().map(|job| escape(job)).collect::<Vec<_>>());
+}
