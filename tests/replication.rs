@@ -429,7 +429,7 @@ fn a_world() -> impl Strategy<Value = World> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(150_000) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(10_000) })]
 
     /// Runs are killed, streams are cut, snapshots renamed and destroyed, but never the last that both sides have.
     #[test]

@@ -1,0 +1,86 @@
+# timeout: 600
+# Another machine over a real sshd: pushed to it and pulled from it, one connection a run, and the ways it goes wrong.
+install -d -m 700 /etc/zam/keys /root/.ssh
+ssh-keygen -q -t ed25519 -N '' -f /etc/zam/keys/there
+cat /etc/zam/keys/there.pub >>/root/.ssh/authorized_keys
+systemctl start ssh.service
+ssh-keyscan localhost 2>/dev/null >>/root/.ssh/known_hosts
+for dataset in tank/home tank/home/kid 'tank/home/with space' tank/other backup/zam backup/pulled; do zfs create "$dataset"; done
+fill tank/home 3M
+cat >/etc/zam/zam.yaml <<EOF
+hosts:
+  there: {ssh: root@localhost, identity: /etc/zam/keys/there}
+destinations:
+  away: {host: there, root: backup/zam, replication-period: 1h, prune-period: 1d, windows: [{max-age: 1w, period: 1h}]}
+  here: {root: backup/pulled, replication-period: 1h}
+datasets:
+  tank/home: {recursive: true, snapshot-period: 10min, destinations: [away]}
+  "there:tank/other": {recursive: true, destinations: [here]}
+EOF
+connections() { journalctl -q -o cat -u ssh.service -u 'ssh@*' --no-pager | grep -c 'Accepted publickey' || true; }
+
+say "push: full, incremental, nothing to do; one connection a run"
+zam snapshot tank/home >/dev/null
+before=$(connections)
+expect 0 zam replicate tank/home
+has 'tank/home/with space -> backup/zam/tank/home/with space on there: 1 snapshot'
+equal "$(connections)" $((before + 1))
+for dataset in tank/home tank/home/kid 'tank/home/with space'; do
+  equal "$(guids "backup/zam/$dataset")" "$(guids "$dataset")"
+done
+fill tank/home/kid 1M
+sleep 1
+zam snapshot tank/home >/dev/null
+expect 0 zam replicate tank/home
+equal "$(connections)" $((before + 2))
+expect 0 zam replicate tank/home
+has 'up to date'
+equal "$(connections)" $((before + 3))
+equal "$(content backup/zam/tank/home/kid)" "$(content tank/home/kid@"$(snapshots tank/home/kid | tail -n 1)")"
+equal "$(ls /run/zam | grep -c ssh || true)" 0
+
+say "the replica is pruned there"
+expect 0 zam prune --to away tank/home -n
+has 'keep .*backup/zam/tank/home@'
+expect 0 zam prune --to away tank/home
+
+say "pull: the other machine takes its own snapshots"
+zfs snapshot tank/other@zam_20261101T000000Z
+zfs snapshot tank/other@zam_20261102T000000Z
+expect 0 zam replicate there:tank/other
+equal "$(guids backup/pulled/tank/other)" "$(guids tank/other)"
+expect 1 zam snapshot there:tank/other
+has 'pulled from there'
+equal "$(zfs list -H -t bookmark -o name tank/other | wc -l)" 1
+
+say "by its unit, inside the sandbox"
+expect 0 zam reload
+sleep 1
+zam snapshot tank/home >/dev/null
+expect 0 systemctl start zam@replicate:away-tank-home.service
+wait_for 60 bash -c "! systemctl is-active --quiet zam@replicate:away-tank-home.service"
+equal "$(guids backup/zam/tank/home)" "$(guids tank/home)"
+expect 0 systemctl --failed --no-legend
+equal "$output" ''
+
+say "the host key changed; the key refused; nobody there: later, with what ssh says"
+cp /root/.ssh/known_hosts /root/known_hosts
+sed -i 's/AAAAC3NzaC1lZDI1NTE5AAAAI..../AAAAC3NzaC1lZDI1NTE5AAAAIAAAA/' /root/.ssh/known_hosts
+sleep 1
+zam snapshot tank/home >/dev/null
+expect 75 zam replicate tank/home
+has 'cannot reach there .root@localhost.:.*(HOST IDENTIFICATION HAS CHANGED|verification failed)'
+mv /root/known_hosts /root/.ssh/known_hosts
+mv /root/.ssh/authorized_keys /root/keys
+expect 75 zam replicate tank/home
+has 'Permission denied'
+mv /root/keys /root/.ssh/authorized_keys
+systemctl stop ssh.socket ssh.service 2>/dev/null || systemctl stop ssh.service
+expect 75 zam replicate tank/home
+has 'Connection refused'
+expect 0 systemctl start zam@replicate:away-tank-home.service
+wait_for 60 bash -c "! systemctl is-active --quiet zam@replicate:away-tank-home.service"
+expect 0 systemctl --failed --no-legend
+equal "$output" ''
+systemctl start ssh.service
+expect 0 zam replicate tank/home
