@@ -151,10 +151,12 @@ fn readable(case: &Path) -> (TempDir, Vec<String>) {
     };
     let nodes: BTreeMap<PathBuf, Node> =
         nodes.into_iter().map(|(path, n)| (plain(path.to_str().expect("UTF-8")).into(), node(n))).collect();
-    let timer = |name: &str| name.strip_prefix("zam-")?.strip_suffix(".timer").map(|job| format!("zam@{job}.service"));
-    let names = nodes.keys().filter(|path| path.components().count() == 1).filter_map(|path| path.to_str());
-    let names = names.filter(|name| name.ends_with(".timer") || *name == "zam-config.service" || *name == "zam.target");
-    let names = names.flat_map(|name| [Some(name.to_owned()), timer(name)]).flatten().collect();
+    // Each unit: a file, or a template's instance that has drop-ins.
+    let tops = nodes.keys().filter_map(|path| path.iter().next()?.to_str()).map(|name| name.trim_end_matches(".d"));
+    let is_unit = |name: &&str| [".timer", ".service", ".target"].iter().any(|kind| name.ends_with(kind));
+    let names: BTreeSet<&str> =
+        tops.filter(is_unit).filter(|name| !name.contains("@.")).chain(["zam-notify@x.service"]).collect();
+    let names = names.into_iter().map(Into::into).collect();
     let directory = tempdir().expect("a directory");
     write(directory.path(), &nodes);
     (directory, names)

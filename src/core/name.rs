@@ -146,7 +146,9 @@ impl Prefix {
     /// True for exactly the form that [`Prefix::snapshot`] gives.
     pub fn owns_snapshot(&self, name: &str) -> bool {
         let time = name.strip_prefix(&self.0).and_then(|rest| rest.strip_prefix('_'));
-        time.is_some_and(|time| time.len() == 16 && NaiveDateTime::parse_from_str(time, TIME).is_ok())
+        // chrono takes signs and spaces for digits too.
+        let exact = |time: &&str| time.len() == 16 && time.bytes().all(|b| b.is_ascii_digit() || b == b'T' || b == b'Z');
+        time.filter(exact).is_some_and(|time| NaiveDateTime::parse_from_str(time, TIME).is_ok())
     }
 
     /// `zam_ID_GUID`: the cursor of the destination whose root dataset has the GUID `root`.

@@ -105,7 +105,7 @@ pub fn plan(wish: &Wish, source: &Side, replica: Option<&Side>, token: Option<&T
     let resumed = token.zip(held).and_then(|(token, held)| resumed(wish, token, raw, &newer, base.as_ref(), held));
     if let Some(first) = resumed {
         let rest: Vec<&Snapshot> = newer.iter().copied().skip_while(|s| s.guid != first.guid).skip(1).collect();
-        let rest = streams(&rest, &wanted(wish, held, &rest), Some(&Mark::Snapshot(first.to.clone())));
+        let rest = streams(&rest, &wanted(wish, held, &newer), Some(&Mark::Snapshot(first.to.clone())));
         let why = "a stream was cut, and its resume token fits".into();
         return Plan { kind: Kind::Resume, base, streams: [vec![first], rest].concat(), why, ..idle };
     }

@@ -97,7 +97,7 @@ fn drop_in(job: &Job, source: &str) -> String {
 /// Hooks run as root outside the sandbox (`+`). What runs after runs whatever happened, but not after a skip.
 fn hooks(entry: &Entry) -> String {
     let before = entry.hooks.before.iter().map(|hook| format!("ExecStartPre=+/bin/sh -c {}\n", quote(hook)));
-    let guarded = |hook: &String| quote(&format!("[ \"$SERVICE_RESULT\" = exec-condition ] || {{ {hook}; }}"));
+    let guarded = |hook: &String| quote(&format!("[ \"$SERVICE_RESULT\" != exec-condition ] || exit 0\n{hook}"));
     let after = entry.hooks.after.iter().map(|hook| format!("ExecStopPost=+/bin/sh -c {}\n", guarded(hook)));
     before.chain(after).collect()
 }
@@ -127,7 +127,7 @@ fn is_remote(job: &Job) -> bool {
 
 /// As a word of a unit file: systemd.syntax(7) for the quotes, systemd.unit(5) for `%`, systemd.service(5) for `$`.
 fn quote(text: &str) -> String {
-    let text = text.replace('\\', "\\\\").replace('"', "\\\"").replace('$', "$$");
+    let text = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n").replace('$', "$$");
     format!("\"{}\"", specifiers(&text))
 }
 

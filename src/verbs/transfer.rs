@@ -175,10 +175,12 @@ impl<'r> Replication<'r> {
         if plan.kind == Kind::Full {
             self.make_room(dataset, place)?;
         }
+        // The end of the way is marked with its start: pruning keeps what lies between, however long it takes.
         if let Some(base) = &plan.base {
             self.mark(dataset, &base.mark, base.guid, cursors)?;
-        } else if let Some(last) = plan.streams.last() {
-            // A first stream may take days and be cut. With the end of the way marked too, pruning keeps what lies between.
+        }
+        let end = plan.streams.last().map(|last| prefix.bookmark(self.root, last.guid));
+        if let Some(last) = plan.streams.last() {
             self.mark(dataset, &last.last_mark(), last.guid, cursors)?;
         }
         let begun = Instant::now();
@@ -198,9 +200,7 @@ impl<'r> Replication<'r> {
             if first {
                 self.check_properties(place, volume)?;
             }
-            // On a way of several streams the end stays marked until it is reached.
-            let end = plan.streams.last().filter(|_| plan.base.is_none()).map(|last| prefix.bookmark(self.root, last.guid));
-            self.drop_cursors(dataset, cursors, &[Some(prefix.bookmark(self.root, stream.guid)), end])?;
+            self.drop_cursors(dataset, cursors, &[Some(prefix.bookmark(self.root, stream.guid)), end.clone()])?;
         }
         if plan.streams.is_empty()
             && let Some(base) = &plan.base
