@@ -4,7 +4,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use zam::core::units::{Unit, units};
@@ -30,8 +30,9 @@ fn main() -> ExitCode {
         Err(fault) => configuration::Loaded::nothing(&path, fault),
     };
     loaded.faults.iter().for_each(|fault| log(fault));
+    let mut folder = PathBuf::new();
     for (path, unit) in units(&loaded.config, &loaded.sources, !loaded.faults.is_empty()) {
-        if let Err(e) = write(&Path::new(&arguments[0]).join(path), &unit) {
+        if let Err(e) = write(&Path::new(&arguments[0]).join(path), &unit, &mut folder) {
             log(&e.to_string());
         }
     }
@@ -39,8 +40,13 @@ fn main() -> ExitCode {
 }
 
 /// Refuses to write a file twice: two jobs with one name would be a bug, and must not pass silently.
-fn write(path: &Path, unit: &Unit) -> io::Result<()> {
-    fs::create_dir_all(path.parent().unwrap_or(path))?;
+/// `folder` is the one that was made last: units of one folder come together.
+fn write(path: &Path, unit: &Unit, folder: &mut PathBuf) -> io::Result<()> {
+    let parent = path.parent().unwrap_or(path);
+    if parent != folder {
+        fs::create_dir_all(parent)?;
+        *folder = parent.to_owned();
+    }
     match unit {
         Unit::File(text) => File::create_new(path).and_then(|mut file| file.write_all(text.as_bytes())),
         Unit::Link(target) => symlink(target, path),

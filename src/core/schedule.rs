@@ -98,6 +98,9 @@ pub struct Week {
 
 impl Week {
     pub fn new(windows: &[Window]) -> Week {
+        if windows.is_empty() {
+            return Week { runs: Vec::new() };
+        }
         let mut open = vec![false; (WEEK_MINUTES + DAY_MINUTES) as usize];
         for window in windows {
             for start in window.days.iter().map(|day| day * DAY_MINUTES + window.minutes.start) {
@@ -161,7 +164,8 @@ pub fn slots(period: Period, windows: &[Window], polled: bool, network: bool) ->
     let seconds = Vec::from_iter((0..60).step_by(step.min(60) as usize));
     let minutes = |run: &Range<u32>| run.clone().step_by((step / 60).max(1) as usize);
     let (runs, zone) = match week.runs.as_slice() {
-        [] => ((0..7).map(|day| day * DAY_MINUTES..(day + 1) * DAY_MINUTES).collect(), " UTC"),
+        // every day is alike
+        [] => (vec![0..DAY_MINUTES], " UTC"),
         _ => (week.runs.clone(), ""),
     };
     // systemd may start a job a second late (AccuracySec=1s), and the window's end is outside
@@ -181,7 +185,7 @@ fn expressions(slots: BTreeSet<u32>, seconds: &[u32], zone: &str) -> Vec<String>
     let hours = group(minutes.into_iter().map(|(hour, minutes)| ((minutes, hour / 24), hour % 24)));
     let days = group(hours.into_iter().map(|((minutes, day), hours)| ((hours, minutes), day)));
     let line = |((hours, minutes), days): (&(Vec<u32>, Vec<u32>), &Vec<u32>)| {
-        let days = if days.len() == 7 { String::new() } else { day_list(days, "..") + " " };
+        let days = if days.len() == 7 || !zone.is_empty() { String::new() } else { day_list(days, "..") + " " };
         format!("{days}*-*-* {}:{}:{}{zone}", list(hours, 24), list(minutes, 60), list(seconds, 60))
     };
     days.iter().map(line).collect()
