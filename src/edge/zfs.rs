@@ -122,9 +122,12 @@ pub fn bookmark(machine: &Machine, dataset: &Dataset, mark: &Mark, name: &str) -
     }
 }
 
-/// A dataset that only holds others; never mounted.
+/// A dataset that only holds others; never mounted. Another job may have made it at the same moment.
 pub fn create_parent(machine: &Machine, dataset: &Dataset) -> Result<()> {
-    machine.run(&["zfs", "create", "-u", "-o", "canmount=off", dataset.as_str()]).map(drop)
+    match machine.run(&["zfs", "create", "-u", "-o", "canmount=off", dataset.as_str()]) {
+        Err(e) if !says(&e, "dataset already exists") => Err(e),
+        _ => Ok(()),
+    }
 }
 
 /// What a resume token says; asked where its source is. Its contents are printed even if it cannot be used any more;

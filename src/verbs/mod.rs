@@ -46,6 +46,11 @@ impl<'c> Run<'c> {
     }
 }
 
+/// `1 snapshot`, `2 snapshots`.
+fn snapshots(number: usize) -> String {
+    format!("{number} snapshot{}", if number == 1 { "" } else { "s" })
+}
+
 fn does_not_exist(dataset: &Dataset, place: &str) -> anyhow::Error {
     anyhow!("{dataset} does not exist{place}; if its pool {} is not imported, zpool import {0} brings it", dataset.pool())
 }

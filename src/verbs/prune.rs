@@ -8,7 +8,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use serde::Serialize;
 use serde::ser::Serializer;
 
-use super::{Run, does_not_exist, print_json, side_by_side};
+use super::{Run, does_not_exist, print_json, side_by_side, snapshots};
 use crate::core::config::{Destination, Window};
 use crate::core::listing::{self, SNAPSHOT_COLUMNS, Snapshot, State, Tree};
 use crate::core::name::Dataset;
@@ -186,7 +186,7 @@ fn destroy(machine: &Machine, planned: &Planned, json: bool) -> Outcome {
     }
     let kept = planned.plan.verdicts.len() - goes.len() + stay.len();
     if !goes.is_empty() {
-        let text = format!("{}: {} snapshots destroyed, {kept} kept", planned.place, goes.len() - stay.len());
+        let text = format!("{}: {} destroyed, {kept} kept", planned.place, snapshots(goes.len() - stay.len()));
         if json { tracing::info!("{text}") } else { journal::print(text) }
     }
     if stay.is_empty() { Outcome::Done } else { Outcome::Failed }

@@ -3,7 +3,7 @@
 
 use anyhow::{Result, bail};
 
-use super::{Run, does_not_exist, print_json};
+use super::{Run, does_not_exist, print_json, snapshots};
 use crate::core::listing::Tree;
 use crate::core::selection::governs;
 use crate::edge::command::Machine;
@@ -25,7 +25,7 @@ pub fn run(run: &Run) -> Result<Outcome> {
     } else {
         names.iter().for_each(|name| journal::print(format!("{}{name}", if run.dry { "would take " } else { "" })));
     }
-    tracing::info!(message_id = "0c4a3f4b3f5c4d1f8f0d6f3a51b6a001", zam_snapshot = %name, "took {} snapshots of {}", names.len(), run.dataset);
+    tracing::info!(message_id = "0c4a3f4b3f5c4d1f8f0d6f3a51b6a001", zam_snapshot = %name, "took {} of {}", snapshots(names.len()), run.dataset);
     Ok(Outcome::Done)
 }
 

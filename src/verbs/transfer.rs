@@ -211,8 +211,9 @@ impl<'r> Replication<'r> {
             self.busy.fetch_add(1, Ordering::Relaxed);
             let seconds = begun.elapsed().as_secs_f64();
             journal::print(format!(
-                "{dataset} -> {place}{}: {snapshots} snapshots, {} in {seconds:.1} s",
+                "{dataset} -> {place}{}: {}, {} in {seconds:.1} s",
                 self.there.place(),
+                super::snapshots(snapshots),
                 size(bytes)
             ));
             tracing::info!(message_id = "7d7b6ac1f0f94a0f8a8f3c4a61d7a003", zam_bytes = bytes, zam_seconds = seconds, zam_destination = %self.to.name, "replicated {dataset}");

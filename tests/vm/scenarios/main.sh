@@ -95,5 +95,5 @@ say "no job failed, and the journal tells what was done"
 expect 0 systemctl --no-legend --failed
 equal "$output" ''
 expect 0 journalctl -q --no-pager -o cat -u 'zam@*'
-has 'tank/home/ann -> backup/zam/tank/home/ann: [0-9]+ snapshots'
-has 'snapshots destroyed'
+has 'tank/home/ann -> backup/zam/tank/home/ann: [0-9]+ snapshot'
+has 'snapshots? destroyed'

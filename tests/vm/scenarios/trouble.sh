@@ -44,6 +44,19 @@ has 'without @snapshot'
 expect 1 zam replicate tank/home --to nowhere
 has 'no destination .nowhere.; it has local'
 
+say "several first replications at once make their common parents once"
+zfs create -p tank/deep/down
+jobs=()
+for name in a b c d; do
+  zfs create tank/deep/down/$name
+  echo "  tank/deep/down/$name: {snapshot-period: 10min, destinations: [local]}" >>/etc/zam/zam.yaml
+  zam snapshot tank/deep/down/$name >/dev/null
+  zam replicate tank/deep/down/$name &
+  jobs+=($!)
+done
+for job in "${jobs[@]}"; do expect 0 wait "$job"; done
+equal "$(zfs get -Ho value canmount,mounted backup/zam/tank/deep/down | xargs)" 'off no'
+
 say "the replica was written to: reported, nothing changed, mended by the command it names"
 zam snapshot tank/home >/dev/null
 expect 0 zam replicate tank/home
