@@ -165,7 +165,7 @@ pub fn slots(period: Period, windows: &[Window], polled: bool, network: bool) ->
     let minutes = |run: &Range<u32>| run.clone().step_by((step / 60).max(1) as usize);
     let (runs, zone) = match week.runs.as_slice() {
         // every day is alike
-        [] => (vec![0..DAY_MINUTES], " UTC"),
+        [] => (std::iter::once(0..DAY_MINUTES).collect(), " UTC"),
         _ => (week.runs.clone(), ""),
     };
     // systemd may start a job a second late (AccuracySec=1s), and the window's end is outside

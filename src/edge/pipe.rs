@@ -16,7 +16,8 @@ use super::outcome::Later;
 
 /// The largest that an ordinary user may have (/proc/sys/fs/pipe-max-size): fewer wake-ups, a third of the CPU.
 const PIPE: usize = 1 << 20;
-const STEP: u64 = 4 << 20;
+/// What is counted at a time: small enough that a trickle is seen to move within `stall-timeout`.
+const STEP: u64 = 256 << 10;
 
 /// How a stream is treated on its way.
 pub struct Watch<'w> {
