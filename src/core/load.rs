@@ -17,7 +17,8 @@ const STALL_TIMEOUT: Span = Span { months: 0, weeks: 0, seconds: 900 };
 /// The configuration that the sources give together, and what is wrong with them, by place.
 ///
 /// # Errors
-/// A source that is no YAML at all, so that nothing can be said of what it meant.
+/// A source that is no YAML at all, no dataset in any of them (an empty file is what a power cut leaves of one), or a
+/// wrong prefix: nothing can be said of what was meant.
 pub fn load(sources: &[Source]) -> Result<(Config, Vec<Fault>), Fault> {
     let files: Vec<Node> = (0..sources.len()).map(|file| parse(sources, file)).collect::<Result<_, _>>()?;
     let mut faults = Vec::new();
@@ -27,7 +28,7 @@ pub fn load(sources: &[Source]) -> Result<(Config, Vec<Fault>), Fault> {
     reader.check_definitions(&mut faults);
     if sections.datasets.is_empty() {
         let message = "the configuration names no dataset: write one below `datasets:`, like `tank/home: {snapshot-period: 1h}`";
-        faults.push(Fault { at: At { file: 0, line: 1, column: 1 }, message: message.into() });
+        return Err(Fault { at: At { file: 0, line: 1, column: 1 }, message: message.into() });
     }
     let entries =
         sections.datasets.values().filter_map(|(key, node)| sound(&mut faults, |faults| reader.entry(key, node, faults)));

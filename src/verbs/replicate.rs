@@ -7,10 +7,10 @@ use std::sync::atomic::AtomicBool;
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
-use super::transfer::Replication;
-use super::{Run, print_json, report};
+use super::transfer::{Replication, size};
+use super::{Run, print_json, report, snapshots};
 use crate::core::name::Dataset;
-use crate::core::replication::{Kind, Plan, Stream};
+use crate::core::replication::{Kind, Mark, Stream};
 use crate::edge::journal;
 use crate::edge::outcome::Outcome;
 
@@ -61,26 +61,42 @@ struct ShownStream {
     to: String,
     intermediates: bool,
     snapshots: Vec<String>,
+    /// An estimate; none where zfs gives none.
+    bytes: Option<u64>,
 }
 
 /// The plans as they stand before anything is done.
 fn show(replication: &Replication, shown: &mut Vec<Shown>) -> Result<()> {
     for (dataset, replica, plan) in replication.plans()? {
-        if !replication.run.json {
-            print(&dataset, &replica, &plan);
-        }
-        let destination = replication.to.name.to_string();
+        let streams: Vec<ShownStream> =
+            plan.streams.iter().map(|stream| shown_stream(replication, &dataset, stream, plan.raw)).collect();
         let (base, state) = (plan.base.map(|base| base.mark.to_string()), word(plan.kind));
-        let streams = plan.streams.into_iter().map(ShownStream::from).collect();
-        shown.push(Shown { dataset, destination, replica, state, base, why: plan.why, streams });
+        let destination = replication.to.name.to_string();
+        let plan = Shown { dataset, destination, replica, state, base, why: plan.why, streams };
+        if !replication.run.json {
+            print(&plan);
+        }
+        shown.push(plan);
     }
     Ok(())
 }
 
-impl From<Stream> for ShownStream {
-    fn from(stream: Stream) -> Self {
-        let from = stream.from.map(|mark| mark.to_string());
-        ShownStream { from, to: stream.to, intermediates: stream.intermediates, snapshots: stream.snapshots }
+fn shown_stream(replication: &Replication, dataset: &Dataset, stream: &Stream, raw: bool) -> ShownStream {
+    ShownStream {
+        from: stream.from.as_ref().map(Mark::to_string),
+        to: stream.to.clone(),
+        intermediates: stream.intermediates,
+        snapshots: stream.snapshots.clone(),
+        bytes: replication.estimate(dataset, stream, raw),
+    }
+}
+
+fn print(plan: &Shown) {
+    journal::print(format!("{} -> {}: {} ({})", plan.dataset, plan.replica, plan.state, plan.why));
+    for stream in &plan.streams {
+        let from = stream.from.as_ref().map_or_else(|| "everything".into(), |mark| format!("from {mark}"));
+        let bytes = stream.bytes.map(|bytes| format!(", about {}", size(bytes))).unwrap_or_default();
+        journal::print(format!("  {from} to @{}, {}{bytes}", stream.to, snapshots(stream.snapshots.len())));
     }
 }
 
@@ -91,14 +107,5 @@ fn word(kind: Kind) -> &'static str {
         Kind::Full => "full",
         Kind::Resume => "resume",
         Kind::Diverged => "diverged",
-    }
-}
-
-fn print(dataset: &Dataset, replica: &Dataset, plan: &Plan) {
-    journal::print(format!("{dataset} -> {replica}: {} ({})", word(plan.kind), plan.why));
-    for stream in &plan.streams {
-        let from = stream.from.as_ref().map_or_else(|| "everything".into(), |mark| format!("from {mark}"));
-        let through = if stream.intermediates { format!(", {} snapshots", stream.snapshots.len()) } else { String::new() };
-        journal::print(format!("  {from} to @{}{through}", stream.to));
     }
 }

@@ -17,6 +17,7 @@ use crate::core::listing::{State, TREE_COLUMNS, Tree};
 use crate::core::name::{Dataset, destination_id};
 use crate::core::replication::{Kind, Mark, Plan, Side, Stream, Wish, plan};
 use crate::core::selection::{governing, governs};
+use crate::core::span::Span;
 use crate::edge::command::Machine;
 use crate::edge::outcome::{Later, Outcome};
 use crate::edge::pipe::{Limit, Watch, transfer};
@@ -192,7 +193,9 @@ impl<'r> Replication<'r> {
                 None => zfs::send(&self.here, dataset, stream, plan.raw),
             };
             let first = plan.base.is_none() && stream.from.is_none();
-            bytes += self.transfer(dataset, sender, zfs::receive(&self.there, place, first.then_some(volume)))?;
+            let total =
+                if std::io::stderr().is_terminal() && resume.is_none() { self.estimate(dataset, stream, plan.raw) } else { None };
+            bytes += self.transfer(dataset, total, sender, zfs::receive(&self.there, place, first.then_some(volume)))?;
             snapshots += stream.snapshots.len();
             if let Ok(mut existing) = self.existing.lock() {
                 existing.insert(place.clone());
@@ -267,11 +270,21 @@ impl<'r> Replication<'r> {
         Ok(())
     }
 
-    fn transfer(&self, dataset: &Dataset, sender: (Command, String), receiver: (Command, String)) -> Result<u64> {
+    /// The bytes that a stream would have, as far as zfs can tell.
+    pub(super) fn estimate(&self, dataset: &Dataset, stream: &Stream, raw: bool) -> Option<u64> {
+        zfs::estimate(&self.here, dataset, stream, raw)
+    }
+
+    fn transfer(
+        &self,
+        dataset: &Dataset,
+        total: Option<u64>,
+        sender: (Command, String),
+        receiver: (Command, String),
+    ) -> Result<u64> {
         let begun = Instant::now();
         let progress = |bytes: u64| {
-            let rate = bytes as f64 / begun.elapsed().as_secs_f64();
-            let text = format!("{dataset} to {}: {} sent, {}/s", self.to.name, size(bytes), size(rate as u64));
+            let text = format!("{dataset} to {}: {}", self.to.name, progress(bytes, total, begun.elapsed()));
             systemd::status(&text);
             if std::io::stderr().is_terminal() {
                 eprint!("\r\x1b[K{text}");
@@ -315,8 +328,18 @@ impl Stream {
     }
 }
 
+/// `12.0 MiB of 300.0 MiB, 50.0 MiB/s, 6 s left`
+fn progress(bytes: u64, total: Option<u64>, elapsed: Duration) -> String {
+    let rate = bytes as f64 / elapsed.as_secs_f64().max(0.001);
+    let of = total.map(|total| format!(" of {}", size(total))).unwrap_or_default();
+    let left = total.filter(|total| *total > bytes && rate > 0.0).map(|total| ((total - bytes) as f64 / rate) as u64);
+    let left =
+        left.map(|seconds| format!(", {} left", Span { months: 0, weeks: 0, seconds: seconds.max(1) })).unwrap_or_default();
+    format!("{}{of}, {}/s{left}", size(bytes), size(rate as u64))
+}
+
 /// Bytes for people.
-fn size(bytes: u64) -> String {
+pub(super) fn size(bytes: u64) -> String {
     let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
     let step = (0..units.len() - 1).find(|step| bytes >> (10 * (step + 1)) == 0).unwrap_or(units.len() - 1);
     if step == 0 { format!("{bytes} B") } else { format!("{:.1} {}", bytes as f64 / (1u64 << (10 * step)) as f64, units[step]) }

@@ -37,6 +37,21 @@ equal "$(snapshots 'tank/my-data x' | wc -l)" 1
 expect 0 journalctl -q --no-pager -o cat "ZAM_DATASET=tank/my-data x"
 has 'tank/my-data x@zam_'
 
+say "a failing job leaves an alert with its last words; its next success takes it back"
+name=$(systemd-escape 'snapshot/tank/my-data x')
+zfs rename 'tank/my-data x' tank/hidden
+expect 1 systemctl start "$odd"
+wait_for 20 test -e "/var/lib/zam/alerts/$name.json"
+expect 0 jq -r '.unit, .result, .status, .lines[-1]' "/var/lib/zam/alerts/$name.json"
+has '^zam@snapshot-tank-my.x2ddata.x20x.service$'
+has '^exit-code$'
+has 'tank/my-data x does not exist'
+expect 0 journalctl -q --no-pager -o cat -u "zam-notify@$name.service"
+has 'failed .exit-code, 1.: .*does not exist'
+zfs rename tank/hidden 'tank/my-data x'
+expect 0 systemctl start "$odd"
+[[ ! -e /var/lib/zam/alerts/$name.json ]] || fail "the alert is still there"
+
 say "a job that the configuration does not know"
 expect 1 systemctl start zam@snapshot-tank-nowhere.service
 expect 0 journalctl -q --no-pager -o cat -u zam@snapshot-tank-nowhere.service
