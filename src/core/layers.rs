@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::yaml::{Fault, Key, Node, nearest};
+use super::fields::nearest;
+use super::yaml::{Fault, Key, Node};
 
 pub type Map<'n> = BTreeMap<&'n str, (&'n Key, &'n Node)>;
 

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::config::{Config, Destination, Entry, Hooks, Host, Idle, Otherwise, Parallel, Setting, Window};
+use super::fields::{Fields, Number};
 use super::layers::{Map, Sections, undefined};
 use super::name::{Dataset, Label};
 use super::span::{Period, Span};
-use super::yaml::{At, Fault, Fields, Key, Node, Number, Source, parse};
+use super::yaml::{At, Fault, Key, Node, Source, parse};
 use super::{conflicts, schedule};
 
 const HOUR: Period = Period::Seconds(3600);

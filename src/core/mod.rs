@@ -3,6 +3,7 @@
 
 pub mod config;
 pub mod conflicts;
+pub mod fields;
 pub mod layers;
 pub mod listing;
 pub mod load;

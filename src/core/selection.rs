@@ -2,8 +2,8 @@
 //! Pure: by names alone, so it works on what exists and on what is only planned.
 
 use super::config::{Config, Entry};
+use super::fields::nearest;
 use super::name::Dataset;
-use super::yaml::nearest;
 
 /// The entry that governs a dataset of this machine, or of `host`.
 pub fn governing<'c>(config: &'c Config, host: Option<&str>, dataset: &Dataset) -> Option<&'c Entry> {

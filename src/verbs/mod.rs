@@ -7,6 +7,7 @@ pub mod reload;
 pub mod replicate;
 pub mod snapshot;
 mod transfer;
+mod words;
 
 use std::io::{self, BufWriter, Write};
 use std::sync::Mutex;
@@ -44,15 +45,6 @@ impl<'c> Run<'c> {
             )
         })
     }
-}
-
-/// `1 snapshot`, `2 snapshots`.
-fn snapshots(number: usize) -> String {
-    format!("{number} snapshot{}", if number == 1 { "" } else { "s" })
-}
-
-fn does_not_exist(dataset: &Dataset, place: &str) -> anyhow::Error {
-    anyhow!("{dataset} does not exist{place}; if its pool {} is not imported, zpool import {0} brings it", dataset.pool())
 }
 
 /// Says what went wrong with one part of a run, while the others go on.

@@ -8,7 +8,8 @@ use anyhow::{Context, Result, anyhow, bail};
 use serde::Serialize;
 use serde::ser::Serializer;
 
-use super::{Run, does_not_exist, print_json, side_by_side, snapshots};
+use super::words::{does_not_exist, snapshots};
+use super::{Run, print_json, side_by_side};
 use crate::core::config::{Destination, Window};
 use crate::core::listing::{self, SNAPSHOT_COLUMNS, Snapshot, State, Tree};
 use crate::core::name::Dataset;

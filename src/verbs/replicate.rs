@@ -7,8 +7,9 @@ use std::sync::atomic::AtomicBool;
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
-use super::transfer::{Replication, size};
-use super::{Run, print_json, report, snapshots};
+use super::transfer::Replication;
+use super::words::{size, snapshots};
+use super::{Run, print_json, report};
 use crate::core::name::Dataset;
 use crate::core::replication::{Kind, Mark, Stream};
 use crate::edge::journal;

@@ -3,7 +3,8 @@
 
 use anyhow::{Result, bail};
 
-use super::{Run, does_not_exist, print_json, snapshots};
+use super::words::{does_not_exist, snapshots};
+use super::{Run, print_json};
 use crate::core::listing::Tree;
 use crate::core::selection::governs;
 use crate::edge::command::Machine;

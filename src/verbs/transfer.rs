@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, bail};
 
-use super::{Run, does_not_exist, report, side_by_side};
+use super::words::{does_not_exist, progress, size, snapshots};
+use super::{Run, report, side_by_side};
 use crate::core::config::Destination;
 use crate::core::listing::{State, TREE_COLUMNS, Tree};
 use crate::core::name::{Dataset, destination_id};
 use crate::core::replication::{Kind, Mark, Plan, Side, Stream, Wish, plan};
 use crate::core::selection::{governing, governs};
-use crate::core::span::Span;
 use crate::edge::command::Machine;
 use crate::edge::outcome::{Later, Outcome};
 use crate::edge::pipe::{Limit, Watch, transfer};
@@ -185,7 +185,7 @@ impl<'r> Replication<'r> {
             self.mark(dataset, &last.last_mark(), last.guid, cursors)?;
         }
         let begun = Instant::now();
-        let (mut bytes, mut snapshots) = (0, 0);
+        let (mut bytes, mut count) = (0, 0);
         for stream in plan.streams.iter().take(if resume.is_some() { 1 } else { usize::MAX }) {
             self.mark(dataset, &stream.last_mark(), stream.guid, cursors)?;
             let sender = match resume {
@@ -196,7 +196,7 @@ impl<'r> Replication<'r> {
             let total =
                 if std::io::stderr().is_terminal() && resume.is_none() { self.estimate(dataset, stream, plan.raw) } else { None };
             bytes += self.transfer(dataset, total, sender, zfs::receive(&self.there, place, first.then_some(volume)))?;
-            snapshots += stream.snapshots.len();
+            count += stream.snapshots.len();
             if let Ok(mut existing) = self.existing.lock() {
                 existing.insert(place.clone());
             }
@@ -210,13 +210,13 @@ impl<'r> Replication<'r> {
         {
             self.drop_cursors(dataset, cursors, &[Some(prefix.bookmark(self.root, base.guid))])?;
         }
-        if snapshots > 0 {
+        if count > 0 {
             self.busy.fetch_add(1, Ordering::Relaxed);
             let seconds = begun.elapsed().as_secs_f64();
             journal::print(format!(
                 "{dataset} -> {place}{}: {}, {} in {seconds:.1} s",
                 self.there.place(),
-                super::snapshots(snapshots),
+                snapshots(count),
                 size(bytes)
             ));
             tracing::info!(message_id = "7d7b6ac1f0f94a0f8a8f3c4a61d7a003", zam_bytes = bytes, zam_seconds = seconds, zam_destination = %self.to.name, "replicated {dataset}");
@@ -326,21 +326,4 @@ impl Stream {
     fn last_mark(&self) -> Mark {
         Mark::Snapshot(self.to.clone())
     }
-}
-
-/// `12.0 MiB of 300.0 MiB, 50.0 MiB/s, 6 s left`
-fn progress(bytes: u64, total: Option<u64>, elapsed: Duration) -> String {
-    let rate = bytes as f64 / elapsed.as_secs_f64().max(0.001);
-    let of = total.map(|total| format!(" of {}", size(total))).unwrap_or_default();
-    let left = total.filter(|total| *total > bytes && rate > 0.0).map(|total| ((total - bytes) as f64 / rate) as u64);
-    let left =
-        left.map(|seconds| format!(", {} left", Span { months: 0, weeks: 0, seconds: seconds.max(1) })).unwrap_or_default();
-    format!("{}{of}, {}/s{left}", size(bytes), size(rate as u64))
-}
-
-/// Bytes for people.
-pub(super) fn size(bytes: u64) -> String {
-    let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
-    let step = (0..units.len() - 1).find(|step| bytes >> (10 * (step + 1)) == 0).unwrap_or(units.len() - 1);
-    if step == 0 { format!("{bytes} B") } else { format!("{:.1} {}", bytes as f64 / (1u64 << (10 * step)) as f64, units[step]) }
 }

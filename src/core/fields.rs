@@ -1,0 +1,121 @@
+//! Takes typed fields out of a YAML tree by name, and collects every fault instead of stopping at the first. Knows
+//! nothing of what the fields mean.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use super::yaml::{Fault, Key, Node, Value};
+
+/// A value that YAML 1.1 and 1.2 call true or false.
+#[derive(Clone, Copy)]
+pub struct Flag(pub bool);
+
+impl FromStr for Flag {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.to_ascii_lowercase().as_str() {
+            "true" | "yes" | "on" => Ok(Flag(true)),
+            "false" | "no" | "off" => Ok(Flag(false)),
+            _ => Err(format!("`{text}` is neither true nor false")),
+        }
+    }
+}
+
+/// Any text.
+pub struct Text(pub String);
+
+impl FromStr for Text {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.is_empty() { Err("a text is wanted here, not nothing".into()) } else { Ok(Text(text.into())) }
+    }
+}
+
+/// A whole number.
+pub struct Number(pub u16);
+
+impl FromStr for Number {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse().map(Number).map_err(|_| format!("`{text}` is no whole number up to {}", u16::MAX))
+    }
+}
+
+/// Takes fields out of a map by name; what nobody took is an unknown key. A null value is an absent one.
+pub struct Fields<'n, 'f> {
+    map: BTreeMap<&'n str, (&'n Key, &'n Node)>,
+    known: Vec<&'static str>,
+    pub faults: &'f mut Vec<Fault>,
+}
+
+impl<'n, 'f> Fields<'n, 'f> {
+    pub fn new(map: BTreeMap<&'n str, (&'n Key, &'n Node)>, faults: &'f mut Vec<Fault>) -> Self {
+        Fields { map, known: Vec::new(), faults }
+    }
+
+    pub fn node(&mut self, name: &'static str) -> Option<&'n Node> {
+        self.known.push(name);
+        self.map.get(name).map(|(_, node)| *node).filter(|node| !matches!(node.value, Value::Null))
+    }
+
+    pub fn get<T: FromStr<Err = String>>(&mut self, name: &'static str) -> Option<T> {
+        self.node(name)?.scalar(self.faults)
+    }
+
+    pub fn flag(&mut self, name: &'static str) -> bool {
+        self.get(name).is_some_and(|Flag(flag)| flag)
+    }
+
+    pub fn text(&mut self, name: &'static str) -> Option<String> {
+        self.get(name).map(|Text(text)| text)
+    }
+
+    pub fn texts(&mut self, name: &'static str) -> Vec<String> {
+        self.list(name).into_iter().map(|Text(text)| text).collect()
+    }
+
+    /// Keys that belong here and are read elsewhere.
+    pub fn also(&mut self, names: &[&'static str]) {
+        self.known.extend(names);
+    }
+
+    pub fn list<T: FromStr<Err = String>>(&mut self, name: &'static str) -> Vec<T> {
+        let Some(node) = self.node(name) else { return Vec::new() };
+        node.items().iter().filter_map(|item| item.scalar(self.faults)).collect()
+    }
+
+    /// Every key that no field took is a fault, with the nearest one that exists.
+    pub fn finish(self) {
+        for (name, (key, _)) in &self.map {
+            if !self.known.contains(name) {
+                let message = match nearest(name, self.known.iter().copied()) {
+                    Some(near) => format!("unknown key `{name}`; did you mean `{near}`?"),
+                    None => format!("unknown key `{name}`; the keys here are {}", self.known.join(", ")),
+                };
+                self.faults.push(key.fault(message));
+            }
+        }
+    }
+}
+
+/// The candidate with the smallest edit distance (Levenshtein), if it is near enough to be a slip of the hand.
+pub fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let limit = word.chars().count() / 3 + 1;
+    candidates.map(|c| (distance(word, c), c)).filter(|(d, _)| *d <= limit).min().map(|(_, c)| c)
+}
+
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.chars().enumerate() {
+            let change = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = change.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[row.len() - 1]
+}

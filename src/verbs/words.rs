@@ -1,0 +1,34 @@
+//! Amounts and reasons, as people read them.
+
+use std::time::Duration;
+
+use anyhow::anyhow;
+
+use crate::core::name::Dataset;
+use crate::core::span::Span;
+
+/// `1 snapshot`, `2 snapshots`.
+pub(super) fn snapshots(number: usize) -> String {
+    format!("{number} snapshot{}", if number == 1 { "" } else { "s" })
+}
+
+pub(super) fn does_not_exist(dataset: &Dataset, place: &str) -> anyhow::Error {
+    anyhow!("{dataset} does not exist{place}; if its pool {} is not imported, zpool import {0} brings it", dataset.pool())
+}
+
+/// `12.0 MiB of 300.0 MiB, 50.0 MiB/s, 6 s left`
+pub(super) fn progress(bytes: u64, total: Option<u64>, elapsed: Duration) -> String {
+    let rate = bytes as f64 / elapsed.as_secs_f64().max(0.001);
+    let of = total.map(|total| format!(" of {}", size(total))).unwrap_or_default();
+    let left = total.filter(|total| *total > bytes && rate > 0.0).map(|total| ((total - bytes) as f64 / rate) as u64);
+    let left =
+        left.map(|seconds| format!(", {} left", Span { months: 0, weeks: 0, seconds: seconds.max(1) })).unwrap_or_default();
+    format!("{}{of}, {}/s{left}", size(bytes), size(rate as u64))
+}
+
+/// Bytes for people.
+pub(super) fn size(bytes: u64) -> String {
+    let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+    let step = (0..units.len() - 1).find(|step| bytes >> (10 * (step + 1)) == 0).unwrap_or(units.len() - 1);
+    if step == 0 { format!("{bytes} B") } else { format!("{:.1} {}", bytes as f64 / (1u64 << (10 * step)) as f64, units[step]) }
+}
