@@ -95,7 +95,9 @@ fn every_verb_and_option_is_in_the_manual() {
 }
 
 fn faults(text: &str) -> Vec<Fault> {
-    load(&[Source { path: "zam.yaml".into(), text: text.into() }]).expect("YAML").1
+    // At least one dataset, or there is no configuration to speak of.
+    let more = Source { path: "more.yaml".into(), text: "datasets: {tank/x: {snapshot-period: 1h}}".into() };
+    load(&[Source { path: "zam.yaml".into(), text: text.into() }, more]).expect("YAML").1
 }
 
 #[test]

@@ -24,6 +24,8 @@ pub struct Config {
     pub hosts: BTreeMap<Label, Arc<Host>>,
     /// Sorted by key.
     pub entries: Vec<Entry>,
+    /// The roots of all destinations on this machine.
+    pub roots: BTreeSet<Dataset>,
     /// The keys of entries at fault.
     pub dropped: BTreeSet<String>,
 }
@@ -270,9 +272,19 @@ impl Job<'_> {
     }
 }
 
+/// As the configuration names a dataset of this machine or of a host.
+pub fn key(host: Option<&str>, dataset: &Dataset) -> String {
+    host.map_or_else(|| dataset.to_string(), |host| format!("{host}:{dataset}"))
+}
+
 impl Config {
     pub fn entry(&self, key: &str) -> Option<&Entry> {
         self.entries.binary_search_by(|e| e.key.as_str().cmp(key)).ok().map(|i| &self.entries[i])
+    }
+
+    /// Whether an entry at fault names this dataset.
+    pub fn is_dropped(&self, host: Option<&str>, dataset: &Dataset) -> bool {
+        self.dropped.contains(&key(host, dataset))
     }
 
     pub fn jobs(&self) -> impl Iterator<Item = Job<'_>> {

@@ -20,7 +20,7 @@ pub fn drop_conflicting(config: &mut Config, faults: &mut Vec<Fault>) {
 /// A replica is no source: the snapshots made there would be foreign to the replication that fills it.
 fn sources_and_roots(config: &Config) -> Vec<(&Entry, String)> {
     let destinations = config.entries.iter().flat_map(|entry| &entry.destinations);
-    let roots: BTreeSet<&Dataset> = destinations.filter(|to| to.host.is_none()).map(|to| &to.root).collect();
+    let roots: BTreeSet<&Dataset> = destinations.filter(|to| to.host.is_none()).map(|to| &to.root).chain(&config.roots).collect();
     let under = config.entries.iter().filter(|entry| entry.host.is_none()).filter_map(|entry| {
         let root = entry.dataset.and_above().find(|above| roots.contains(above))?;
         Some((entry, format!("{} lies under {root}, where a destination keeps its replicas; a replica is no source", entry.key)))

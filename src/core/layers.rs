@@ -1,7 +1,7 @@
 //! The sections of a configuration as trees, several files put together, and the settings of an entry gathered from
 //! low to high: `defaults`, then each template in `use`, then the entry. Knows no setting's meaning.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::fields::nearest;
 use super::yaml::{Fault, Key, Node};
@@ -17,30 +17,47 @@ pub struct Sections<'n> {
     pub templates: Map<'n>,
     pub destinations: Map<'n>,
     pub datasets: Map<'n>,
+    /// Names that stand in a section twice: which of them is meant, only a person can say, so neither is there.
+    pub doubled: BTreeSet<&'n str>,
+    /// Keys below something that is no section: a section's name may be misspelt, and they be meant as datasets.
+    pub lost: BTreeSet<&'n str>,
 }
 
 impl<'n> Sections<'n> {
-    /// Files add to each other by section; the same name in two of them is a fault, and the first stands.
+    /// Files add to each other by section.
     pub fn new(files: &'n [Node], faults: &mut Vec<Fault>) -> Self {
         let mut all = Sections::default();
-        for file in files {
-            for (name, (key, node)) in file.entries(faults) {
-                let (section, new) = match name {
-                    "hosts" => (&mut all.hosts, node.entries(faults)),
-                    "defaults" => (&mut all.defaults, node.entries(faults)),
-                    "templates" => (&mut all.templates, node.entries(faults)),
-                    "destinations" => (&mut all.destinations, node.entries(faults)),
-                    "datasets" => (&mut all.datasets, node.entries(faults)),
-                    _ => (&mut all.top, Map::from([(name, (key, node))])),
-                };
-                for (name, value) in new {
-                    if section.contains_key(name) {
-                        faults.push(value.0.fault(format!("`{name}` stands in another file already")));
-                    } else {
-                        section.insert(name, value);
+        for (key, node) in files.iter().flat_map(|file| file.pairs(faults)).collect::<Vec<_>>() {
+            let section = match key.text.as_str() {
+                "hosts" => &mut all.hosts,
+                "defaults" => &mut all.defaults,
+                "templates" => &mut all.templates,
+                "destinations" => &mut all.destinations,
+                "datasets" => &mut all.datasets,
+                name => {
+                    all.lost.extend(
+                        node.is_map().then(|| node.pairs(faults)).into_iter().flatten().map(|(key, _)| key.text.as_str()),
+                    );
+                    if all.top.insert(name, (key, node)).is_some() {
+                        faults.push(key.fault(format!("`{name}` stands here a second time")));
+                        all.doubled.insert(name);
                     }
+                    continue;
+                }
+            };
+            for (key, node) in node.pairs(faults) {
+                if let Some((first, _)) = section.insert(&key.text, (key, node)) {
+                    let message = format!(
+                        "`{}` stands here a second time; the first is in line {}; neither is in force",
+                        key.text, first.at.line
+                    );
+                    faults.push(key.fault(message));
+                    all.doubled.insert(&key.text);
                 }
             }
+        }
+        for section in [&mut all.hosts, &mut all.defaults, &mut all.templates, &mut all.destinations, &mut all.datasets] {
+            section.retain(|name, _| !all.doubled.contains(name));
         }
         all
     }

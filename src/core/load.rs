@@ -25,17 +25,22 @@ pub fn load(sources: &[Source]) -> Result<(Config, Vec<Fault>), Fault> {
     let mut faults = Vec::new();
     let sections = Sections::new(&files, &mut faults);
     let mut config = top(&sections, &mut faults)?;
-    let mut reader = Reader { sections: &sections, hosts: &config.hosts, broken: BTreeSet::new() };
+    let mut reader = Reader { sections: &sections, hosts: &config.hosts, broken: BTreeSet::new(), roots: BTreeSet::new() };
     reader.check_definitions(&mut faults);
-    if sections.datasets.is_empty() {
+    if let Some((_, (key, _))) = sections.top.iter().find(|(name, _)| **name == "prefix" && sections.doubled.contains(*name)) {
+        return Err(key.fault("`prefix` stands here a second time"));
+    }
+    if sections.datasets.is_empty() && sections.doubled.is_empty() {
         let message = "the configuration names no dataset: write one below `datasets:`, like `tank/home: {snapshot-period: 1h}`";
         return Err(Fault { at: At { file: 0, line: 1, column: 1 }, message: message.into() });
     }
     let entries =
         sections.datasets.values().filter_map(|(key, node)| sound(&mut faults, |faults| reader.entry(key, node, faults)));
     config.entries = entries.collect();
+    config.roots = reader.roots;
     config.entries.sort_by(|a, b| a.key.cmp(&b.key));
-    config.dropped = sections.datasets.keys().filter(|key| config.entry(key).is_none()).map(|key| (*key).to_owned()).collect();
+    let named = sections.datasets.keys().chain(&sections.doubled).chain(&sections.lost).map(|key| key.trim_end_matches('/'));
+    config.dropped = named.filter(|key| config.entry(key).is_none()).map(Into::into).collect();
     conflicts::drop_conflicting(&mut config, &mut faults);
     faults.sort();
     faults.dedup();
@@ -93,6 +98,8 @@ struct Reader<'n> {
     hosts: &'n BTreeMap<Label, Arc<Host>>,
     /// Destinations whose definition is at fault: that is said once, and the entries that use them go on without.
     broken: BTreeSet<&'n str>,
+    /// Where destinations of this machine keep replicas, used or not.
+    roots: BTreeSet<Dataset>,
 }
 
 impl<'n> Reader<'n> {
@@ -100,8 +107,10 @@ impl<'n> Reader<'n> {
     fn check_definitions(&mut self, faults: &mut Vec<Fault>) {
         for (name, (key, node)) in &self.sections.destinations {
             let map = node.entries(faults);
-            if sound(faults, |faults| self.destination(key.parse(faults)?, key.at, map, faults)).is_none() {
-                self.broken.insert(name);
+            match sound(faults, |faults| self.destination(key.parse(faults)?, key.at, map, faults)) {
+                Some(to) if to.host.is_none() => self.roots.extend([to.root]),
+                Some(_) => {}
+                None => drop(self.broken.insert(name)),
             }
         }
         let templates = self.sections.templates.iter().map(|(name, (_, node))| (*name, node.entries(faults))).collect::<Vec<_>>();
@@ -149,7 +158,16 @@ impl<'n> Reader<'n> {
         let prune_period = schedulable(&mut fields, "prune-period").unwrap_or(HOUR);
         let windows = windows(&mut fields);
         let destinations = fields.node("destinations").map(Node::items).unwrap_or_default();
-        let destinations = destinations.iter().filter_map(|node| self.used_destination(node, fields.faults)).collect();
+        let mut used: Vec<Destination> = Vec::new();
+        for node in destinations {
+            let to = self.used_destination(node, fields.faults);
+            if to.as_ref().is_some_and(|to| used.iter().any(|other| other.name == to.name)) {
+                fields.faults.push(
+                    node.fault("this destination stands in the list already; a second place needs a destination of its own"),
+                );
+            }
+            used.extend(to);
+        }
         let hooks = fields.node("hooks").map(|node| hooks(node, fields.faults)).unwrap_or_default();
         let entry = Entry {
             key: String::new(),
@@ -161,7 +179,7 @@ impl<'n> Reader<'n> {
             snapshot_period,
             prune_period,
             windows,
-            destinations,
+            destinations: used,
             hooks,
             settings: Vec::new(),
         };

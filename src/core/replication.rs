@@ -134,12 +134,18 @@ fn find_base(source: &Side, replica: &Side, raw: bool, decrypt: bool) -> Result<
             (Some(newest), _) => Err(no_common(source, name, newest)),
             (None, Some(_)) => Ok(None),
             (None, None) => Err(format!(
-                "{name} exists and holds no snapshot, so a first full stream cannot be received into it; if nothing in it is needed: \
-                 zfs destroy {name}, otherwise zfs rename it away"
+                "{name} exists and holds no snapshot, so that a first stream cannot be received into it. If nothing was ever \
+                 written to it (what lies below it is not touched): zfs send -Lc{} {}@FIRST | zfs receive -F -u -o readonly=on {name}, \
+                 with the oldest snapshot of zam's as FIRST; otherwise give the destination another root",
+                if raw { "w" } else { "" },
+                source.name
             )),
         };
     };
-    let mend = format!("zfs rollback -r {name}@{}", snapshots[at].name);
+    let mend = format!(
+        "zfs rollback -r {name}@{} (or keep it, and begin again beside it: zfs rename {name} {name}-old)",
+        snapshots[at].name
+    );
     let foreign = &snapshots[at + 1..];
     if foreign.iter().any(|s| s.written > 0) || raw && !foreign.is_empty() {
         let names: Vec<&str> = foreign.iter().map(|s| &*s.name).collect();
@@ -160,7 +166,8 @@ fn find_base(source: &Side, replica: &Side, raw: bool, decrypt: bool) -> Result<
             "{name} was received raw, and `decrypt: true` would mix the kinds; take the setting back, or choose another root"
         )),
         (true, false, false) => Err(format!(
-            "{name} was received decrypted, and a raw stream would mix the kinds; set `decrypt: true`, or choose another root"
+            "{name} was received decrypted (or its key was changed to inherit), and a raw stream would mix the kinds; if \
+             `decrypt: true` was set before, set it again, otherwise choose another root"
         )),
         _ => Ok(Some(base)),
     }

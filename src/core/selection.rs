@@ -1,7 +1,7 @@
 //! Which datasets an entry governs: its recursion, what it excludes, and best fit (the longest matching entry).
 //! Pure: by names alone, so it works on what exists and on what is only planned.
 
-use super::config::{Config, Entry};
+use super::config::{Config, Entry, key};
 use super::fields::nearest;
 use super::name::Dataset;
 
@@ -17,9 +17,8 @@ pub fn governs(config: &Config, entry: &Entry, dataset: &Dataset) -> bool {
 /// The longest entry that is the dataset itself, or recursive and above it. What a dropped entry was about goes to no
 /// other: a typo in one policy must not put its datasets under a shorter one.
 fn nearest_above<'c>(config: &'c Config, host: Option<&str>, dataset: &Dataset) -> Option<&'c Entry> {
-    let key = |d: &Dataset| host.map_or_else(|| d.to_string(), |host| format!("{host}:{d}"));
-    let sound = dataset.and_above().take_while(|d| !config.dropped.contains(&key(d)));
-    sound.filter_map(|d| config.entry(&key(&d))).find(|entry| entry.recursive || entry.dataset == *dataset)
+    let sound = dataset.and_above().take_while(|d| !config.is_dropped(host, d));
+    sound.filter_map(|d| config.entry(&key(host, &d))).find(|entry| entry.recursive || entry.dataset == *dataset)
 }
 
 /// An excluded dataset takes its children with it.

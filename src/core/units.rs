@@ -65,7 +65,8 @@ fn timer(job: &Job, name: &str, source: &str) -> String {
 fn schedule(job: &Job) -> Schedule {
     let idle = job.destination.filter(|_| job.verb == Verb::Replicate).and_then(|to| to.idle.as_ref());
     let windows = idle.map(|idle| idle.windows.as_slice()).unwrap_or_default();
-    schedule::slots(job.period, windows, idle.is_some_and(|idle| idle.is_polled()), is_remote(job))
+    // The other conditions of `idle` have no effect yet, so nothing is polled for.
+    schedule::slots(job.period, windows, false, is_remote(job))
 }
 
 fn drop_in(job: &Job, source: &str) -> String {

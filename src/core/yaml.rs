@@ -2,7 +2,6 @@
 //! nothing of what the keys mean.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::fmt;
 use std::str::FromStr;
 
@@ -222,25 +221,26 @@ impl Node {
         }
     }
 
-    /// The entries of a map, each key once (a second one is a fault). Null is an empty map.
+    /// The pairs of a map as they stand. Null is an empty map.
+    pub fn pairs(&self, faults: &mut Vec<Fault>) -> Vec<(&Key, &Node)> {
+        match &self.value {
+            Value::Null => Vec::new(),
+            Value::Map(entries) => entries.iter().map(|(key, node)| (key, node)).collect(),
+            _ => {
+                faults.push(self.fault(format!("a map (key: value) is wanted here, not {}", self.kind())));
+                Vec::new()
+            }
+        }
+    }
+
+    /// The entries of a map, each key once (a second one is a fault).
     pub fn entries(&self, faults: &mut Vec<Fault>) -> BTreeMap<&str, (&Key, &Node)> {
         let mut map: BTreeMap<&str, (&Key, &Node)> = BTreeMap::new();
-        match &self.value {
-            Value::Null => {}
-            Value::Map(entries) => {
-                for (key, node) in entries {
-                    match map.entry(key.text.as_str()) {
-                        Entry::Vacant(place) => drop(place.insert((key, node))),
-                        Entry::Occupied(first) => {
-                            let line = first.get().0.at.line;
-                            faults.push(
-                                key.fault(format!("`{}` stands here a second time; the first is in line {line}", key.text)),
-                            );
-                        }
-                    }
-                }
+        for (key, node) in self.pairs(faults) {
+            if let Some((first, _)) = map.insert(&key.text, (key, node)) {
+                faults
+                    .push(key.fault(format!("`{}` stands here a second time; the first is in line {}", key.text, first.at.line)));
             }
-            _ => faults.push(self.fault(format!("a map (key: value) is wanted here, not {}", self.kind()))),
         }
         map
     }

@@ -27,16 +27,18 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// What it said, without the usage text that zfs adds to some errors.
     pub fn reason(&self) -> String {
-        let lines = self
-            .stderr
-            .lines()
-            .map(str::trim)
-            .take_while(|line| !line.starts_with("usage:") && !line.starts_with("For further help"));
-        let reason = lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
-        if reason.is_empty() { self.status.to_string() } else { reason }
+        reason(&self.stderr, self.status)
     }
+}
+
+/// What a program said, without the usage text that zfs adds to some errors, and without advice that would destroy more.
+pub fn reason(stderr: &str, status: ExitStatus) -> String {
+    let lines =
+        stderr.lines().map(str::trim).take_while(|line| !line.starts_with("usage:") && !line.starts_with("For further help"));
+    let lines = lines.filter(|line| !line.is_empty() && !line.starts_with("use '-") && !line.starts_with("must specify -F"));
+    let reason = lines.collect::<Vec<_>>().join("; ");
+    if reason.is_empty() { status.to_string() } else { reason }
 }
 
 impl fmt::Display for Failure {
@@ -140,6 +142,7 @@ fn options(host: &Host) -> Vec<String> {
     let socket = lock::directory().join(format!("ssh-{}-{}", std::process::id(), host.name));
     let ours = [
         "BatchMode=yes",
+        "LogLevel=ERROR",
         "ServerAliveInterval=15",
         "ServerAliveCountMax=4",
         "ConnectTimeout=30",

@@ -2,7 +2,7 @@
 //! faults. Starts no process and logs nothing, so that the generator may use it.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::core::config::Config;
@@ -11,8 +11,6 @@ use crate::core::yaml::{Fault, Source};
 
 const DEFAULT: &str = "/etc/zam/zam.yaml";
 const LAST_GOOD: &str = "/var/lib/zam/last-good.yaml";
-/// Begins each source in the last good configuration, followed by its path.
-const MARK: &str = "--- # ";
 
 pub struct Loaded {
     pub config: Config,
@@ -55,7 +53,7 @@ pub fn read(path: &Path) -> Result<Option<Loaded>, String> {
         Ok((config, faults)) => Ok(Some(Loaded { config, faults: render(faults, &sources), sources, is_last_good: false })),
         Err(fault) => {
             let fault = fault.render(&sources);
-            let good = split(&fs::read_to_string(last_good(path)).map_err(|_| fault.clone())?);
+            let good = read_last_good(path).ok_or_else(|| fault.clone())?;
             let (config, faults) = load(&good).map_err(|_| fault.clone())?;
             let faults =
                 [vec![format!("{fault}\nthe last good configuration is in force instead")], render(faults, &good)].concat();
@@ -92,15 +90,15 @@ pub fn keep_as_last_good(path: &Path, sources: &[Source]) -> io::Result<()> {
     let directory = copy.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(directory)?;
     let mut file = tempfile::NamedTempFile::new_in(directory)?;
-    for source in sources {
-        writeln!(file, "{MARK}{}\n{}", source.path, source.text.trim_end())?;
-    }
+    // JSON is YAML too, and needs no mark that a comment could hold.
+    let pairs: Vec<(&str, &str)> = sources.iter().map(|source| (source.path.as_str(), source.text.as_str())).collect();
+    serde_json::to_writer_pretty(&mut file, &pairs)?;
     file.as_file().sync_all()?;
     file.persist(&copy)?;
     Ok(())
 }
 
-fn split(text: &str) -> Vec<Source> {
-    let parts = text.split(MARK).skip(1).filter_map(|part| part.split_once('\n'));
-    parts.map(|(path, text)| Source { path: path.into(), text: text.into() }).collect()
+fn read_last_good(path: &Path) -> Option<Vec<Source>> {
+    let pairs: Vec<(String, String)> = serde_json::from_str(&fs::read_to_string(last_good(path)).ok()?).ok()?;
+    Some(pairs.into_iter().map(|(path, text)| Source { path, text }).collect())
 }

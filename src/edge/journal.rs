@@ -1,14 +1,17 @@
 //! What is said, and where: structured events to the journal, errors and warnings to stderr, where systemd knows the
 //! unit of every line (a native message of a process that ends at once can lose it: systemd issue 2913).
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// True when systemd runs us: stderr is a stream to the journal.
+/// True when stderr is a stream to the journal: systemd says which one that is, and who inherits the variable may have
+/// another (systemd.exec(5)).
 pub fn is_journal() -> bool {
-    std::env::var_os("JOURNAL_STREAM").is_some() && !std::io::stderr().is_terminal()
+    let stream = std::fs::metadata("/proc/self/fd/2").map(|stderr| format!("{}:{}", stderr.dev(), stderr.ino()));
+    stream.is_ok_and(|stream| std::env::var("JOURNAL_STREAM").is_ok_and(|journal| journal == stream))
 }
 
 /// Sends events to the journal when systemd runs us; by hand nobody would read them.

@@ -1,7 +1,8 @@
 //! Locks shared by hand and timer: flock on files in /run/zam, freed by the kernel however the holder ends (invariant 7).
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File, Permissions, TryLockError};
 use std::io::{Read, Seek, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -33,6 +34,8 @@ pub fn take(name: &str) -> Result<Lock> {
     let path = directory.join(escape(name) + ".lock");
     let opened = File::options().read(true).write(true).create(true).truncate(false).open(&path);
     let mut file = opened.with_context(|| format!("cannot open the lock {}", path.display()))?;
+    // Whatever the umask: every user in the group takes the same locks. Only the owner may say so.
+    let _ = file.set_permissions(Permissions::from_mode(0o660));
     let begun = Instant::now();
     loop {
         match file.try_lock() {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 
-use super::command::not_started;
+use super::command::{not_started, reason};
 use super::outcome::Later;
 
 /// The largest that an ordinary user may have (/proc/sys/fs/pipe-max-size): fewer wake-ups, a third of the CPU.
@@ -101,8 +101,8 @@ pub fn transfer(mut sender: (Command, String), mut receiver: (Command, String), 
     let _ = pump.join();
     let [sender_said, receiver_said] = said.map(|said| said.join().unwrap_or_default());
     let ends = [
-        End { name: &sender.1, status: statuses.0, said: sender_said },
-        End { name: &receiver.1, status: statuses.1, said: receiver_said },
+        End { name: &sender.1, is_remote: sender.0.get_program() == "ssh", status: statuses.0, said: sender_said },
+        End { name: &receiver.1, is_remote: receiver.0.get_program() == "ssh", status: statuses.1, said: receiver_said },
     ];
     judge(ends, result, cut, watch).map(|()| moved.load(Ordering::Relaxed))
 }
@@ -176,14 +176,18 @@ fn supervise(
 
 struct End<'a> {
     name: &'a str,
+    /// Over ssh, whose own exit code is 255.
+    is_remote: bool,
     status: ExitStatus,
     said: String,
 }
 
 impl End<'_> {
     fn error(&self) -> anyhow::Error {
-        let said = self.said.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
-        anyhow!("{}: {}", self.name, if said.is_empty() { self.status.to_string() } else { said })
+        let text = format!("{}: {}", self.name, reason(&self.said, self.status));
+        // A remote `zfs send` of a stale token says 255 too, and why.
+        let lost = self.is_remote && self.status.code() == Some(255) && !self.said.contains("cannot resume send");
+        if lost { Later(format!("the connection was lost; the next run resumes: {text}")).into() } else { anyhow!(text) }
     }
 }
 

@@ -34,7 +34,10 @@ pub fn reload_timers() -> Result<()> {
         manager.reload().await.context(refused)?;
         // What is mended is not failed any more; what is not fails again in a moment. Unknown is the rule.
         let _ = manager.reset_failed_unit("zam-config.service").await;
-        let job = manager.start_unit("zam.target", "replace").await.context("cannot start zam.target")?;
+        let job = manager
+            .start_unit("zam.target", "replace")
+            .await
+            .context("cannot start zam.target (if it is masked: systemctl unmask zam.target)")?;
         wait(&manager, &job).await
     })
 }

@@ -61,10 +61,11 @@ pub fn list(machine: &Machine, columns: &str, types: &str, depth: Depth, roots: 
     Ok(Listing { tree, absent })
 }
 
-/// The roots that a listing says do not exist, if it says nothing else.
+/// The roots that a listing says do not exist, if it says that and nothing else. One that was killed says nothing.
 fn absent(failure: &Failure, roots: &[&Dataset]) -> Option<Vec<Dataset>> {
     let absent = |line: &str| roots.iter().find(|root| line == format!("cannot open '{root}': dataset does not exist"));
-    failure.stderr.lines().map(|line| absent(line).map(|root| (*root).clone())).collect()
+    let absent: Option<Vec<Dataset>> = failure.stderr.lines().map(|line| absent(line).map(|root| (*root).clone())).collect();
+    absent.filter(|absent| !absent.is_empty() && failure.status.code() == Some(1))
 }
 
 pub enum Taken {
@@ -87,17 +88,24 @@ pub fn snapshot(names: &[String]) -> Result<Taken> {
 }
 
 /// Destroys snapshots of one dataset, oldest first. What is gone already is done. The command is all or nothing, so
-/// when it fails the names are tried one by one; returned are those that stay, with the reason.
-pub fn destroy_snapshots(machine: &Machine, dataset: &Dataset, names: &[&str]) -> Vec<(String, anyhow::Error)> {
+/// when ZFS refuses it the names are tried one by one; returned are those that stay, with the reason.
+///
+/// # Errors
+/// The machine cannot be asked at all.
+pub fn destroy_snapshots(machine: &Machine, dataset: &Dataset, names: &[&str]) -> Result<Vec<(String, anyhow::Error)>> {
     let mut stay = Vec::new();
     for batch in names.chunks(DESTROY_MAX) {
-        if destroy(machine, &format!("{dataset}@{}", batch.join(","))).is_err() {
-            for name in batch {
-                stay.extend(destroy(machine, &format!("{dataset}@{name}")).err().map(|error| ((*name).to_owned(), error)));
+        match destroy(machine, &format!("{dataset}@{}", batch.join(","))) {
+            Err(e) if failure(&e).is_none() => return Err(e),
+            Err(_) => {
+                for name in batch {
+                    stay.extend(destroy(machine, &format!("{dataset}@{name}")).err().map(|error| ((*name).to_owned(), error)));
+                }
             }
+            Ok(()) => {}
         }
     }
-    stay
+    Ok(stay)
 }
 
 pub fn destroy_bookmark(machine: &Machine, dataset: &Dataset, name: &str) -> Result<()> {
@@ -130,10 +138,11 @@ pub fn create_parent(machine: &Machine, dataset: &Dataset) -> Result<()> {
     }
 }
 
-/// What a resume token says; asked where its source is. Its contents are printed even if it cannot be used any more;
-/// one that cannot be read at all fits nothing.
-pub fn decode_token(machine: &Machine, token: &str) -> Result<Option<Token>> {
-    match machine.run(&["zfs", "send", "-nvPt", token]) {
+/// What a resume token says. Its contents are printed even if it cannot be used any more; one that cannot be read at all
+/// fits nothing. Asked here, wherever its source is: no dataset is needed, and over ssh zfs's exit code of a stale one
+/// (255) would look like a lost connection.
+pub fn decode_token(token: &str) -> Result<Option<Token>> {
+    match Machine::default().run(&["zfs", "send", "-nvPt", token]) {
         Ok(output) => Ok(parse_token(&String::from_utf8_lossy(&output.stdout))),
         Err(error) => failure(&error).map(|failure| parse_token(&failure.stdout)).ok_or(error),
     }

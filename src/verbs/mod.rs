@@ -12,13 +12,13 @@ mod words;
 use std::io::{self, BufWriter, Write};
 use std::sync::Mutex;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use serde::Serialize;
 
 use crate::core::config::{Config, Destination, Entry};
 use crate::core::name::Dataset;
 use crate::edge::journal;
-use crate::edge::outcome::{self, Outcome};
+use crate::edge::outcome::{self, Outcome, Usage};
 
 /// What a verb is given: the entry, the dataset in it, and how to go about it.
 pub struct Run<'c> {
@@ -38,11 +38,12 @@ impl<'c> Run<'c> {
         let names: Vec<&str> = self.entry.destinations.iter().map(|to| to.name.as_str()).collect();
         let found = self.entry.destinations.iter().find(|to| to.name.as_str() == name);
         found.ok_or_else(|| {
-            anyhow!(
+            Usage(format!(
                 "{} has no destination `{name}`; it has {}",
                 self.entry.key,
                 if names.is_empty() { "none".into() } else { names.join(", ") }
-            )
+            ))
+            .into()
         })
     }
 }

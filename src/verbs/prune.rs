@@ -9,9 +9,9 @@ use serde::Serialize;
 use serde::ser::Serializer;
 
 use super::words::{does_not_exist, snapshots};
-use super::{Run, print_json, side_by_side};
+use super::{Run, print_json, report, side_by_side};
 use crate::core::config::{Destination, Window};
-use crate::core::listing::{self, SNAPSHOT_COLUMNS, Snapshot, State, Tree};
+use crate::core::listing::{self, SNAPSHOT_COLUMNS, Snapshot, Tree};
 use crate::core::name::Dataset;
 use crate::core::replication::unconfirmed;
 use crate::core::retention::{self, Plan, Reason};
@@ -106,19 +106,30 @@ struct Sides {
 impl Sides {
     fn list(run: &Run, to: Option<&Destination>) -> Result<Self> {
         let here = Machine::new(run.entry.host.as_ref());
-        let Some(to) = to else {
-            let listing = zfs::list(&here, SNAPSHOT_COLUMNS, TYPES, Depth::All, &[&run.dataset])?;
-            return Self::present(run, listing).map(|source| Sides { source, pruned: None });
-        };
-        let (there, replica) = (Machine::new(to.host.as_ref()), to.replica(&run.dataset));
-        let source = Self::present(run, zfs::list(&here, SNAPSHOT_COLUMNS, TYPES, Depth::All, &[&run.dataset])?)?;
-        let pruned = zfs::list(&there, SNAPSHOT_COLUMNS, TYPES, Depth::All, &[&replica])?.tree;
+        let source = zfs::list(&here, SNAPSHOT_COLUMNS, TYPES, Depth::All, &[&run.dataset])?;
         here.close();
-        Ok(Sides { source, pruned: Some(pruned) })
+        if !source.absent.is_empty() {
+            return Err(does_not_exist(&run.dataset, &here.place()));
+        }
+        let pruned = to.map(Self::list_replica_of(run)).transpose()?;
+        Ok(Sides { source: source.tree, pruned })
     }
 
-    fn present(run: &Run, listing: zfs::Listing) -> Result<Tree> {
-        if listing.absent.is_empty() { Ok(listing.tree) } else { Err(does_not_exist(&run.dataset, "")) }
+    /// A replica that does not exist yet has nothing to lose, but its root must be there.
+    fn list_replica_of(run: &Run) -> impl Fn(&Destination) -> Result<Tree> {
+        |to| {
+            let there = Machine::new(to.host.as_ref());
+            let replica = zfs::list(&there, SNAPSHOT_COLUMNS, TYPES, Depth::All, &[&to.replica(&run.dataset)])?;
+            let root = if replica.absent.is_empty() {
+                None
+            } else {
+                Some(zfs::list(&there, "name,guid,createtxg", "filesystem,volume", Depth::Roots, &[&to.root])?)
+            };
+            match root {
+                Some(root) if !root.absent.is_empty() => Err(does_not_exist(&to.root, &there.place())),
+                _ => Ok(replica.tree),
+            }
+        }
     }
 
     /// A saved listing may hold both sides, told apart by their names.
@@ -152,22 +163,21 @@ fn plan<'a>(
     dataset: &'a Dataset,
     place: &'a Dataset,
 ) -> Planned<'a> {
-    let nothing = State::default();
-    let source = sides.source.get(dataset).unwrap_or(&nothing);
-    let plan = match &sides.pruned {
-        None => {
-            let needed = unconfirmed(&run.config.prefix, source);
-            let forced = |s: &Snapshot| needed.iter().any(|range| range.contains(&s.createtxg)).then_some(Reason::Unconfirmed);
-            retention::plan(&run.config.prefix, &sides.source[dataset].snapshots, windows, run.now, forced)
+    let pruned = &sides.pruned.as_ref().unwrap_or(&sides.source)[place];
+    let known: HashSet<u64> = match (&sides.pruned, sides.source.get(dataset)) {
+        (Some(_), Some(source)) => {
+            source.snapshots.iter().map(|s| s.guid).chain(source.bookmarks.iter().map(|b| b.guid)).collect()
         }
-        Some(replicas) => {
-            let ours = &replicas[place].snapshots;
-            let known: HashSet<u64> =
-                source.snapshots.iter().map(|s| s.guid).chain(source.bookmarks.iter().map(|b| b.guid)).collect();
-            let base = ours.iter().rev().find(|s| known.contains(&s.guid)).map(|s| s.guid);
-            retention::plan(&run.config.prefix, ours, windows, run.now, |s| (Some(s.guid) == base).then_some(Reason::Base))
-        }
+        _ => HashSet::new(),
     };
+    let needed = unconfirmed(&run.config.prefix, pruned);
+    let base = pruned.snapshots.iter().rev().find(|s| known.contains(&s.guid)).map(|s| s.guid);
+    let forced = |s: &Snapshot| match (Some(s.guid) == base, needed.iter().any(|range| range.contains(&s.createtxg))) {
+        (true, _) => Some(Reason::Base),
+        (_, true) => Some(Reason::Unconfirmed),
+        _ => None,
+    };
+    let plan = retention::plan(&run.config.prefix, &pruned.snapshots, windows, run.now, forced);
     Planned { dataset, destination: to.map(|to| to.name.as_str()), plan, place }
 }
 
@@ -181,7 +191,10 @@ fn explain(planned: &Planned) {
 
 fn destroy(machine: &Machine, planned: &Planned, json: bool) -> Outcome {
     let goes: Vec<&str> = planned.plan.verdicts.iter().filter(|v| !v.keep()).map(|v| &*v.snapshot.name).collect();
-    let stay = if goes.is_empty() { Vec::new() } else { zfs::destroy_snapshots(machine, planned.place, &goes) };
+    let stay = match zfs::destroy_snapshots(machine, planned.place, &goes) {
+        Ok(stay) => stay,
+        Err(error) => return report(&planned.place.to_string(), &error),
+    };
     for (name, error) in &stay {
         journal::error(format!("{}@{name} stays{}: {error:#}", planned.place, machine.place()));
     }

@@ -13,9 +13,7 @@ pub fn run(loaded: &Loaded, path: &Path) -> Result<()> {
     if loaded.is_last_good {
         return Err(Misconfigured("the jobs stay as they are, until the configuration can be read".into()).into());
     }
-    if loaded.faults.is_empty() {
-        keep_as_last_good(path, &loaded.sources).context("cannot keep a copy of the configuration")?;
-    }
+    keep_as_last_good(path, &loaded.sources).context("cannot keep a copy of the configuration")?;
     systemd::reload_timers()?;
     let jobs = loaded.config.jobs().count();
     journal::print(format!("{jobs} jobs are in force; see: systemctl list-timers 'zam-*'"));

@@ -2,7 +2,7 @@
 //! no other. How a dataset is brought along stands in `transfer`.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
@@ -24,8 +24,10 @@ pub fn run(run: &Run, to: Option<&str>) -> Result<Outcome> {
     if destinations.is_empty() {
         bail!("{} has no `destinations`, so there is nowhere to replicate it to", run.entry.key);
     }
-    let stop = Arc::new(AtomicBool::new(false));
+    // While nothing is under way a signal ends the run at once; a transfer is stopped so that it can be resumed.
+    let (stop, idle) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(true)));
     for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
+        signal_hook::flag::register_conditional_shutdown(signal, 75, idle.clone()).context("cannot watch for signals")?;
         signal_hook::flag::register(signal, stop.clone()).context("cannot watch for signals")?;
     }
     let (mut shown, mut outcome) = (Vec::new(), Outcome::Done);
@@ -34,7 +36,10 @@ pub fn run(run: &Run, to: Option<&str>) -> Result<Outcome> {
             if run.dry || run.json {
                 show(&replication, &mut shown)?;
             }
-            Ok(if run.dry { Outcome::Done } else { replication.bring_up_to_date() })
+            idle.store(run.dry, Ordering::Relaxed);
+            let outcome = if run.dry { Outcome::Done } else { replication.bring_up_to_date() };
+            idle.store(true, Ordering::Relaxed);
+            Ok(outcome)
         });
         outcome = outcome.max(done.unwrap_or_else(|error| report(&format!("{} to {}", run.dataset, to.name), &error)));
     }

@@ -13,7 +13,7 @@ use anyhow::{Result, anyhow, bail};
 
 use super::words::{does_not_exist, progress, size, snapshots};
 use super::{Run, report, side_by_side};
-use crate::core::config::Destination;
+use crate::core::config::{Destination, Entry};
 use crate::core::listing::{State, TREE_COLUMNS, Tree};
 use crate::core::name::{Dataset, destination_id};
 use crate::core::replication::{Kind, Mark, Plan, Side, Stream, Wish, plan};
@@ -104,7 +104,7 @@ impl<'r> Replication<'r> {
 
     fn plan(&self, dataset: &Dataset, source: &State, replica: Option<&State>) -> Result<Plan> {
         let token = replica.and_then(|replica| replica.resume_token.as_ref());
-        let token = token.map(|token| zfs::decode_token(&self.here, token)).transpose()?.flatten();
+        let token = token.map(|token| zfs::decode_token(token)).transpose()?.flatten();
         let wish =
             Wish { prefix: &self.run.config.prefix, windows: &self.to.windows, decrypt: self.to.decrypt, now: self.run.now };
         let replica = replica.map(|state| Side { name: self.to.replica(dataset).to_string(), state });
@@ -126,7 +126,7 @@ impl<'r> Replication<'r> {
         }
         let outcome = outcomes.into_iter().max().unwrap_or(Outcome::Done);
         if outcome == Outcome::Done && self.busy.load(Ordering::Relaxed) == 0 {
-            journal::print(format!("{} to {}: up to date", self.run.dataset, self.to.name));
+            self.say(format!("{} to {}: up to date", self.run.dataset, self.to.name));
         }
         outcome
     }
@@ -138,12 +138,15 @@ impl<'r> Replication<'r> {
         let mut discarded = false;
         let mut cursors = self.cursors(source);
         loop {
-            if self.stop.load(Ordering::Relaxed) {
-                return Err(Later("stopped; the next run goes on".into()).into());
-            }
+            self.go_on()?;
             let plan = self.plan(dataset, source, replica.as_ref())?;
             if plan.kind == Kind::Diverged {
                 bail!("the replica diverged: {}", plan.why);
+            }
+            if plan.kind == Kind::UpToDate && plan.base.is_none() && !plan.discard_token {
+                let why = format!("{dataset} has no snapshot of zam's yet, so there is nothing to send");
+                // Its timer will take one; where there is none, somebody has to.
+                return Err(if self.run.entry.snapshot_period.is_some() { Later(why).into() } else { anyhow!(why) });
             }
             if plan.discard_token {
                 if discarded {
@@ -187,6 +190,7 @@ impl<'r> Replication<'r> {
         let begun = Instant::now();
         let (mut bytes, mut count) = (0, 0);
         for stream in plan.streams.iter().take(if resume.is_some() { 1 } else { usize::MAX }) {
+            self.go_on()?;
             self.mark(dataset, &stream.last_mark(), stream.guid, cursors)?;
             let sender = match resume {
                 Some(token) => zfs::send_resumed(&self.here, token),
@@ -213,7 +217,7 @@ impl<'r> Replication<'r> {
         if count > 0 {
             self.busy.fetch_add(1, Ordering::Relaxed);
             let seconds = begun.elapsed().as_secs_f64();
-            journal::print(format!(
+            self.say(format!(
                 "{dataset} -> {place}{}: {}, {} in {seconds:.1} s",
                 self.there.place(),
                 snapshots(count),
@@ -258,16 +262,30 @@ impl<'r> Replication<'r> {
                 continue;
             }
             let bringer = governing(self.run.config, self.run.entry.host_name(), &above);
-            if bringer.is_some_and(|entry| entry.destinations.iter().any(|to| to.name == self.to.name && to.root == self.to.root))
-            {
+            let brings = |entry: &Entry| entry.destinations.iter().any(|to| to.name == self.to.name && to.root == self.to.root);
+            if let Some(entry) = bringer.filter(|entry| brings(entry)) {
                 return Err(
-                    Later(format!("{place} waits for its parent {parent}, which another replication brings first")).into()
+                    Later(format!("{place} waits for its parent {parent}, which `zam replicate {}` brings", entry.key)).into()
                 );
+            }
+            if self.run.config.is_dropped(self.run.entry.host_name(), &above) {
+                return Err(Later(format!("{place} waits for its parent {parent}: the entry of that is at fault")).into());
             }
             zfs::create_parent(&self.there, &parent)?;
             existing.insert(parent);
         }
         Ok(())
+    }
+
+    fn go_on(&self) -> Result<()> {
+        if self.stop.load(Ordering::Relaxed) { Err(Later("stopped; the next run goes on".into()).into()) } else { Ok(()) }
+    }
+
+    /// With --json, standard output belongs to that.
+    fn say(&self, line: String) {
+        if !self.run.json {
+            journal::print(line);
+        }
     }
 
     /// The bytes that a stream would have, as far as zfs can tell.

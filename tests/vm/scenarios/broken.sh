@@ -33,6 +33,12 @@ expect 0 zam snapshot tank/home
 has '1 error in the configuration'
 
 say "a file that is no YAML: the last good configuration stays in force, also after somebody else's reload"
+config <<EOF
+# a comment with --- # in it
+datasets:
+  tank/home: {snapshot-period: 10min}
+  tank/other: {snapshot-period: 1h}
+EOF
 printf 'datasets:\n  tank/home: {snapshot-period: [\n' >/etc/zam/zam.yaml
 expect 78 zam reload
 has 'zam.yaml:.*not valid YAML'

@@ -41,7 +41,7 @@ expect 2 zam snapshot tank/far/child
 has 'tank/far above it is not recursive'
 expect 2 zam snapshot tank/home@x
 has 'without @snapshot'
-expect 1 zam replicate tank/home --to nowhere
+expect 2 zam replicate tank/home --to nowhere
 has 'no destination .nowhere.; it has local'
 
 say "several first replications at once make their common parents once"
@@ -138,6 +138,12 @@ before=$(zfs list -Hp -t all -o name,guid)
 for verb in snapshot replicate prune; do
   expect 1 env PATH=/root/fake:$PATH zam $verb tank/home
   has 'I/O error'
+done
+# One that is killed says nothing at all.
+sed -i 's/echo "cannot.*/kill -9 $$; fi/' /root/fake/zfs
+for verb in snapshot replicate prune; do
+  expect 1 env PATH=/root/fake:$PATH zam $verb tank/home
+  has 'signal: 9'
 done
 equal "$(zfs list -Hp -t all -o name,guid)" "$before"
 rm /root/fake/zfs
