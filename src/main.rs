@@ -132,7 +132,7 @@ fn run(cli: Cli) -> Result<Outcome> {
             if !check {
                 explain::config(&loaded, only.map(|(entry, _)| entry), json)?;
             }
-            if loaded.faults.is_empty() { Ok(Outcome::Done) } else { Err(wrong(&loaded)) }
+            if loaded.faults.is_empty() { Ok(Outcome::Done) } else { Err(loaded.wrong().into()) }
         }
         Verb::Units => {
             let loaded = load()?;
@@ -146,11 +146,6 @@ fn run(cli: Cli) -> Result<Outcome> {
             act(&load()?, &common, then.unwrap_or_else(now), |run| prune::run(run, to.as_deref(), snapshots.as_deref()))
         }
     }
-}
-
-fn wrong(loaded: &Loaded) -> anyhow::Error {
-    let errors = if loaded.faults.len() == 1 { "1 error".into() } else { format!("{} errors", loaded.faults.len()) };
-    Misconfigured(format!("{errors} in the configuration")).into()
 }
 
 /// A slip of the hand, or of the configuration if that is known to be wrong.
@@ -173,7 +168,7 @@ fn act(
     if loaded.is_last_good {
         loaded.faults.iter().for_each(journal::warn);
     } else if !loaded.faults.is_empty() {
-        journal::warn(format!("{:#}; zam config tells them", wrong(loaded)));
+        journal::warn(format!("{}; zam config tells them", loaded.wrong()));
     }
     let run = Run { config: &loaded.config, entry, dataset, now: now.timestamp(), dry: common.dry_run, json: common.json };
     verb(&run)

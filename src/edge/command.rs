@@ -38,7 +38,11 @@ pub fn reason(stderr: &str, status: ExitStatus) -> String {
         stderr.lines().map(str::trim).take_while(|line| !line.starts_with("usage:") && !line.starts_with("For further help"));
     let lines = lines.filter(|line| !line.is_empty() && !line.starts_with("use '-") && !line.starts_with("must specify -F"));
     let reason = lines.collect::<Vec<_>>().join("; ");
-    if reason.is_empty() { status.to_string() } else { reason }
+    match reason.as_str() {
+        "" => status.to_string(),
+        _ if reason.contains("libzfs library") => format!("{reason} (is the kernel's module loaded? modprobe zfs)"),
+        _ => reason,
+    }
 }
 
 impl fmt::Display for Failure {

@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::outcome::Misconfigured;
 use crate::core::config::Config;
 use crate::core::load::load;
 use crate::core::yaml::{Fault, Source};
@@ -22,6 +23,11 @@ pub struct Loaded {
 }
 
 impl Loaded {
+    pub fn wrong(&self) -> Misconfigured {
+        let errors = if self.faults.len() == 1 { "1 error".into() } else { format!("{} errors", self.faults.len()) };
+        Misconfigured(format!("{errors} in the configuration"))
+    }
+
     /// What is left of a configuration that could not be read at all.
     pub fn nothing(path: &Path, fault: String) -> Self {
         let sources = vec![Source { path: path.display().to_string(), text: String::new() }];

@@ -22,5 +22,5 @@ pub fn run(loaded: &Loaded, path: &Path) -> Result<()> {
         return Ok(());
     }
     journal::warn("entries with errors are not in force; systemctl status zam-config.service tells them too");
-    Err(Misconfigured(format!("{} errors in the configuration", loaded.faults.len())).into())
+    Err(loaded.wrong().into())
 }

@@ -18,9 +18,9 @@ zam snapshot tank/src >/dev/null
 expect 0 zam replicate tank/src
 born=$(for dataset in $datasets; do zfs get -Hpo value guid "backup/zam/$dataset"; done)
 killed=0 resumed=0
-for ((round = 1; killed < kills && round < 3 * kills; round++)); do
-  fill tank/src/a $((RANDOM * 100))
-  fill tank/src/b $((RANDOM * 60))
+for ((round = 1; (killed < kills || resumed < kills / 4) && round < 4 * kills; round++)); do
+  fill tank/src/a $((2000000 + RANDOM * 100))
+  fill tank/src/b $((1000000 + RANDOM * 60))
   advance '2 sec'
   zam snapshot tank/src >/dev/null
   advance '2 sec'
@@ -28,8 +28,12 @@ for ((round = 1; killed < kills && round < 3 * kills; round++)); do
   zam replicate tank/src >/root/run.log 2>&1 &
   run=$!
   # Half of them while a stream is under way, half at any moment.
-  ((round % 2)) || wait_for 20 bash -c "pgrep -f '^zfs receive' || ! kill -0 $run" || true
-  sleep "$((RANDOM % 2)).$((RANDOM % 10))"
+  if ((round % 2)); then
+    sleep "$((RANDOM % 2)).$((RANDOM % 10))"
+  else
+    wait_for 60 bash -c "pgrep -f '^zfs receive' || ! kill -0 $run"
+    sleep "0.$((RANDOM % 10))"
+  fi
   victim=$((RANDOM % 3))
   case $victim in
     0) pkill -9 -x zam && killed=$((killed + 1)) || true ;;

@@ -54,7 +54,7 @@ for name in a b c d; do
   zam replicate tank/deep/down/$name &
   jobs+=($!)
 done
-for job in "${jobs[@]}"; do expect 0 wait "$job"; done
+for job in "${jobs[@]}"; do wait "$job" || fail "a first replication failed"; done
 equal "$(zfs get -Ho value canmount,mounted backup/zam/tank/deep/down | xargs)" 'off no'
 
 say "the replica was written to: reported, nothing changed, mended by the command it names"
