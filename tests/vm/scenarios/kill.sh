@@ -1,7 +1,7 @@
 # timeout: 1500
 # kill -9 of zam, of the sender, of the receiver, at random moments over a growing history, with pruning between: the
 # next run goes on incrementally, and at the end everything is there, and nothing is left over.
-kills=20
+kills=12
 RANDOM=4711
 zfs create tank/src
 zfs create tank/src/a
@@ -19,8 +19,8 @@ expect 0 zam replicate tank/src
 born=$(for dataset in $datasets; do zfs get -Hpo value guid "backup/zam/$dataset"; done)
 killed=0 resumed=0
 for ((round = 1; (killed < kills || resumed < kills / 4) && round < 4 * kills; round++)); do
-  fill tank/src/a $((2000000 + RANDOM * 100))
-  fill tank/src/b $((1000000 + RANDOM * 60))
+  fill tank/src/a $((1500000 + RANDOM * 30))
+  fill tank/src/b $((500000 + RANDOM * 20))
   advance '2 sec'
   zam snapshot tank/src >/dev/null
   advance '2 sec'
@@ -32,7 +32,7 @@ for ((round = 1; (killed < kills || resumed < kills / 4) && round < 4 * kills; r
     sleep "$((RANDOM % 2)).$((RANDOM % 10))"
   else
     wait_for 60 bash -c "pgrep -f '^zfs receive' || ! kill -0 $run"
-    sleep "0.$((RANDOM % 10))"
+    sleep "0.$((RANDOM % 6))"
   fi
   victim=$((RANDOM % 3))
   case $victim in
