@@ -14,8 +14,8 @@ all: build
 build:
 	$(CARGO) build --release --locked
 
-# NOBUILD=1 installs what is built already.
-install: $(if $(NOBUILD),,build)
+# Installs what is built already: root may have no cargo.
+install: $(if $(or $(NOBUILD),$(wildcard $(BUILD)/zam)),,build)
 	install -Dm755 -t $(DESTDIR)$(PREFIX)/bin $(BUILD)/zam
 	install -Dm755 -t $(DESTDIR)$(GENERATORDIR) $(BUILD)/zam-generator
 	install -Dm644 -t $(DESTDIR)$(UNITDIR) units/zam@.service units/zam-notify@.service units/zam.target
