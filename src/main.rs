@@ -8,11 +8,13 @@ use anyhow::Result;
 use chrono::DateTime;
 use clap::{Args, Parser, Subcommand};
 
+use zam::core::config;
 use zam::core::selection::find;
+use zam::edge::clock::now;
 use zam::edge::configuration::{self, Loaded};
-use zam::edge::journal;
-use zam::edge::outcome::{self, Misconfigured, Outcome, Usage};
-use zam::verbs::{Run, explain, notify, prune, reload, replicate, snapshot};
+use zam::edge::outcome::{self, Misconfigured, Outcome, Undecided, Usage};
+use zam::edge::{journal, success};
+use zam::verbs::{Run, explain, gate, notify, prune, reload, replicate, snapshot};
 
 /// ZFS snapshots, replication and pruning as systemd units.
 #[derive(Parser)]
@@ -65,6 +67,14 @@ enum Verb {
     Units,
     /// Check the configuration and put it into force.
     Reload,
+    /// Say whether it is time for a job; called by systemd.
+    #[command(hide = true)]
+    Gate {
+        verb: config::Verb,
+        dataset: String,
+        #[arg(long, value_name = "NAME")]
+        to: Option<String>,
+    },
     /// Record the failure of a job; called by systemd.
     #[command(hide = true)]
     Notify { instance: String },
@@ -86,22 +96,12 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     journal::start();
     match run(cli) {
-        Ok(outcome) => {
-            if let (Outcome::Done, Ok(instance)) = (outcome, std::env::var("ZAM_INSTANCE")) {
-                notify::withdraw(&instance);
-            }
-            outcome.into()
-        }
+        Ok(outcome) => outcome.into(),
         Err(error) => {
             journal::error(format!("{error:#}"));
             outcome::code(&error)
         }
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the one reading of the clock")]
-fn now() -> DateTime<chrono::Utc> {
-    chrono::Utc::now()
 }
 
 fn run(cli: Cli) -> Result<Outcome> {
@@ -140,6 +140,14 @@ fn run(cli: Cli) -> Result<Outcome> {
             explain::print_units(&loaded.config, &loaded.sources, !loaded.faults.is_empty());
             Ok(Outcome::Done)
         }
+        Verb::Gate { verb, dataset, to } => {
+            let loaded = load().map_err(|e| Undecided(format!("{e:#}")))?;
+            let job = loaded.config.jobs().find(|job| {
+                let name = job.destination.map(|to| to.name.as_str());
+                job.verb == verb && job.entry.key == dataset && name == to.as_deref()
+            });
+            gate::run(&job.ok_or_else(|| Undecided(format!("the configuration has no job {verb} for {dataset}")))?)
+        }
         Verb::Snapshot(common) => act(&load()?, &common, now(), snapshot::run),
         Verb::Replicate { common, to } => act(&load()?, &common, now(), |run| replicate::run(run, to.as_deref())),
         Verb::Prune { common, to, now: then, snapshots } => {
@@ -171,5 +179,10 @@ fn act(
         journal::warn(format!("{}; zam config tells them", loaded.wrong()));
     }
     let run = Run { config: &loaded.config, entry, dataset, now: now.timestamp(), dry: common.dry_run, json: common.json };
-    verb(&run)
+    let outcome = verb(&run)?;
+    if let (Outcome::Done, false, Ok(instance)) = (outcome, run.dry, std::env::var("ZAM_INSTANCE")) {
+        notify::withdraw(&instance);
+        success::record(&instance, run.now);
+    }
+    Ok(outcome)
 }

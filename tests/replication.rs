@@ -8,7 +8,7 @@ use proptest::sample::{Index, select};
 use zam::core::config::Window;
 use zam::core::listing::{Bookmark, Snapshot, State};
 use zam::core::name::Prefix;
-use zam::core::replication::{Kind, Mark, Plan, Side, Stream, Token, Wish, plan, unconfirmed};
+use zam::core::replication::{Kind, Mark, Plan, Side, Stream, Token, Wish, is_at_rest, plan, to_look_at, unconfirmed};
 use zam::core::retention::{self, Reason};
 
 const HOUR: i64 = 3600;
@@ -109,8 +109,14 @@ impl World {
         let wish = Wish { prefix: &Prefix::default(), windows: &self.kept_there, decrypt: false, now: self.now };
         let replica = self.replica.as_ref().map(|state| Side { name: REPLICA.into(), state });
         let plan = plan(&wish, &Side { name: SOURCE.into(), state: &self.source }, replica.as_ref(), self.token.as_ref());
+        assert_eq!(format!("{plan:?}"), format!("{:?}", self.plan_by_a_look(&wish)), "it needs to know more than it is told");
         assert_eq!(plan.kind == Kind::Diverged, !self.is_chained(), "{plan:?}");
         assert!(plan.kind != Kind::Full || replica.is_none_or(|r| r.state.snapshots.is_empty()), "a full resend: {plan:?}");
+        if self.is_at_rest() {
+            let cursors: Vec<u64> = self.source.bookmarks.iter().map(|b| b.guid).collect();
+            assert_eq!((plan.kind, plan.discard_token), (Kind::UpToDate, false), "{plan:?}");
+            assert_eq!(cursors, plan.base.iter().map(|base| base.guid).collect::<Vec<_>>());
+        }
         // Of what begins with a resumed stream, that one alone is carried out (see `a_resumed_plan_...`).
         if plan.kind != Kind::Diverged && plan.kind != Kind::Resume {
             let brought: Vec<String> = plan.streams.iter().flat_map(|s| s.snapshots.clone()).collect();
@@ -119,6 +125,32 @@ impl World {
             assert!(self.newer().len() > 10 || plan.streams.len() == self.fewest(&plan), "not the fewest: {plan:?}");
         }
         plan
+    }
+
+    /// The plan by what is known of single snapshots after a look at their GUIDs.
+    fn plan_by_a_look(&self, wish: &Wish) -> Plan {
+        let [here, there] = to_look_at(wish.prefix, wish.windows, &self.source, self.replica.as_ref());
+        let (here, there): (HashSet<u64>, HashSet<u64>) =
+            (here.iter().map(|s| s.guid).collect(), there.iter().map(|s| s.guid).collect());
+        let looked = |state: &State, known: HashSet<u64>| {
+            let mut state = state.clone();
+            state.snapshots.iter_mut().filter(|s| !known.contains(&s.guid)).for_each(|s| (s.creation, s.written) = (0, 0));
+            state
+        };
+        let (source, replica) = (looked(&self.source, here), self.replica.as_ref().map(|r| looked(r, there)));
+        let replica = replica.as_ref().map(|state| Side { name: REPLICA.into(), state });
+        plan(wish, &Side { name: SOURCE.into(), state: &source }, replica.as_ref(), self.token.as_ref())
+    }
+
+    /// By what a listing of the GUIDs shows.
+    fn is_at_rest(&self) -> bool {
+        let skimmed = |state: &State| {
+            let mut state = state.clone();
+            state.snapshots.iter_mut().for_each(|s| (s.creation, s.written) = (0, 0));
+            state
+        };
+        let replica = self.replica.as_ref();
+        replica.is_some_and(|replica| is_at_rest(&Prefix::default(), ROOT, &skimmed(&self.source), &skimmed(replica)))
     }
 
     /// The source's snapshots after the last that the replica has of it, oldest first.
@@ -152,7 +184,7 @@ impl World {
         fewest(self.newer(), &promised, from_snapshot)
     }
 
-    /// As verbs/replicate.rs. The reason, if the replica diverged.
+    /// As verbs/transfer.rs. The reason, if the replica diverged.
     fn replicate(&mut self, life: &mut Life) -> Result<Option<String>, Killed> {
         let mut discarded = false;
         loop {
@@ -160,6 +192,7 @@ impl World {
             if plan.kind == Kind::Diverged {
                 return Ok(Some(plan.why));
             }
+            self.mark_way(&plan, life)?;
             if plan.discard_token {
                 assert!(!std::mem::replace(&mut discarded, true), "a second token");
                 life.step()?;
@@ -182,12 +215,6 @@ impl World {
 
     fn follow(&mut self, plan: &Plan, life: &mut Life) -> Result<(), Killed> {
         let is_resumed = plan.kind == Kind::Resume;
-        if let Some(base) = &plan.base {
-            self.mark(&base.mark, base.guid, life)?;
-        }
-        if let Some(last) = plan.streams.last() {
-            self.mark(&Mark::Snapshot(last.to.clone()), last.guid, life)?;
-        }
         let end = plan.streams.last().map(|last| last.guid);
         for stream in plan.streams.iter().take(if is_resumed { 1 } else { usize::MAX }) {
             self.mark(&Mark::Snapshot(stream.to.clone()), stream.guid, life)?;
@@ -202,6 +229,18 @@ impl World {
             (Some(base), true) => self.drop_cursors(&[Some(base.guid)], life),
             _ => Ok(()),
         }
+    }
+
+    /// As verbs/cursors.rs.
+    fn mark_way(&mut self, plan: &Plan, life: &mut Life) -> Result<(), Killed> {
+        match (&plan.base, plan.streams.first()) {
+            (Some(base), _) => self.mark(&base.mark, base.guid, life)?,
+            (None, Some(first)) => self.mark(&Mark::Snapshot(first.to.clone()), first.guid, life)?,
+            (None, None) => {}
+        }
+        let Some(last) = plan.streams.last() else { return Ok(()) };
+        self.mark(&Mark::Snapshot(last.to.clone()), last.guid, life)?;
+        if plan.base.is_none() { self.drop_cursors(&[Some(plan.streams[0].guid), Some(last.guid)], life) } else { Ok(()) }
     }
 
     fn mark(&mut self, mark: &Mark, guid: u64, life: &mut Life) -> Result<(), Killed> {
@@ -316,6 +355,9 @@ impl World {
         assert_eq!(guids(&self.replica), expected, "what its windows promise, in order");
         if let Some(last) = expected.iter().rev().find(|guid| knows(&self.source, **guid)) {
             assert_eq!(self.source.bookmarks.iter().map(|b| b.guid).collect::<Vec<_>>(), [*last], "one cursor, at rest");
+            let newest = self.source.snapshots.iter().rfind(|s| is_owned(s)).map(|s| s.guid);
+            let ends_there = newest.is_some() && newest == guids(&self.replica).last().copied();
+            assert_eq!(self.is_at_rest(), ends_there, "the next run has nothing to do");
         }
         let again = self.plan();
         assert!(self.token.is_none() && again.kind == Kind::UpToDate && again.streams.is_empty(), "{again:?}");
@@ -603,7 +645,7 @@ fn a_first_stream_that_was_cut_goes_on_after_pruning() {
     for count in [2, 5] {
         let mut world = World::new(&["50min/10min"], &[]);
         (0..count).for_each(|_| world.take(true, 600));
-        world.replicate(&mut Life { steps: 2, leaves_token: true }).expect_err("it is cut");
+        world.replicate(&mut Life { steps: 3, leaves_token: true }).expect_err("it is cut");
         for _ in 0..10 {
             world.take(true, 600);
             world.prune_source();

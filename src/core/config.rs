@@ -198,6 +198,15 @@ pub enum Compression {
     Zstd,
 }
 
+impl Compression {
+    /// Packs with `-c`, unpacks with `-dc`, from standard input to standard output.
+    pub fn program(self) -> &'static str {
+        match self {
+            Compression::Zstd => "zstd",
+        }
+    }
+}
+
 impl FromStr for Compression {
     type Err = String;
 
@@ -255,6 +264,15 @@ impl fmt::Display for Verb {
     }
 }
 
+impl FromStr for Verb {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let all = [Verb::Snapshot, Verb::Replicate, Verb::Prune];
+        all.into_iter().find(|verb| verb.to_string() == text).ok_or_else(|| format!("`{text}` is no verb of a job"))
+    }
+}
+
 /// A verb on an entry; for replicate, and for pruning a replica: and a destination.
 #[derive(Clone, Copy, Debug)]
 pub struct Job<'c> {
@@ -264,7 +282,12 @@ pub struct Job<'c> {
     pub period: Period,
 }
 
-impl Job<'_> {
+impl<'c> Job<'c> {
+    /// The conditions for starting it; pruning and snapshots have none.
+    pub fn idle(&self) -> Option<&'c Idle> {
+        self.destination.filter(|_| self.verb == Verb::Replicate).and_then(|to| to.idle.as_ref())
+    }
+
     /// `VERB/DATASET` or `VERB:DESTINATION/DATASET`: what the job's units are named after.
     pub fn path(&self) -> String {
         let to = self.destination.map(|d| format!(":{}", d.name)).unwrap_or_default();

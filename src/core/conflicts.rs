@@ -20,13 +20,15 @@ pub fn drop_conflicting(config: &mut Config, faults: &mut Vec<Fault>) {
 /// A replica is no source: the snapshots made there would be foreign to the replication that fills it.
 fn sources_and_roots(config: &Config) -> Vec<(&Entry, String)> {
     let destinations = config.entries.iter().flat_map(|entry| &entry.destinations);
-    let roots: BTreeSet<&Dataset> = destinations.filter(|to| to.host.is_none()).map(|to| &to.root).chain(&config.roots).collect();
-    let under = config.entries.iter().filter(|entry| entry.host.is_none()).filter_map(|entry| {
-        let root = entry.dataset.and_above().find(|above| roots.contains(above))?;
+    let used = destinations.map(|to| (to.host_name(), &to.root));
+    let roots: BTreeSet<(Option<&str>, &Dataset)> = used.chain(config.roots.iter().map(|root| (None, root))).collect();
+    let under = config.entries.iter().filter_map(|entry| {
+        let above: Vec<Dataset> = entry.dataset.and_above().collect();
+        let root = above.iter().find(|above| roots.contains(&(entry.host_name(), above)))?;
         Some((entry, format!("{} lies under {root}, where a destination keeps its replicas; a replica is no source", entry.key)))
     });
-    let inside = roots.iter().filter_map(|root| {
-        let entry = selection::governing(config, None, root)?;
+    let inside = roots.iter().filter_map(|(host, root)| {
+        let entry = selection::governing(config, *host, root)?;
         Some((entry, format!("the destination's root {root} lies inside {}: exclude it, or choose a root outside", entry.key)))
     });
     inside.chain(under).collect()

@@ -8,7 +8,9 @@ use super::name::Dataset;
 /// The columns that retention asks for. A saved listing may lack the last.
 pub const SNAPSHOT_COLUMNS: &str = "name,guid,createtxg,creation,userrefs,clones";
 /// The columns that replication asks for, of both sides.
-pub const TREE_COLUMNS: &str = "name,guid,createtxg,creation,type,written,encryptionroot,receive_resume_token";
+pub const TREE_COLUMNS: &str = "name,guid,createtxg,creation,type,written,encryptionroot,receive_resume_token,readonly";
+/// Those that OpenZFS 2.2 and later read without opening each snapshot: enough to see whether there is anything to do.
+pub const SKIM_COLUMNS: &str = "name,guid,createtxg";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
@@ -16,7 +18,7 @@ pub struct Snapshot {
     pub name: Box<str>,
     pub guid: u64,
     pub createtxg: u64,
-    /// Epoch seconds.
+    /// Epoch seconds; 0 in a listing by SKIM_COLUMNS.
     pub creation: i64,
     /// Bytes written between the snapshot before and this one.
     pub written: u64,
@@ -42,6 +44,7 @@ pub struct State {
     /// Bytes written since the newest snapshot.
     pub written: u64,
     pub resume_token: Option<String>,
+    pub writable: bool,
     /// Oldest first.
     pub snapshots: Vec<Snapshot>,
     pub bookmarks: Vec<Bookmark>,
@@ -106,7 +109,7 @@ impl Row<'_> {
                 name: name.into(),
                 guid,
                 createtxg,
-                creation: self.required("creation")? as i64,
+                creation: if self.columns.contains(&"creation") { self.required("creation")? as i64 } else { 0 },
                 written: self.number("written")?,
                 held: self.number::<u64>("userrefs")? > 0,
                 cloned: self.cell("clones").is_some(),
@@ -119,6 +122,7 @@ impl Row<'_> {
             state.encryption_root = self.cell("encryptionroot").map(Into::into);
             state.written = self.number("written")?;
             state.resume_token = self.cell("receive_resume_token").map(Into::into);
+            state.writable = self.cell("readonly") == Some("off");
         }
         Ok(())
     }
@@ -140,11 +144,11 @@ mod tests {
 
     #[test]
     fn rows_become_datasets_with_their_snapshots_in_order() {
-        let text = "t/a b\t1\t2\t3\tfilesystem\t4096\t-\t1-abc\nt/a b@y\t7\t9\t200\tsnapshot\t0\t-\t-\nt/a b@x\t6\t8\t100\tsnapshot\t512\t-\t-\nt/a b#m\t6\t8\t100\tbookmark\t-\t-\t-\n";
+        let text = "t/a b\t1\t2\t3\tfilesystem\t4096\t-\t1-abc\toff\nt/a b@y\t7\t9\t200\tsnapshot\t0\t-\t-\t-\nt/a b@x\t6\t8\t100\tsnapshot\t512\t-\t-\t-\nt/a b#m\t6\t8\t100\tbookmark\t-\t-\t-\t-\n";
         let tree = parse(TREE_COLUMNS, text).expect("a tree");
         let state = &tree[&"t/a b".parse().expect("a name")];
         assert_eq!((state.guid, state.written, &state.encryption_root), (1, 4096, &None));
-        assert_eq!(state.resume_token.as_deref(), Some("1-abc"));
+        assert_eq!((state.resume_token.as_deref(), state.writable), (Some("1-abc"), true));
         assert_eq!(state.snapshots.iter().map(|s| &*s.name).collect::<Vec<_>>(), ["x", "y"]);
         assert_eq!((&*state.bookmarks[0].name, state.bookmarks[0].guid), ("m", 6));
     }

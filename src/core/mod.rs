@@ -4,6 +4,7 @@
 pub mod config;
 pub mod conflicts;
 pub mod fields;
+pub mod gate;
 pub mod layers;
 pub mod listing;
 pub mod load;

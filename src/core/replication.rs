@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 
 use super::config::Window;
 use super::listing::{Snapshot, State};
-use super::name::Prefix;
+use super::name::{Prefix, destination_id};
 use super::retention;
 
 /// Where an incremental stream starts.
@@ -158,7 +158,10 @@ fn find_base(source: &Side, replica: &Side, raw: bool, decrypt: bool) -> Result<
     }
     if replica.state.written > 0 {
         let written = replica.state.written;
-        return Err(format!("{name} was written to since its newest snapshot ({written} bytes); to give that up: {mend}"));
+        return Err(format!(
+            "{name} was written to since its newest snapshot, or a newer snapshot of it was destroyed ({written} bytes); to give \
+             that up: {mend}"
+        ));
     }
     let received_raw = replica.state.encryption_root.as_deref() == Some(name);
     match (source.state.encryption_root.is_some(), received_raw, decrypt) {
@@ -196,10 +199,11 @@ fn newer<'s>(source: &'s State, base: Option<&Base>) -> Vec<&'s Snapshot> {
     source.snapshots.iter().filter(|s| base.is_none_or(|base| s.createtxg > base.createtxg)).collect()
 }
 
-/// Of `newer`, what the destination's windows would keep beside what it has already, and the newest: their GUIDs.
+/// Of `newer`, what the destination's windows would keep beside what it has already, and the newest: their GUIDs. Of
+/// what it has the newest decides: where an older one has a bucket in common with a new one, so has that.
 fn wanted(wish: &Wish, replica: Option<&State>, newer: &[&Snapshot]) -> HashSet<u64> {
     let owned = |s: &&Snapshot| wish.prefix.owns_snapshot(&s.name);
-    let old: Vec<&Snapshot> = replica.map(|r| r.snapshots.iter().filter(owned).collect()).unwrap_or_default();
+    let old: Vec<&Snapshot> = replica.and_then(|r| r.snapshots.iter().rfind(owned)).into_iter().collect();
     let new: Vec<&Snapshot> = newer.iter().copied().filter(owned).collect();
     let windows = retention::wanted(&[old.as_slice(), &new].concat(), wish.windows, wish.now);
     let kept = new.iter().zip(&windows[old.len()..]).filter(|(_, windows)| wish.windows.is_empty() || !windows.is_empty());
@@ -235,6 +239,32 @@ fn resumed(wish: &Wish, token: &Token, raw: bool, newer: &[&Snapshot], base: Opt
     let to = newer.iter().find(|s| s.guid == token.toguid && wish.prefix.owns_snapshot(&s.name))?;
     let continues = token.fromguid == replica.snapshots.last().map(|s| s.guid) && token.raw == raw;
     continues.then(|| stream(base.map(|base| base.mark.clone()), &[to]))
+}
+
+/// Whether a look at GUIDs alone (SKIM_COLUMNS) shows that nothing is to be done: the replica ends with the source's
+/// newest snapshot of ours, nothing was cut or written there, and the one cursor of the destination, by the GUID of its
+/// `root`, stands on it.
+pub fn is_at_rest(prefix: &Prefix, root: u64, source: &State, replica: &State) -> bool {
+    let newest = source.snapshots.iter().rev().find(|s| prefix.owns_snapshot(&s.name)).map(|s| s.guid);
+    let cursors = source.bookmarks.iter().filter(|b| prefix.owns_bookmark(&b.name, b.guid) == Some(destination_id(root)));
+    let ends_there = newest.is_some() && replica.snapshots.last().map(|s| s.guid) == newest;
+    ends_there && replica.resume_token.is_none() && replica.written == 0 && cursors.map(|b| b.guid).eq(newest)
+}
+
+/// The snapshots of both sides of which a plan must know more than SKIM_COLUMNS tell: of the replica's those after the
+/// base; and where windows choose, the source's after the base, and the replica's from its newest of ours on.
+pub fn to_look_at<'s>(prefix: &Prefix, windows: &[Window], source: &'s State, replica: Option<&'s State>) -> [&'s [Snapshot]; 2] {
+    let there = replica.map(|replica| replica.snapshots.as_slice()).unwrap_or_default();
+    let base = there.iter().rposition(|s| common(source, s.guid).is_some());
+    let after = base.and_then(|at| common(source, there[at].guid)).map_or(0, |base| base.createtxg);
+    if windows.is_empty() {
+        return [&[], &there[base.map_or(0, |base| base + 1)..]];
+    }
+    let newest = there.iter().rposition(|s| prefix.owns_snapshot(&s.name));
+    [
+        &source.snapshots[source.snapshots.partition_point(|s| s.createtxg <= after)..],
+        &there[base.into_iter().chain(newest).min().unwrap_or(0)..],
+    ]
 }
 
 /// The ranges of createtxg in which some destination's newest snapshot may lie: where a destination has two cursors or

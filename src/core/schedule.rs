@@ -127,6 +127,13 @@ impl Week {
         self.runs.iter().find_map(left)
     }
 
+    /// The minutes since the window opened, by the clock on the wall; 0 outside, and when always open.
+    pub fn open_for(&self, weekday: Weekday, minute: u32) -> u32 {
+        let now = weekday.num_days_from_monday() * DAY_MINUTES + minute;
+        let open = |run: &Range<u32>| [now, now + WEEK_MINUTES].iter().find(|m| run.contains(m)).map(|m| m - run.start);
+        self.runs.iter().find_map(open).unwrap_or(0)
+    }
+
     /// Whether a polled job that starts now, delayed as its `Schedule` allows, has no other slot in this window.
     pub fn last_slot(&self, weekday: Weekday, minute: u32, period: Period) -> bool {
         self.ends_after(weekday, minute).is_some_and(|left| u64::from(left) * 60 <= step(period, true).max(60))

@@ -5,8 +5,11 @@ use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Output, Stdio};
 use std::sync::Arc;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
@@ -16,6 +19,9 @@ use crate::core::config::Host;
 
 /// Where `zfs` may be, beside what PATH says: an ordinary user's PATH has no sbin.
 const SBIN: &str = "/usr/local/sbin:/usr/sbin:/sbin";
+
+/// How long the end of an ssh connection may take.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A program that did not end well.
 #[derive(Debug)]
@@ -42,6 +48,21 @@ pub fn reason(stderr: &str, status: ExitStatus) -> String {
         "" => status.to_string(),
         _ if reason.contains("libzfs library") => format!("{reason} (is the kernel's module loaded? modprobe zfs)"),
         _ => reason,
+    }
+}
+
+/// One end of a stream.
+pub struct Pipeline {
+    pub commands: Vec<Command>,
+    /// As errors call it.
+    pub name: String,
+    /// Over ssh, whose own exit code is 255.
+    pub is_remote: bool,
+}
+
+impl Pipeline {
+    pub fn called(self, name: &str) -> Self {
+        Pipeline { name: name.into(), ..self }
     }
 }
 
@@ -81,12 +102,17 @@ impl Machine {
     pub fn command(&self, argv: &[&str]) -> Command {
         match &self.0 {
             None => local(argv),
-            Some(host) => {
-                let mut ssh = local(&["ssh"]);
-                ssh.args(options(host)).arg("--").arg(&host.ssh).arg(remote(argv));
-                ssh
-            }
+            Some(host) => ssh(host, &remote(argv)),
         }
+    }
+
+    /// Programs that each read what the one before writes; on another machine, one command there.
+    pub fn pipeline<'a>(&self, argvs: impl Iterator<Item = &'a [&'a str]>) -> Pipeline {
+        let commands = match &self.0 {
+            None => argvs.map(local).collect(),
+            Some(host) => vec![ssh(host, &argvs.map(remote).collect::<Vec<_>>().join(" | "))],
+        };
+        Pipeline { commands, name: String::new(), is_remote: self.0.is_some() }
     }
 
     /// Runs it to its end.
@@ -114,18 +140,27 @@ impl Machine {
         }
     }
 
-    /// Ends the connection, if one was made.
+    /// Ends the connection, if one was made. On a network that went silent its master does not hear of it before its
+    /// keepalives fail, which is not waited for; systemd ends it with the job.
     pub fn close(&self) {
-        if let Some(host) = &self.0 {
-            let _ = local(&["ssh"]).args(options(host)).args(["-O", "exit", "--", &host.ssh]).stderr(Stdio::null()).status();
+        let Some(host) = &self.0 else { return };
+        let mut exit = local(&["ssh"]);
+        exit.args(options(host)).args(["-O", "exit", "--", &host.ssh]).stdin(Stdio::null()).stderr(Stdio::null());
+        if let Ok(mut asking) = exit.spawn() {
+            let begun = Instant::now();
+            while matches!(asking.try_wait(), Ok(None)) && begun.elapsed() < PATIENCE {
+                sleep(Duration::from_millis(5));
+            }
+            let _ = asking.kill().and_then(|()| asking.wait());
         }
+        let _ = std::fs::remove_file(socket(host));
     }
 }
 
 pub fn not_started(program: &str, error: &io::Error) -> anyhow::Error {
     match error.kind() {
         io::ErrorKind::NotFound => {
-            anyhow::anyhow!("there is no `{program}` on this machine; install it (Debian: zfsutils-linux, openssh-client)")
+            anyhow::anyhow!("there is no `{program}` on this machine; install it (Debian: zfsutils-linux, openssh-client, zstd)")
         }
         _ => anyhow::anyhow!("cannot start {program}: {error}"),
     }
@@ -142,8 +177,13 @@ fn local(argv: &[&str]) -> Command {
     command
 }
 
+fn ssh(host: &Host, command: &str) -> Command {
+    let mut ssh = local(&["ssh"]);
+    ssh.args(options(host)).arg("--").arg(&host.ssh).arg(command);
+    ssh
+}
+
 fn options(host: &Host) -> Vec<String> {
-    let socket = lock::directory().join(format!("ssh-{}-{}", std::process::id(), host.name));
     let ours = [
         "BatchMode=yes",
         "LogLevel=ERROR",
@@ -155,12 +195,17 @@ fn options(host: &Host) -> Vec<String> {
     ];
     // ssh takes the first value that it is given, so the configuration's come first.
     let options = host.options.iter().map(String::as_str).chain(ours).map(|option| format!("-o{option}"));
-    let options = options.chain([format!("-oControlPath={}", socket.display())]);
+    let options = options.chain([format!("-oControlPath={}", socket(host).display())]);
     let identity = host.identity.iter().map(|file| format!("-i{file}"));
     options.chain(identity).chain(host.port.iter().map(|port| format!("-p{port}"))).collect()
 }
 
-/// One word for ssh, whatever shell reads it there; `env` finds zfs in sbin for users who lack it.
+/// Of this run alone.
+fn socket(host: &Host) -> PathBuf {
+    lock::directory().join(format!("ssh-{}-{}", std::process::id(), host.name))
+}
+
+/// A command for ssh, whatever shell reads it there; `env` finds zfs in sbin for users who lack it.
 fn remote(argv: &[&str]) -> String {
     let words =
         ["env", "LC_ALL=C", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/current-system/sw/bin"];

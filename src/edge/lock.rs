@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use super::journal;
 use super::outcome::Later;
+use super::{journal, systemd};
 use crate::core::units::escape;
 
 /// Started by systemd, jobs meet at every full hour; by hand nobody likes to wait.
@@ -29,6 +29,19 @@ pub fn directory() -> PathBuf {
 /// # Errors
 /// [`Later`], saying who holds it.
 pub fn take(name: &str) -> Result<Lock> {
+    let patience = if journal::is_journal() { PATIENCE } else { Duration::ZERO };
+    lock(name, patience, File::try_lock)
+}
+
+/// Waits until nobody has taken the lock called `name`; others may share it, nobody can take it meanwhile.
+///
+/// # Errors
+/// [`Later`], saying who holds it.
+pub fn share(name: &str) -> Result<Lock> {
+    lock(name, PATIENCE, File::try_lock_shared)
+}
+
+fn lock(name: &str, patience: Duration, try_lock: impl Fn(&File) -> Result<(), TryLockError>) -> Result<Lock> {
     let directory = directory();
     fs::create_dir_all(&directory).with_context(|| format!("cannot make {} for locks", directory.display()))?;
     let path = directory.join(escape(name) + ".lock");
@@ -36,22 +49,31 @@ pub fn take(name: &str) -> Result<Lock> {
     let mut file = opened.with_context(|| format!("cannot open the lock {}", path.display()))?;
     // Whatever the umask: every user in the group takes the same locks. Only the owner may say so.
     let _ = file.set_permissions(Permissions::from_mode(0o660));
-    let begun = Instant::now();
+    let (begun, mut told) = (Instant::now(), false);
     loop {
-        match file.try_lock() {
+        match try_lock(&file) {
             Ok(()) => break,
-            Err(TryLockError::WouldBlock) if journal::is_journal() && begun.elapsed() < PATIENCE => sleep(Duration::from_secs(1)),
+            Err(TryLockError::WouldBlock) if begun.elapsed() < patience => {
+                if !std::mem::replace(&mut told, true) && !journal::is_journal() {
+                    journal::warn(format!("{name} is locked by {}; waiting", holder(&mut file)));
+                }
+                systemd::alive();
+                sleep(Duration::from_secs(1));
+            }
             Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                let _ = file.read_to_string(&mut holder);
-                return Err(Later(format!("{name} is locked by {}; try again when it is done", holder.trim())).into());
+                return Err(Later(format!("{name} is locked by {}; try again when it is done", holder(&mut file))).into());
             }
             Err(TryLockError::Error(e)) => return Err(e).with_context(|| format!("cannot lock {}", path.display())),
         }
     }
     // For whoever finds it locked; the lock itself does not depend on it.
-    let holder = std::env::args().collect::<Vec<_>>().join(" ");
-    let _ =
-        file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "process {}: {holder}", std::process::id()));
+    let we = std::env::args().collect::<Vec<_>>().join(" ");
+    let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "process {}: {we}", std::process::id()));
     Ok(Lock { _file: file })
+}
+
+fn holder(file: &mut File) -> String {
+    let mut holder = String::new();
+    let _ = file.rewind().and_then(|()| file.read_to_string(&mut holder));
+    holder.trim().into()
 }

@@ -1,10 +1,12 @@
 //! The outside, thin: files, processes, streams, locks, systemd, the journal. Decides nothing that `core` could.
 
+pub mod clock;
 pub mod command;
 pub mod configuration;
 pub mod journal;
 pub mod lock;
 pub mod outcome;
 pub mod pipe;
+pub mod success;
 pub mod systemd;
 pub mod zfs;

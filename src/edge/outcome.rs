@@ -35,6 +35,10 @@ pub struct Misconfigured(pub String);
 #[derive(Debug)]
 pub struct Usage(pub String);
 
+/// The gate cannot tell: exit 255, since systemd takes less for a skip (systemd.service(5), ExecCondition=).
+#[derive(Debug)]
+pub struct Undecided(pub String);
+
 macro_rules! error_with_text {
     ($($name:ident),*) => {$(
         impl fmt::Display for $name {
@@ -47,7 +51,7 @@ macro_rules! error_with_text {
     )*};
 }
 
-error_with_text!(Later, Misconfigured, Usage);
+error_with_text!(Later, Misconfigured, Usage, Undecided);
 
 /// What an error makes of the run that met it.
 pub fn of(error: &anyhow::Error) -> Outcome {
@@ -56,9 +60,10 @@ pub fn of(error: &anyhow::Error) -> Outcome {
 
 /// The exit code of a run that ended with an error.
 pub fn code(error: &anyhow::Error) -> ExitCode {
-    match (error.is::<Usage>(), error.is::<Misconfigured>()) {
-        (true, _) => 2.into(),
-        (_, true) => 78.into(),
+    match error {
+        _ if error.is::<Usage>() => 2.into(),
+        _ if error.is::<Misconfigured>() => 78.into(),
+        _ if error.is::<Undecided>() => 255.into(),
         _ => of(error).into(),
     }
 }

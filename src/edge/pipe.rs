@@ -1,8 +1,9 @@
-//! A stream from one process to another, through zam: in the kernel (std's copy splices between pipes), counted,
+//! A stream from one process to another, through zam: in the kernel (splice), counted,
 //! limited, and watched. If zam dies both ends see a closed pipe, and the receiver keeps what it has (invariant 7).
 
 use std::io::{self, ErrorKind, Read};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::iter;
+use std::process::{Child, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
@@ -10,14 +11,17 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
+use rustix::pipe::SpliceFlags;
 
-use super::command::{not_started, reason};
+use super::command::{Pipeline, not_started, reason};
 use super::outcome::Later;
 
 /// The largest that an ordinary user may have (/proc/sys/fs/pipe-max-size): fewer wake-ups, a third of the CPU.
 const PIPE: usize = 1 << 20;
-/// What is counted at a time: small enough that a trickle is seen to move within `stall-timeout`.
-const STEP: u64 = 256 << 10;
+const QUARTER: usize = PIPE / 4;
+const HALF: usize = PIPE / 2;
+const NAP_MIN: Duration = Duration::from_micros(100);
+const NAP_MAX: Duration = Duration::from_millis(10);
 
 /// How a stream is treated on its way.
 pub struct Watch<'w> {
@@ -43,11 +47,11 @@ impl Limit {
     }
 
     /// A tenth of a second's worth, so that the rate is even.
-    fn step(&self) -> u64 {
-        (self.bytes_a_second / 10).clamp(1, STEP)
+    fn step(&self) -> usize {
+        usize::try_from(self.bytes_a_second / 10).unwrap_or(PIPE).clamp(1, PIPE)
     }
 
-    fn wait(&self, bytes: u64) {
+    fn wait(&self, bytes: usize) {
         let Ok(mut next) = self.next.lock() else { return };
         *next = (*next).max(Instant::now()) + Duration::from_secs_f64(bytes as f64 / self.bytes_a_second as f64);
         let until = *next;
@@ -62,25 +66,24 @@ enum Cut {
     Stalled,
 }
 
-/// Runs `sender | receiver` to the end and returns the number of bytes.
+/// Runs `sender | receiver` to the end and returns the number of bytes between the two.
 ///
 /// # Errors
-/// [`Later`] when stopped; otherwise what the end that failed first said, the receiver's message before the sender's
-/// broken pipe.
-pub fn transfer(mut sender: (Command, String), mut receiver: (Command, String), watch: &Watch) -> Result<u64> {
-    let mut receiving = spawn(&mut receiver.0, Stdio::piped(), Stdio::null(), &receiver.1)?;
-    let mut sending = match spawn(&mut sender.0, Stdio::null(), Stdio::piped(), &sender.1) {
-        Ok(child) => child,
-        Err(e) => {
-            drop(receiving.stdin.take());
-            let _ = receiving.wait();
-            return Err(e);
+/// [`Later`] when stopped, or when a connection was lost; otherwise what the end that failed first said, the receiver's
+/// message before the sender's broken pipe.
+pub fn transfer(sender: Pipeline, receiver: Pipeline, watch: &Watch) -> Result<u64> {
+    let mut receiving = start(receiver, false)?;
+    let mut sending = match start(sender, true) {
+        Ok(sending) => sending,
+        Err(error) => {
+            receiving.children[0].stdin.take();
+            return receiving.end().and(Err(error));
         }
     };
-    let said = [collect(&mut sending), collect(&mut receiving)];
+    let output = sending.children.last_mut().and_then(|child| child.stdout.take());
+    let input = receiving.children[0].stdin.take();
     let moved = Arc::new(AtomicU64::new(0));
     let (finished, pumped) = mpsc::channel();
-    let (output, input) = (sending.stdout.take(), receiving.stdin.take());
     let (counter, limit) = (moved.clone(), watch.limit.clone());
     let pump = thread::spawn(move || {
         let result = match (output, input) {
@@ -92,23 +95,60 @@ pub fn transfer(mut sender: (Command, String), mut receiver: (Command, String), 
     let (result, cut) = supervise(&pumped, &moved, &mut sending, watch);
     if result.is_err() || cut == Some(Cut::Stalled) {
         // Whoever has not noticed yet: the sender of a broken pipe, or a receiver that takes nothing.
-        let _ = sending.kill();
+        sending.kill();
     }
     if cut == Some(Cut::Stalled) {
-        let _ = receiving.kill();
+        receiving.kill();
+        // No word of theirs is waited for: the master of an ssh connection holds its clients' pipes, and outlives them.
+        receiving.said.clear();
+        sending.said.clear();
+    } else {
+        let _ = pump.join();
     }
-    let statuses = (sending.wait()?, receiving.wait()?);
-    let _ = pump.join();
-    let [sender_said, receiver_said] = said.map(|said| said.join().unwrap_or_default());
-    let ends = [
-        End { name: &sender.1, is_remote: sender.0.get_program() == "ssh", status: statuses.0, said: sender_said },
-        End { name: &receiver.1, is_remote: receiver.0.get_program() == "ssh", status: statuses.1, said: receiver_said },
-    ];
-    judge(ends, result, cut, watch).map(|()| moved.load(Ordering::Relaxed))
+    judge((sending.end()?, receiving.end()?), result, cut, watch).map(|()| moved.load(Ordering::Relaxed))
 }
 
-fn spawn(command: &mut Command, input: Stdio, output: Stdio, name: &str) -> Result<Child> {
-    command.stdin(input).stdout(output).stderr(Stdio::piped()).spawn().map_err(|e| not_started(name, &e))
+/// The processes of one end, each reading what the one before writes.
+struct Running {
+    children: Vec<Child>,
+    said: Vec<thread::JoinHandle<String>>,
+    name: String,
+    is_remote: bool,
+}
+
+fn start(pipeline: Pipeline, sends: bool) -> Result<Running> {
+    let Pipeline { commands, name, is_remote } = pipeline;
+    let mut running = Running { children: Vec::new(), said: Vec::new(), name, is_remote };
+    let mut input = if sends { Stdio::null() } else { Stdio::piped() };
+    let last = commands.len() - 1;
+    for (i, mut command) in commands.into_iter().enumerate() {
+        let output = if sends || i < last { Stdio::piped() } else { Stdio::null() };
+        let mut child = match command.stdin(input).stdout(output).stderr(Stdio::piped()).spawn() {
+            Ok(child) => child,
+            Err(e) => {
+                running.kill();
+                return running.end().and(Err(not_started(&command.get_program().to_string_lossy(), &e)));
+            }
+        };
+        input = if i < last { child.stdout.take().map_or_else(Stdio::null, Stdio::from) } else { Stdio::null() };
+        running.said.push(collect(&mut child));
+        running.children.push(child);
+    }
+    Ok(running)
+}
+
+impl Running {
+    fn kill(&mut self) {
+        // Who is gone already cannot be killed.
+        self.children.iter_mut().for_each(|child| drop(child.kill()));
+    }
+
+    /// Every process is waited for.
+    fn end(self) -> Result<End> {
+        let statuses = self.children.into_iter().map(|mut child| child.wait()).collect::<io::Result<Vec<_>>>()?;
+        let said = self.said.into_iter().map(|said| said.join().unwrap_or_default()).chain(iter::repeat_with(String::new));
+        Ok(End { processes: statuses.into_iter().zip(said).collect(), name: self.name, is_remote: self.is_remote })
+    }
 }
 
 fn collect(child: &mut Child) -> thread::JoinHandle<String> {
@@ -123,25 +163,44 @@ fn collect(child: &mut Child) -> thread::JoinHandle<String> {
 }
 
 fn pump(
-    mut output: std::process::ChildStdout,
-    mut input: std::process::ChildStdin,
+    output: std::process::ChildStdout,
+    input: std::process::ChildStdin,
     moved: &AtomicU64,
     limit: Option<&Limit>,
 ) -> io::Result<()> {
     // Smaller pipes work as well, only slower.
     let _ = rustix::pipe::fcntl_setpipe_size(&output, PIPE);
     let _ = rustix::pipe::fcntl_setpipe_size(&input, PIPE);
-    let step = limit.map_or(STEP, Limit::step);
+    let step = limit.map_or(PIPE, Limit::step);
+    let mut nap = Duration::ZERO;
     loop {
-        let passed = io::copy(&mut Read::by_ref(&mut output).take(step), &mut input)?;
+        let passed = match rustix::pipe::splice(&output, None, &input, None, step, SpliceFlags::empty()) {
+            Err(rustix::io::Errno::INTR) => continue,
+            passed => passed?,
+        };
         if passed == 0 {
             return Ok(());
         }
-        moved.fetch_add(passed, Ordering::Relaxed);
-        if let Some(limit) = limit {
-            limit.wait(passed);
+        moved.fetch_add(passed as u64, Ordering::Relaxed);
+        match limit {
+            Some(limit) => limit.wait(passed),
+            None => nap = rest(nap, passed),
         }
     }
+}
+
+/// While zam sleeps the stream collects in the sender's pipe, and goes on in larger pieces: that saves most of the CPU.
+/// The nap is as long as the pipe stays between a quarter and a half full, so that nobody waits for zam.
+fn rest(nap: Duration, passed: usize) -> Duration {
+    let nap = match passed {
+        ..QUARTER => (nap * 2).clamp(NAP_MIN, NAP_MAX),
+        QUARTER..HALF => nap,
+        _ => nap / 2,
+    };
+    if nap >= NAP_MIN {
+        thread::sleep(nap);
+    }
+    nap
 }
 
 /// Waits for the pump; ends the sender when told to stop or when nothing moves. The receiver then sees the end of the
@@ -149,7 +208,7 @@ fn pump(
 fn supervise(
     pumped: &mpsc::Receiver<io::Result<()>>,
     moved: &AtomicU64,
-    sending: &mut Child,
+    sending: &mut Running,
     watch: &Watch,
 ) -> (io::Result<()>, Option<Cut>) {
     let (mut last, mut since, mut cut) = (0, Instant::now(), None);
@@ -166,49 +225,65 @@ fn supervise(
         }
         if cut.is_none() && watch.stop.load(Ordering::Relaxed) {
             cut = Some(Cut::Stopped);
-            let _ = sending.kill();
+            // Its zfs alone: what packs its stream passes on what it has.
+            let _ = sending.children[0].kill();
         } else if since.elapsed() > watch.stall {
-            let _ = sending.kill();
             return (Ok(()), Some(Cut::Stalled));
         }
     }
 }
 
-struct End<'a> {
-    name: &'a str,
-    /// Over ssh, whose own exit code is 255.
+struct End {
+    /// How each process ended, and what it said.
+    processes: Vec<(ExitStatus, String)>,
+    name: String,
     is_remote: bool,
-    status: ExitStatus,
-    said: String,
 }
 
-impl End<'_> {
-    fn error(&self) -> anyhow::Error {
-        let text = format!("{}: {}", self.name, reason(&self.said, self.status));
+impl End {
+    fn failed(&self) -> bool {
+        self.processes.iter().any(|(status, _)| !status.success())
+    }
+
+    /// What its zfs said, and after that what packs or unpacks the stream, which only suffers from it.
+    fn error(&self, zfs_is_last: bool) -> anyhow::Error {
+        let mut failed: Vec<_> = self.processes.iter().filter(|(status, said)| !status.success() || !said.is_empty()).collect();
+        if zfs_is_last {
+            failed.reverse();
+        }
+        let text = failed.first().map(|(status, said)| format!("{}: {}", self.name, reason(said, *status))).unwrap_or_default();
         // A remote `zfs send` of a stale token says 255 too, and why.
-        let lost = self.is_remote && self.status.code() == Some(255) && !self.said.contains("cannot resume send");
+        let status = self.processes.first().and_then(|(status, _)| status.code());
+        let lost = self.is_remote && status == Some(255) && !text.contains("cannot resume send");
         if lost { Later(format!("the connection was lost; the next run resumes: {text}")).into() } else { anyhow!(text) }
+    }
+
+    fn has_said_something(&self) -> bool {
+        self.processes.iter().any(|(_, said)| !said.trim().is_empty())
     }
 }
 
-fn judge([sender, receiver]: [End; 2], pumped: io::Result<()>, cut: Option<Cut>, watch: &Watch) -> Result<()> {
+fn judge((sender, receiver): (End, End), pumped: io::Result<()>, cut: Option<Cut>, watch: &Watch) -> Result<()> {
     match cut {
         Some(Cut::Stopped) => return Err(Later("the transfer was stopped; the next run resumes it".into()).into()),
         Some(Cut::Stalled) => {
-            return Err(anyhow!(
-                "no byte moved for {} s (stall-timeout); {}; the next run resumes",
-                watch.stall.as_secs(),
-                sender.name
-            ));
+            let text =
+                format!("no byte moved for {} s (stall-timeout); {}; the next run resumes", watch.stall.as_secs(), sender.name);
+            // A network that went silent is one that was lost.
+            return Err(if sender.is_remote || receiver.is_remote { Later(text).into() } else { anyhow!(text) });
         }
         None => {}
     }
     match pumped {
         // The receiver went first: what the sender says of that is only a broken pipe.
-        Err(_) if !receiver.status.success() => Err(receiver.error()),
+        Err(_) if receiver.failed() => Err(receiver.error(true)),
         Err(e) => Err(anyhow!("the stream of {} broke: {e}", sender.name)),
-        Ok(()) if !sender.status.success() => Err(sender.error()),
-        Ok(()) if !receiver.status.success() => Err(receiver.error()),
+        Ok(()) if sender.failed() => Err(sender.error(false)),
+        // Over ssh, a sender's failure before a compressor shows in its words alone.
+        Ok(()) if receiver.failed() && sender.has_said_something() => {
+            Err(receiver.error(true).context(sender.error(false).to_string()))
+        }
+        Ok(()) if receiver.failed() => Err(receiver.error(true)),
         Ok(()) => Ok(()),
     }
 }

@@ -19,6 +19,53 @@ trait Manager {
     fn list_jobs(&self) -> zbus::Result<Vec<(u32, String, String, String, OwnedObjectPath, OwnedObjectPath)>>;
 }
 
+#[zbus::proxy(
+    interface = "org.freedesktop.login1.Manager",
+    default_service = "org.freedesktop.login1",
+    default_path = "/org/freedesktop/login1"
+)]
+trait Login {
+    #[zbus(property)]
+    fn idle_hint(&self) -> zbus::Result<bool>;
+    #[zbus(property)]
+    fn idle_since_hint(&self) -> zbus::Result<u64>;
+    #[zbus(property)]
+    fn on_external_power(&self) -> zbus::Result<bool>;
+}
+
+#[zbus::proxy(
+    interface = "org.freedesktop.NetworkManager",
+    default_service = "org.freedesktop.NetworkManager",
+    default_path = "/org/freedesktop/NetworkManager"
+)]
+trait Network {
+    #[zbus(property)]
+    fn metered(&self) -> zbus::Result<u32>;
+}
+
+/// For how long nobody has used the machine, in seconds; none while somebody does. Without any session it is for ever,
+/// and so it is where the clock was set back since.
+pub fn idle_for(now: i64) -> Result<Option<u64>> {
+    zbus::block_on(async {
+        let login = LoginProxy::new(&zbus::Connection::system().await?).await?;
+        // Microseconds of the clock; 0 without a session.
+        let since = login.idle_since_hint().await? / 1_000_000;
+        Ok::<_, zbus::Error>(login.idle_hint().await?.then(|| now.unsigned_abs().checked_sub(since).unwrap_or(u64::MAX)))
+    })
+    .context("cannot ask logind whether the machine is in use")
+}
+
+pub fn is_on_mains() -> Result<bool> {
+    zbus::block_on(async { LoginProxy::new(&zbus::Connection::system().await?).await?.on_external_power().await })
+        .context("cannot ask logind about mains power")
+}
+
+/// Without NetworkManager nothing is known to be metered. 1 is yes, 3 a guess at it (NMMetered).
+pub fn is_metered() -> bool {
+    zbus::block_on(async { NetworkProxy::new(&zbus::Connection::system().await?).await?.metered().await })
+        .is_ok_and(|metered| [1, 3].contains(&metered))
+}
+
 /// Stops the timers, has the generators run, and starts the timers anew. In this order, because a plain reload starts
 /// no new timer and leaves the timer of a removed entry failed. Running services are not touched.
 pub fn reload_timers() -> Result<()> {
@@ -57,4 +104,9 @@ async fn wait(manager: &ManagerProxy<'_>, job: &OwnedObjectPath) -> Result<()> {
 pub fn status(text: &str) {
     // Without systemd there is nobody to tell.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Status(text)]);
+}
+
+/// Feeds the watchdog (WatchdogSec=), if there is one.
+pub fn alive() {
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
 }

@@ -2,17 +2,17 @@
 //! invariants 1, 3 and 4: destroy only takes names with `@` or `#`, no command has `destroy -r` or `receive -F`, and a
 //! listing that failed is an error.
 
-use std::process::Command;
-
 use anyhow::{Context, Result, anyhow, bail};
 
-use super::command::{Failure, Machine};
+use super::command::{Failure, Machine, Pipeline};
 use crate::core::listing::{self, Tree};
 use crate::core::name::Dataset;
 use crate::core::replication::{Mark, Stream, Token};
 
 /// Names in one `zfs destroy`: thousands at once have hung pools (OpenZFS issues 9575, 13064).
 const DESTROY_MAX: usize = 100;
+/// Names in one listing. Over ssh they are a single word, of which Linux takes 128 KiB (execve(2)).
+const NAMES_MAX: usize = 100;
 
 fn failure(error: &anyhow::Error) -> Option<&Failure> {
     error.downcast_ref()
@@ -35,36 +35,42 @@ pub enum Depth {
 pub struct Listing {
     pub tree: Tree,
     /// Roots that do not exist.
-    pub absent: Vec<Dataset>,
+    pub absent: Vec<String>,
 }
 
-/// What is at and below `roots`, of `types` (as `zfs list -t` takes them), with `columns` of it. One zfs process.
+/// What is at and below `roots` (datasets, or single snapshots), of `types` (as `zfs list -t` takes them), with `columns` of it. One zfs process, but
+/// for more names than a command line holds.
 ///
 /// # Errors
 /// Every trouble but a root that does not exist: a listing cut short is no listing.
-pub fn list(machine: &Machine, columns: &str, types: &str, depth: Depth, roots: &[&Dataset]) -> Result<Listing> {
+pub fn list(machine: &Machine, columns: &str, types: &str, depth: Depth, roots: &[&str]) -> Result<Listing> {
     let depth = match depth {
         Depth::Roots => ["-d", "0"].as_slice(),
         Depth::One => &["-d", "1"],
         Depth::All => &["-r"],
     };
-    let names: Vec<&str> = roots.iter().map(|root| root.as_str()).collect();
-    let argv = [&["zfs", "list", "-Hp", "-t", types, "-o", columns], depth, &names].concat();
-    let (text, absent) = match machine.run(&argv) {
-        Ok(output) => (String::from_utf8(output.stdout).context("zfs list printed something that is not UTF-8")?, Vec::new()),
-        Err(error) => match failure(&error).and_then(|failure| Some((failure.stdout.clone(), absent(failure, roots)?))) {
-            Some(partial) => partial,
-            None => return Err(error),
-        },
-    };
+    let argv = [&["zfs", "list", "-Hp", "-t", types, "-o", columns], depth].concat();
+    let (mut text, mut missing) = (String::new(), Vec::new());
+    for roots in roots.chunks(NAMES_MAX) {
+        text += &match machine.run(&[&argv, roots].concat()) {
+            Ok(output) => String::from_utf8(output.stdout).context("zfs list printed something that is not UTF-8")?,
+            Err(error) => {
+                let partial = failure(&error).and_then(|failure| Some((failure.stdout.clone(), absent(failure, roots)?)));
+                let (text, absent) = partial.ok_or(error)?;
+                missing.extend(absent);
+                text
+            }
+        };
+    }
+    // All at once: what belongs to one dataset may have come in two parts.
     let tree = listing::parse(columns, &text).map_err(|e| anyhow!("{}{}: {e}", argv.join(" "), machine.place()))?;
-    Ok(Listing { tree, absent })
+    Ok(Listing { tree, absent: missing })
 }
 
 /// The roots that a listing says do not exist, if it says that and nothing else. One that was killed says nothing.
-fn absent(failure: &Failure, roots: &[&Dataset]) -> Option<Vec<Dataset>> {
+fn absent(failure: &Failure, roots: &[&str]) -> Option<Vec<String>> {
     let absent = |line: &str| roots.iter().find(|root| line == format!("cannot open '{root}': dataset does not exist"));
-    let absent: Option<Vec<Dataset>> = failure.stderr.lines().map(|line| absent(line).map(|root| (*root).clone())).collect();
+    let absent: Option<Vec<String>> = failure.stderr.lines().map(|line| absent(line).map(|root| (*root).into())).collect();
     absent.filter(|absent| !absent.is_empty() && failure.status.code() == Some(1))
 }
 
@@ -163,10 +169,10 @@ pub fn discard_token(machine: &Machine, replica: &Dataset) -> Result<()> {
 
 /// The sending end of a stream. Always with large blocks, which must never change between two streams (before OpenZFS
 /// 2.0 that lost data), and compressed as stored. Without embedded blocks (`-e`): an encrypted parent refuses them (tried on 2.3), and
-/// they save next to nothing.
-pub fn send(machine: &Machine, dataset: &Dataset, stream: &Stream, raw: bool) -> (Command, String) {
+/// they save next to nothing. `compressor` is a program that packs the stream for the way.
+pub fn send(machine: &Machine, dataset: &Dataset, stream: &Stream, raw: bool, compressor: Option<&str>) -> Pipeline {
     let argv = send_argv(dataset, stream, if raw { "-Lcw" } else { "-Lc" });
-    (machine.command(&argv.iter().map(String::as_str).collect::<Vec<_>>()), argv.join(" "))
+    sending(machine, &argv.iter().map(String::as_str).collect::<Vec<_>>(), compressor).called(&argv.join(" "))
 }
 
 /// How many bytes a stream would have; none where zfs gives no estimate.
@@ -186,13 +192,18 @@ fn send_argv(dataset: &Dataset, stream: &Stream, flags: &str) -> Vec<String> {
     argv
 }
 
-pub fn send_resumed(machine: &Machine, token: &str) -> (Command, String) {
-    (machine.command(&["zfs", "send", "-t", token]), "zfs send -t TOKEN".into())
+pub fn send_resumed(machine: &Machine, token: &str, compressor: Option<&str>) -> Pipeline {
+    sending(machine, &["zfs", "send", "-t", token], compressor).called("zfs send -t TOKEN")
+}
+
+fn sending(machine: &Machine, argv: &[&str], compressor: Option<&str>) -> Pipeline {
+    let pack = compressor.map(|program| vec![program, "-qc"]);
+    machine.pipeline([argv].into_iter().chain(pack.as_deref()))
 }
 
 /// The receiving end. It never mounts and never rolls back; the properties are set on the first stream alone, since
 /// later ones keep them, and a volume knows no canmount.
-pub fn receive(machine: &Machine, replica: &Dataset, first_of_volume: Option<bool>) -> (Command, String) {
+pub fn receive(machine: &Machine, replica: &Dataset, first_of_volume: Option<bool>, compressor: Option<&str>) -> Pipeline {
     let mut argv = vec!["zfs", "receive", "-s", "-u"];
     argv.extend(match first_of_volume {
         Some(true) => vec!["-o", "readonly=on", "-o", "volmode=none"],
@@ -200,13 +211,21 @@ pub fn receive(machine: &Machine, replica: &Dataset, first_of_volume: Option<boo
         None => vec![],
     });
     argv.push(replica.as_str());
-    (machine.command(&argv), argv.join(" "))
+    let unpack = compressor.map(|program| vec![program, "-dqc"]);
+    machine.pipeline(unpack.as_deref().into_iter().chain([argv.as_slice()])).called(&argv.join(" "))
 }
 
-/// Values of properties of one dataset, in the order asked.
-pub fn properties(machine: &Machine, dataset: &Dataset, names: &str) -> Result<Vec<String>> {
-    let output = machine.run(&["zfs", "get", "-Hp", "-o", "value", names, dataset.as_str()])?;
+/// Values of properties of one dataset or snapshot, in the order asked.
+pub fn properties(machine: &Machine, name: &str, properties: &str) -> Result<Vec<String>> {
+    let output = machine.run(&["zfs", "get", "-Hp", "-o", "value", properties, name])?;
     Ok(String::from_utf8_lossy(&output.stdout).lines().map(Into::into).collect())
+}
+
+/// Whether a scrub or a resilver goes on in the pool.
+pub fn is_scanning(machine: &Machine, pool: &str) -> Result<bool> {
+    let output = machine.run(&["zpool", "status", pool])?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    Ok(text.lines().any(|line| line.trim().starts_with("scan:") && line.contains("in progress")))
 }
 
 #[cfg(test)]

@@ -1,10 +1,14 @@
 //! One file a verb, each a short story: read, plan, print or do.
 
+mod cursors;
 pub mod explain;
+pub mod gate;
 pub mod notify;
+mod parents;
 pub mod prune;
 pub mod reload;
 pub mod replicate;
+mod sides;
 pub mod snapshot;
 mod transfer;
 mod words;

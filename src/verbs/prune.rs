@@ -106,7 +106,7 @@ struct Sides {
 impl Sides {
     fn list(run: &Run, to: Option<&Destination>) -> Result<Self> {
         let here = Machine::new(run.entry.host.as_ref());
-        let source = zfs::list(&here, SNAPSHOT_COLUMNS, TYPES, Depth::All, &[&run.dataset])?;
+        let source = zfs::list(&here, SNAPSHOT_COLUMNS, TYPES, Depth::All, &[run.dataset.as_str()])?;
         here.close();
         if !source.absent.is_empty() {
             return Err(does_not_exist(&run.dataset, &here.place()));
@@ -119,11 +119,11 @@ impl Sides {
     fn list_replica_of(run: &Run) -> impl Fn(&Destination) -> Result<Tree> {
         |to| {
             let there = Machine::new(to.host.as_ref());
-            let replica = zfs::list(&there, SNAPSHOT_COLUMNS, TYPES, Depth::All, &[&to.replica(&run.dataset)])?;
+            let replica = zfs::list(&there, SNAPSHOT_COLUMNS, TYPES, Depth::All, &[to.replica(&run.dataset).as_str()])?;
             let root = if replica.absent.is_empty() {
                 None
             } else {
-                Some(zfs::list(&there, "name,guid,createtxg", "filesystem,volume", Depth::Roots, &[&to.root])?)
+                Some(zfs::list(&there, "name,guid,createtxg", "filesystem,volume", Depth::Roots, &[to.root.as_str()])?)
             };
             match root {
                 Some(root) if !root.absent.is_empty() => Err(does_not_exist(&to.root, &there.place())),

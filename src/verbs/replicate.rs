@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
@@ -10,10 +11,12 @@ use serde::Serialize;
 use super::transfer::Replication;
 use super::words::{size, snapshots};
 use super::{Run, print_json, report};
+use crate::core::config::Destination;
 use crate::core::name::Dataset;
 use crate::core::replication::{Kind, Mark, Stream};
-use crate::edge::journal;
+use crate::core::schedule::Week;
 use crate::edge::outcome::Outcome;
+use crate::edge::{clock, journal};
 
 /// Brings up to date the destination `to`, or all of them.
 pub fn run(run: &Run, to: Option<&str>) -> Result<Outcome> {
@@ -32,10 +35,15 @@ pub fn run(run: &Run, to: Option<&str>) -> Result<Outcome> {
     }
     let (mut shown, mut outcome) = (Vec::new(), Outcome::Done);
     for to in destinations {
-        let done = Replication::begin(run, to, &stop).and_then(|replication| {
+        if stop.load(Ordering::Relaxed) {
+            outcome = outcome.max(Outcome::Later);
+            break;
+        }
+        let done = Replication::begin(run, to, &stop).and_then(|mut replication| {
             if run.dry || run.json {
                 show(&replication, &mut shown)?;
             }
+            stop_at_the_windows_end(to, &stop);
             idle.store(run.dry, Ordering::Relaxed);
             let outcome = if run.dry { Outcome::Done } else { replication.bring_up_to_date() };
             idle.store(true, Ordering::Relaxed);
@@ -47,6 +55,27 @@ pub fn run(run: &Run, to: Option<&str>) -> Result<Outcome> {
         print_json(&shown)?;
     }
     Ok(outcome)
+}
+
+/// A run that systemd started stays inside its windows; by hand it may leave them.
+fn stop_at_the_windows_end(to: &Destination, stop: &Arc<AtomicBool>) {
+    let windows = to.idle.as_ref().map(|idle| idle.windows.clone()).unwrap_or_default();
+    if windows.is_empty() || std::env::var_os("ZAM_INSTANCE").is_none() {
+        return;
+    }
+    let (week, stop) = (Week::new(&windows), stop.clone());
+    std::thread::spawn(move || {
+        let is_open = || {
+            let now = clock::moment();
+            week.contains(now.weekday, now.minute)
+        };
+        // By the clock, which may be set meanwhile, or have stood still with the machine.
+        while is_open() {
+            std::thread::sleep(Duration::from_secs(1));
+        }
+        journal::print("the window has closed; what is under way goes on in the next");
+        stop.store(true, Ordering::Relaxed);
+    });
 }
 
 /// One plan, as `--json` prints it.

@@ -38,7 +38,8 @@ fn datasets(run: &Run) -> Result<Vec<String>> {
     if !run.entry.recursive {
         return Ok(vec![run.dataset.to_string()]);
     }
-    let listing = zfs::list(&Machine::default(), "name,guid,createtxg", "filesystem,volume", Depth::All, &[&run.dataset])?;
+    let listing =
+        zfs::list(&Machine::default(), "name,guid,createtxg", "filesystem,volume", Depth::All, &[run.dataset.as_str()])?;
     if !listing.absent.is_empty() {
         return Err(does_not_exist(&run.dataset, ""));
     }

@@ -1,108 +1,85 @@
-//! One entry on its way to one destination: both sides listed once, and each dataset brought along. Each stream is
-//! bracketed by bookmarks, so that a run killed anywhere is continued by the next (invariant 7), and pruning the source
-//! breaks nothing. What to send is decided in `core/replication`.
+//! One entry on its way to one destination: both sides listed, the ways marked, and each dataset brought along. Each
+//! stream is bracketed by bookmarks, so that a run killed anywhere is continued by the next (invariant 7), and pruning
+//! the source breaks nothing. What to send is decided in `core/replication`.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io::IsTerminal;
-use std::process::Command;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, bail};
 
-use super::words::{does_not_exist, progress, size, snapshots};
+use super::cursors::Cursors;
+use super::parents::Parents;
+use super::sides::{Sides, TYPES};
+use super::words::{progress, size, snapshots};
 use super::{Run, report, side_by_side};
-use crate::core::config::{Destination, Entry};
-use crate::core::listing::{State, TREE_COLUMNS, Tree};
-use crate::core::name::{Dataset, destination_id};
-use crate::core::replication::{Kind, Mark, Plan, Side, Stream, Wish, plan};
-use crate::core::selection::{governing, governs};
-use crate::edge::command::Machine;
+use crate::core::config::Destination;
+use crate::core::listing::{State, TREE_COLUMNS};
+use crate::core::name::Dataset;
+use crate::core::replication::{Kind, Plan, Side, Stream, Wish, plan};
+use crate::edge::command::Pipeline;
 use crate::edge::outcome::{Later, Outcome};
 use crate::edge::pipe::{Limit, Watch, transfer};
 use crate::edge::zfs::{self, Depth};
 use crate::edge::{journal, lock, systemd};
 
-const TYPES: &str = "filesystem,volume,snapshot,bookmark";
 /// Datasets side by side, unless `parallel` says otherwise.
 const AT_ONCE: usize = 2;
+/// Bookmarks side by side: each waits for a transaction group, which they then share.
+const MARKS_AT_ONCE: usize = 8;
 
 /// One entry on its way to one destination.
 pub(super) struct Replication<'r> {
     pub(super) run: &'r Run<'r>,
     pub(super) to: &'r Destination,
-    here: Machine,
-    there: Machine,
-    source: Tree,
-    replicas: Tree,
-    /// The GUID of the destination's root, which names our bookmarks.
-    root: u64,
-    /// What exists at the destination; grows as datasets arrive.
-    existing: Mutex<BTreeSet<Dataset>>,
+    sides: Sides,
+    parents: Parents,
     stop: &'r AtomicBool,
     /// Datasets to which something was sent.
     busy: AtomicUsize,
     limit: Option<Arc<Limit>>,
+    /// Held until every way is marked: pruning the source between the listing and the marks could take the snapshot that
+    /// a replica is about to end with.
+    unpruned: Option<lock::Lock>,
     _lock: Option<lock::Lock>,
+}
+
+/// A dataset with its plan, its way marked.
+struct Way<'w> {
+    dataset: &'w Dataset,
+    source: &'w State,
+    plan: Plan,
+    cursors: Cursors<'w>,
 }
 
 impl<'r> Replication<'r> {
     pub(super) fn begin(run: &'r Run, to: &'r Destination, stop: &'r AtomicBool) -> Result<Self> {
         let lock = if run.dry { None } else { Some(lock::take(&format!("replica:{}/{}", to.name, run.entry.key))?) };
-        let (here, there) = (Machine::new(run.entry.host.as_ref()), Machine::new(to.host.as_ref()));
-        let replica = to.replica(&run.dataset);
-        let list = |machine: &Machine, roots: &[&Dataset]| zfs::list(machine, TREE_COLUMNS, TYPES, Depth::All, roots);
-        let (mut source, absent, replicas): (Tree, Vec<Dataset>, Tree);
-        if here.is_same(&there) {
-            let both = list(&here, &[&run.dataset, &replica])?;
-            (replicas, source) = both.tree.into_iter().partition(|(dataset, _)| dataset.is_within(&replica));
-            absent = both.absent;
-        } else {
-            let listing = list(&here, &[&run.dataset])?;
-            (source, absent) = (listing.tree, listing.absent);
-            replicas = list(&there, &[&replica])?.tree;
+        let is_pruned_here = !run.dry && run.entry.host.is_none();
+        if is_pruned_here && to.host.is_some() {
+            // An unreachable destination must not keep the source from being pruned.
+            Sides::reach(to)?;
         }
-        if absent.contains(&run.dataset) {
-            return Err(does_not_exist(&run.dataset, &here.place()));
-        }
-        let above: Vec<Dataset> = replica.and_above().skip(1).take_while(|d| d.is_within(&to.root)).collect();
-        let above =
-            zfs::list(&there, "name,guid,createtxg", "filesystem,volume", Depth::Roots, &above.iter().collect::<Vec<_>>())?;
-        let root = above.tree.get(&to.root).map(|state| state.guid);
-        let root = root.ok_or_else(|| {
-            anyhow!("{}; the replicas go below it (zfs create {})", does_not_exist(&to.root, &there.place()), to.root)
-        })?;
-        let existing = Mutex::new(replicas.keys().chain(above.tree.keys()).cloned().collect());
+        let unpruned = is_pruned_here.then(|| lock::share(&format!("prune/{}", run.entry.key))).transpose()?;
+        let mut sides = Sides::read(run, to)?;
+        let parents = Parents::new(std::mem::take(&mut sides.existing));
         let limit = to.rate_limit.map(|rate| Arc::new(Limit::new(rate.0)));
-        source.retain(|dataset, _| governs(run.config, run.entry, dataset));
-        Ok(Replication {
-            run,
-            to,
-            here,
-            there,
-            source,
-            replicas,
-            root,
-            existing,
-            stop,
-            busy: AtomicUsize::new(0),
-            limit,
-            _lock: lock,
-        })
+        Ok(Replication { run, to, sides, parents, stop, busy: AtomicUsize::new(0), limit, unpruned, _lock: lock })
     }
 
     /// Every dataset, its replica, and the plan for it as things stand.
     pub(super) fn plans(&self) -> Result<Vec<(Dataset, Dataset, Plan)>> {
-        let plan = |(dataset, source): (&Dataset, &State)| {
-            let place = self.to.replica(dataset);
-            let plan = self.plan(dataset, source, self.replicas.get(&place))?;
-            Ok((dataset.clone(), place, plan))
-        };
-        self.source.iter().map(plan).collect()
+        let plan = |(dataset, source)| Ok((Dataset::clone(dataset), self.to.replica(dataset), self.plan(dataset, source)?));
+        self.sides.source.iter().map(plan).collect()
     }
 
-    fn plan(&self, dataset: &Dataset, source: &State, replica: Option<&State>) -> Result<Plan> {
+    fn plan(&self, dataset: &Dataset, source: &State) -> Result<Plan> {
+        self.plan_for(dataset, source, self.sides.replicas.get(&self.to.replica(dataset)))
+    }
+
+    fn plan_for(&self, dataset: &Dataset, source: &State, replica: Option<&State>) -> Result<Plan> {
         let token = replica.and_then(|replica| replica.resume_token.as_ref());
         let token = token.map(|token| zfs::decode_token(token)).transpose()?.flatten();
         let wish =
@@ -112,39 +89,75 @@ impl<'r> Replication<'r> {
     }
 
     /// Parents before children, so that each has a place; what has the same depth goes side by side.
-    pub(super) fn bring_up_to_date(&self) -> Outcome {
-        let depth = |dataset: &Dataset| dataset.and_above().count();
-        let depths: BTreeSet<usize> = self.source.keys().map(depth).collect();
-        let at_once = self.to.parallel.map_or(AT_ONCE, usize::from);
-        let mut outcomes = Vec::new();
-        for level in depths {
-            let datasets: Vec<_> = self.source.iter().filter(|(dataset, _)| depth(dataset) == level).collect();
-            outcomes.extend(side_by_side(datasets, at_once, |(dataset, source)| {
-                self.bring(dataset, source)
-                    .map_or_else(|e| report(&format!("{dataset} to {}", self.to.name), &e), |()| Outcome::Done)
+    pub(super) fn bring_up_to_date(&mut self) -> Outcome {
+        self.tell_what_is_odd();
+        let unpruned = self.unpruned.take();
+        let this = &*self;
+        let (mut levels, mut outcomes) = (BTreeMap::<usize, Vec<Way>>::new(), Vec::new());
+        for (dataset, way) in
+            side_by_side(this.sides.source.iter().collect(), MARKS_AT_ONCE, |(d, source)| (d, this.mark(d, source)))
+        {
+            match way {
+                Ok(way) => levels.entry(dataset.and_above().count()).or_default().push(way),
+                Err(error) => outcomes.push(this.failed(dataset, &error)),
+            }
+        }
+        drop(unpruned);
+        let at_once = this.to.parallel.map_or(AT_ONCE, usize::from);
+        for ways in levels.into_values() {
+            outcomes.extend(side_by_side(ways, at_once, |way| {
+                let dataset = way.dataset;
+                this.bring(way).map_or_else(|error| this.failed(dataset, &error), |()| Outcome::Done)
             }));
         }
         let outcome = outcomes.into_iter().max().unwrap_or(Outcome::Done);
-        if outcome == Outcome::Done && self.busy.load(Ordering::Relaxed) == 0 {
-            self.say(format!("{} to {}: up to date", self.run.dataset, self.to.name));
+        if outcome == Outcome::Done && this.busy.load(Ordering::Relaxed) == 0 {
+            this.say(format!("{} to {}: up to date", this.run.dataset, this.to.name));
         }
         outcome
     }
 
+    fn failed(&self, dataset: &Dataset, error: &anyhow::Error) -> Outcome {
+        report(&format!("{dataset} to {}", self.to.name), error)
+    }
+
+    /// What no plan changes, and a person should know.
+    fn tell_what_is_odd(&self) {
+        let there = self.sides.there.place();
+        for place in &self.sides.orphans {
+            self.say(format!("{place}{there} stays as it is: what it is the replica of is gone"));
+        }
+        for place in self.sides.source.keys().map(|dataset| self.to.replica(dataset)) {
+            if self.sides.replicas.get(&place).is_some_and(|replica| replica.writable && !replica.snapshots.is_empty()) {
+                journal::warn(format!(
+                    "{place}{there} is writable, and a write to it would end its replication; to prevent that: \
+                     zfs set readonly=on {place}"
+                ));
+            }
+        }
+    }
+
+    fn mark<'w>(&'w self, dataset: &'w Dataset, source: &'w State) -> Result<Way<'w>> {
+        self.go_on()?;
+        let plan = self.plan(dataset, source)?;
+        let mut cursors = Cursors::of(&self.sides.here, dataset, source, &self.run.config.prefix, self.sides.root);
+        cursors.mark_way(&plan)?;
+        Ok(Way { dataset, source, plan, cursors })
+    }
+
     /// One dataset: as many rounds as it takes, since a token brings one snapshot and a stale one is discarded once.
-    fn bring(&self, dataset: &Dataset, source: &State) -> Result<()> {
-        let place = self.to.replica(dataset);
-        let mut replica = self.replicas.get(&place).cloned();
+    fn bring(&self, mut way: Way) -> Result<()> {
+        let place = self.to.replica(way.dataset);
+        let mut token = self.sides.replicas.get(&place).and_then(|replica| replica.resume_token.clone());
         let mut discarded = false;
-        let mut cursors = self.cursors(source);
         loop {
             self.go_on()?;
-            let plan = self.plan(dataset, source, replica.as_ref())?;
+            let plan = &way.plan;
             if plan.kind == Kind::Diverged {
                 bail!("the replica diverged: {}", plan.why);
             }
             if plan.kind == Kind::UpToDate && plan.base.is_none() && !plan.discard_token {
-                let why = format!("{dataset} has no snapshot of zam's yet, so there is nothing to send");
+                let why = format!("{} has no snapshot of zam's yet, so there is nothing to send", way.dataset);
                 // Its timer will take one; where there is none, somebody has to.
                 return Err(if self.run.entry.snapshot_period.is_some() { Later(why).into() } else { anyhow!(why) });
             }
@@ -152,132 +165,59 @@ impl<'r> Replication<'r> {
                 if discarded {
                     bail!("{place} shows a new resume token right after the old one was discarded");
                 }
-                zfs::discard_token(&self.there, &place)?;
+                zfs::discard_token(&self.sides.there, &place)?;
                 discarded = true;
             } else {
-                let resume = if plan.kind == Kind::Resume { replica.as_ref().and_then(|r| r.resume_token.clone()) } else { None };
-                self.follow(dataset, source.volume, &place, &plan, resume.as_deref(), &mut cursors)?;
+                let resume = token.as_deref().filter(|_| plan.kind == Kind::Resume);
+                self.follow(&mut way, &place, resume)?;
                 if resume.is_none() {
                     return Ok(());
                 }
             }
-            replica = zfs::list(&self.there, TREE_COLUMNS, TYPES, Depth::One, &[&place])?.tree.remove(&place);
+            let replica = zfs::list(&self.sides.there, TREE_COLUMNS, TYPES, Depth::One, &[place.as_str()])?.tree.remove(&place);
+            way.plan = self.plan_for(way.dataset, way.source, replica.as_ref())?;
+            way.cursors.mark_way(&way.plan)?;
+            token = replica.and_then(|replica| replica.resume_token);
         }
     }
 
     /// Sends what the plan says; of a plan that begins with a resumed stream, that one alone.
-    fn follow(
-        &self,
-        dataset: &Dataset,
-        volume: bool,
-        place: &Dataset,
-        plan: &Plan,
-        resume: Option<&str>,
-        cursors: &mut BTreeSet<String>,
-    ) -> Result<()> {
-        let prefix = &self.run.config.prefix;
+    fn follow(&self, way: &mut Way, place: &Dataset, resume: Option<&str>) -> Result<()> {
+        let (dataset, plan) = (way.dataset, &way.plan);
         if plan.kind == Kind::Full {
-            self.make_room(dataset, place)?;
-        }
-        // The end of the way is marked with its start: pruning keeps what lies between, however long it takes.
-        if let Some(base) = &plan.base {
-            self.mark(dataset, &base.mark, base.guid, cursors)?;
-        }
-        let end = plan.streams.last().map(|last| prefix.bookmark(self.root, last.guid));
-        if let Some(last) = plan.streams.last() {
-            self.mark(dataset, &last.last_mark(), last.guid, cursors)?;
+            self.parents.make(self.run, self.to, &self.sides.there, dataset)?;
         }
         let begun = Instant::now();
         let (mut bytes, mut count) = (0, 0);
         for stream in plan.streams.iter().take(if resume.is_some() { 1 } else { usize::MAX }) {
             self.go_on()?;
-            self.mark(dataset, &stream.last_mark(), stream.guid, cursors)?;
-            let sender = match resume {
-                Some(token) => zfs::send_resumed(&self.here, token),
-                None => zfs::send(&self.here, dataset, stream, plan.raw),
-            };
+            way.cursors.mark_end_of(stream)?;
             let first = plan.base.is_none() && stream.from.is_none();
-            let total =
-                if std::io::stderr().is_terminal() && resume.is_none() { self.estimate(dataset, stream, plan.raw) } else { None };
-            bytes += self.transfer(dataset, total, sender, zfs::receive(&self.there, place, first.then_some(volume)))?;
+            let receiver = zfs::receive(&self.sides.there, place, first.then_some(way.source.volume), self.compressor());
+            bytes += self.transfer(dataset, stream, plan.raw, resume, receiver)?;
             count += stream.snapshots.len();
-            if let Ok(mut existing) = self.existing.lock() {
-                existing.insert(place.clone());
+            self.parents.arrived(place);
+            if self.compressor().is_some() {
+                self.check_arrival(place, stream)?;
             }
             if first {
-                self.check_properties(place, volume)?;
+                self.check_properties(place, way.source.volume, plan.raw)?;
             }
-            self.drop_cursors(dataset, cursors, &[Some(prefix.bookmark(self.root, stream.guid)), end.clone()])?;
+            let end = plan.streams.last().unwrap_or(stream);
+            way.cursors.keep_only(&[stream.guid, end.guid])?;
         }
-        if plan.streams.is_empty()
-            && let Some(base) = &plan.base
-        {
-            self.drop_cursors(dataset, cursors, &[Some(prefix.bookmark(self.root, base.guid))])?;
+        if let (true, Some(base)) = (plan.streams.is_empty(), &plan.base) {
+            way.cursors.keep_only(&[base.guid])?;
         }
         if count > 0 {
             self.busy.fetch_add(1, Ordering::Relaxed);
-            let seconds = begun.elapsed().as_secs_f64();
-            self.say(format!(
-                "{dataset} -> {place}{}: {}, {} in {seconds:.1} s",
-                self.there.place(),
-                snapshots(count),
-                size(bytes)
-            ));
-            tracing::info!(message_id = "7d7b6ac1f0f94a0f8a8f3c4a61d7a003", zam_bytes = bytes, zam_seconds = seconds, zam_destination = %self.to.name, "replicated {dataset}");
-        }
-        Ok(())
-    }
-
-    /// The names of this destination's bookmarks on the source.
-    fn cursors(&self, source: &State) -> BTreeSet<String> {
-        let ours = Some(destination_id(self.root));
-        let owned = source.bookmarks.iter().filter(|b| self.run.config.prefix.owns_bookmark(&b.name, b.guid) == ours);
-        owned.map(|b| b.name.to_string()).collect()
-    }
-
-    /// Bookmarks a snapshot for this destination, unless that is done already.
-    fn mark(&self, dataset: &Dataset, mark: &Mark, guid: u64, cursors: &mut BTreeSet<String>) -> Result<()> {
-        let name = self.run.config.prefix.bookmark(self.root, guid);
-        if cursors.insert(name.clone()) {
-            zfs::bookmark(&self.here, dataset, mark, &name)?;
-        }
-        Ok(())
-    }
-
-    fn drop_cursors(&self, dataset: &Dataset, cursors: &mut BTreeSet<String>, keep: &[Option<String>]) -> Result<()> {
-        let (stay, go) = std::mem::take(cursors).into_iter().partition(|name| keep.iter().flatten().any(|k| k == name));
-        *cursors = stay;
-        let go: BTreeSet<String> = go;
-        go.iter().try_for_each(|name| zfs::destroy_bookmark(&self.here, dataset, name))
-    }
-
-    /// Sees to it that the parent of a first replica exists: what a job will bring is waited for, what none will is made.
-    fn make_room(&self, dataset: &Dataset, place: &Dataset) -> Result<()> {
-        // One at a time: siblings share their parents.
-        let mut existing = self.existing.lock().map_err(|_| anyhow!("another dataset's thread died"))?;
-        let sources: Vec<Dataset> = dataset.and_above().skip(1).collect();
-        for above in sources.into_iter().rev() {
-            let parent = self.to.replica(&above);
-            if existing.contains(&parent) {
-                continue;
-            }
-            let bringer = governing(self.run.config, self.run.entry.host_name(), &above);
-            let brings = |entry: &Entry| entry.destinations.iter().any(|to| to.name == self.to.name && to.root == self.to.root);
-            if let Some(entry) = bringer.filter(|entry| brings(entry)) {
-                return Err(
-                    Later(format!("{place} waits for its parent {parent}, which `zam replicate {}` brings", entry.key)).into()
-                );
-            }
-            if self.run.config.is_dropped(self.run.entry.host_name(), &above) {
-                return Err(Later(format!("{place} waits for its parent {parent}: the entry of that is at fault")).into());
-            }
-            zfs::create_parent(&self.there, &parent)?;
-            existing.insert(parent);
+            self.tell_what_arrived(dataset, place, count, bytes, begun.elapsed());
         }
         Ok(())
     }
 
     fn go_on(&self) -> Result<()> {
+        systemd::alive();
         if self.stop.load(Ordering::Relaxed) { Err(Later("stopped; the next run goes on".into()).into()) } else { Ok(()) }
     }
 
@@ -288,44 +228,80 @@ impl<'r> Replication<'r> {
         }
     }
 
-    /// The bytes that a stream would have, as far as zfs can tell.
-    pub(super) fn estimate(&self, dataset: &Dataset, stream: &Stream, raw: bool) -> Option<u64> {
-        zfs::estimate(&self.here, dataset, stream, raw)
+    fn tell_what_arrived(&self, dataset: &Dataset, place: &Dataset, count: usize, bytes: u64, elapsed: Duration) {
+        let seconds = elapsed.as_secs_f64();
+        let there = self.sides.there.place();
+        let text = format!("{dataset} -> {place}{there}: {}, {} in {seconds:.1} s", snapshots(count), size(bytes));
+        if journal::is_journal() {
+            tracing::info!(message_id = "7d7b6ac1f0f94a0f8a8f3c4a61d7a003", zam_bytes = bytes, zam_seconds = seconds, zam_destination = %self.to.name, "{text}");
+        } else {
+            self.say(text);
+        }
     }
 
-    fn transfer(
-        &self,
-        dataset: &Dataset,
-        total: Option<u64>,
-        sender: (Command, String),
-        receiver: (Command, String),
-    ) -> Result<u64> {
-        let begun = Instant::now();
+    /// The bytes that a stream would have, as far as zfs can tell.
+    pub(super) fn estimate(&self, dataset: &Dataset, stream: &Stream, raw: bool) -> Option<u64> {
+        zfs::estimate(&self.sides.here, dataset, stream, raw)
+    }
+
+    /// Within one machine there is no link that compression would relieve.
+    fn compressor(&self) -> Option<&'static str> {
+        self.to.compress.filter(|_| !self.sides.here.is_same(&self.sides.there)).map(|compression| compression.program())
+    }
+
+    fn transfer(&self, dataset: &Dataset, stream: &Stream, raw: bool, resume: Option<&str>, receiver: Pipeline) -> Result<u64> {
+        let sender = match resume {
+            Some(token) => zfs::send_resumed(&self.sides.here, token, self.compressor()),
+            None => zfs::send(&self.sides.here, dataset, stream, raw, self.compressor()),
+        };
+        let terminal = std::io::stderr().is_terminal();
+        // Of a stream that is compressed on its way nobody knows how much is left.
+        let is_known = terminal && resume.is_none() && self.compressor().is_none();
+        let total = if is_known { self.estimate(dataset, stream, raw) } else { None };
+        let (begun, seen) = (Instant::now(), AtomicU64::new(0));
         let progress = |bytes: u64| {
+            if seen.swap(bytes, Ordering::Relaxed) != bytes {
+                systemd::alive();
+            }
             let text = format!("{dataset} to {}: {}", self.to.name, progress(bytes, total, begun.elapsed()));
             systemd::status(&text);
-            if std::io::stderr().is_terminal() {
+            if terminal {
                 eprint!("\r\x1b[K{text}");
             }
         };
         let stall = Duration::from_secs(self.to.stall_timeout.seconds());
         let result =
             transfer(sender, receiver, &Watch { stall, limit: self.limit.clone(), stop: self.stop, progress: &progress });
-        if std::io::stderr().is_terminal() {
+        if terminal {
             eprint!("\r\x1b[K");
         }
         result
     }
 
+    /// Over ssh the exit status of `zfs send | zstd` is that of zstd, and a stream that fails between two snapshots ends
+    /// as a whole one does (libzfs: send_conclusion_record).
+    fn check_arrival(&self, place: &Dataset, stream: &Stream) -> Result<()> {
+        let snapshot = format!("{place}@{}", stream.to);
+        let guid = zfs::properties(&self.sides.there, &snapshot, "guid").unwrap_or_default();
+        if guid != [stream.guid.to_string()] {
+            bail!("the stream ended before {snapshot}{}; the next run goes on from what has arrived", self.sides.there.place());
+        }
+        Ok(())
+    }
+
     /// A receiver that lacks the permission for a property sets nothing and exits 0 (tried on 2.1 and 2.3).
-    fn check_properties(&self, place: &Dataset, volume: bool) -> Result<()> {
-        let (names, wanted) = if volume { ("readonly,volmode", ["on", "none"]) } else { ("readonly,canmount", ["on", "noauto"]) };
-        let found = zfs::properties(&self.there, place, names)?;
-        if found != wanted {
-            let set = names.split(',').zip(wanted).map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ");
+    fn check_properties(&self, place: &Dataset, volume: bool, raw: bool) -> Result<()> {
+        let there = self.sides.there.place();
+        let (name, value) = if volume { ("volmode", "none") } else { ("canmount", "noauto") };
+        let found = zfs::properties(&self.sides.there, place.as_str(), &format!("readonly,{name},encryptionroot"))?;
+        let [readonly, other, encryption_root] = found.as_slice() else { bail!("zfs get {place}{there} printed {found:?}") };
+        if encryption_root != "-" && !raw {
+            self.say(format!("{place}{there} is encrypted by its parent, with the key of {encryption_root}"));
+        }
+        if (readonly.as_str(), other.as_str()) != ("on", value) {
             bail!(
-                "{place} arrived, but its properties could not be set{}; let somebody who may run: zfs set {set} {place}",
-                self.there.place()
+                "{place} arrived, but its properties could not be set{there}; let somebody who may run: \
+                 zfs set readonly=on {name}={value} {place}"
             );
         }
         Ok(())
@@ -335,13 +311,7 @@ impl<'r> Replication<'r> {
 impl Drop for Replication<'_> {
     /// The one ssh connection of the run ends with it.
     fn drop(&mut self) {
-        self.here.close();
-        self.there.close();
-    }
-}
-
-impl Stream {
-    fn last_mark(&self) -> Mark {
-        Mark::Snapshot(self.to.clone())
+        self.sides.here.close();
+        self.sides.there.close();
     }
 }

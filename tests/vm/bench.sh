@@ -1,4 +1,4 @@
-# timeout: 900
+# timeout: 1800
 # What `make bench` measures on real ZFS: processes counted by a shim before zfs, and times as ratios to bare commands.
 mkdir /root/shim
 cat >/root/shim/zfs <<'EOF'
@@ -48,6 +48,25 @@ for i in 1 2 3 4; do advance '2 sec'; zam snapshot tank/tree >/dev/null; done
 PATH=/root/shim:$PATH zam replicate tank/tree >/dev/null
 printf '%-62s%9d processes\n' "first replication of the tree, 5 snapshots each" "$(wc -l </root/calls)"
 count 2 "replication with nothing to do" zam replicate tank/tree
+names=(tank/tree $(seq -f 'tank/tree/%g' 0 9))
+last() { snapshots tank/tree | tail -n 1; }
+# By hand, to a place of its own: the first of them in full, and later the same streams as zam's.
+by_hand() {
+  local dataset
+  for dataset in "${names[@]}"; do zfs send -Lc $1 "$dataset@$2" | zfs receive -s -u "backup/hand/$dataset"; done
+}
+zfs create -p backup/hand/tank
+first=$(last)
+by_hand "" "$first"
+for i in 1 2 3 4 5; do advance '2 sec'; zam snapshot tank/tree >/dev/null; done
+zpool sync
+begun=$EPOCHREALTIME
+by_hand "-I @$first" "$(last)"
+least=$(bc_free "$begun")
+zpool sync
+begun=$EPOCHREALTIME
+zam replicate tank/tree >/dev/null
+ratio "5 new snapshots in each of 11 (least: the same streams by hand)" "$(bc_free "$begun")" "$least"
 for i in 1 2 3 4 5; do advance '2 sec'; zam snapshot tank/tree >/dev/null; done
 : >/root/calls
 PATH=/root/shim:$PATH zam replicate tank/tree >/dev/null
@@ -64,3 +83,51 @@ bare() { advance '2 sec'; zfs snapshot "tank/one@x$(date +%s)"; }
 ratio "snapshot of one dataset (least: zfs snapshot)" "$(seconds snap)" "$(seconds bare)"
 count 12 "pruning the tree: one listing, one destroy for each of 11" zam prune tank/tree
 count 1 "pruning with nothing to destroy" zam prune tank/tree
+
+say "300 MB to another pool"
+zfs destroy -r backup/hand
+zfs create tank/big
+head -c 300M /dev/urandom >/tank/big/file
+echo '  tank/big: {snapshot-period: 1h, destinations: [local]}' >>/etc/zam/zam.yaml
+zam snapshot tank/big >/dev/null
+zpool sync
+# Clock ticks of all the machine's work, and of one process.
+busy() { awk '/^cpu / {print $2 + $3 + $4 + $6 + $7 + $8}' /proc/stat; }
+# zam's own share, read while it runs (without starting a process): afterwards it could not be told from its children's.
+measure_zam() {
+  local pid stat line ticks
+  ticks=$(busy)
+  zam replicate tank/big >/dev/null &
+  pid=$!
+  while read -ra line <"/proc/$pid/stat"; do
+    stat=("${line[@]}")
+    while read -r name value _; do [[ $name != VmHWM: ]] || peak=$value; done <"/proc/$pid/status"
+    read -rt 0.1 || true
+  done 2>/dev/null <>/root/never
+  wait $pid
+  own=$((stat[13] + stat[14])) all=$(($(busy) - ticks))
+}
+again() {
+  zfs destroy -r "$1"
+  for mark in $(zfs list -H -o name -t bookmark tank/big); do zfs destroy "$mark"; done
+  zpool sync
+}
+mkfifo /root/never
+for i in 1 2 3 4 5; do
+  begun=$EPOCHREALTIME
+  zfs send -Lc tank/big@"$(snapshots tank/big)" | zfs receive -s -u backup/bare
+  bc_free "$begun" >>/root/bare.times
+  again backup/bare
+  begun=$EPOCHREALTIME
+  zam replicate tank/big >/dev/null
+  bc_free "$begun" >>/root/zam.times
+  again backup/zam/tank/big
+done
+measure_zam
+median() { sort -n "$1" | sed -n 3p; }
+ratio "throughput: time for 300 MB (least: zfs send | zfs receive)" "$(median /root/zam.times)" "$(median /root/bare.times)"
+verdict=$( ((100 * own <= 3 * all)) || echo ': OVER')
+awk -v own=$own -v all=$all -v verdict="$verdict" \
+  'BEGIN {printf "%-62s%9.1f %% of all work done meanwhile (bound 3 %%%s)\n", "  of that, CPU of zam itself", 100 * own / all, verdict}'
+awk -v peak="$peak" 'BEGIN {printf "%-62s%9.1f MiB\n", "  its peak memory", peak / 1024}'
+[[ -z $verdict ]]

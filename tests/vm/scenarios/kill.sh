@@ -1,67 +1,84 @@
 # timeout: 1500
-# kill -9 of zam, of the sender, of the receiver, at random moments over a growing history, with pruning between: the
-# next run goes on incrementally, and at the end everything is there, and nothing is left over.
+# kill -9 of zam, of the sender, of the receiver, of ssh, at random moments over a growing history, to a pool of this
+# machine and over ssh in turn, with pruning between: the next run goes on incrementally, and at the end everything is
+# there, and nothing is left over. For more of them:
+#   sed 's/^kills=.*/kills=200/; s/^# timeout:.*/# timeout: 9000/' tests/vm/scenarios/kill.sh | tests/vm/run debian13 -
 kills=12
 RANDOM=4711
-zfs create tank/src
-zfs create tank/src/a
-zfs create tank/src/b
-zfs create backup/zam
+install -d -m 700 /root/.ssh
+ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519
+cat /root/.ssh/id_ed25519.pub >>/root/.ssh/authorized_keys
+systemctl start ssh.service
+wait_for 60 bash -c 'ssh-keyscan localhost 2>/dev/null | grep -q ed25519'
+ssh-keyscan localhost 2>/dev/null >>/root/.ssh/known_hosts
+for dataset in tank/src tank/src/a tank/src/b backup/near backup/far; do zfs create $dataset; done
 cat >/etc/zam/zam.yaml <<EOF
+hosts:
+  there: {ssh: root@localhost}
 destinations:
-  local: {root: backup/zam, replication-period: 1h, rate-limit: 2MiB/s}
+  near: {root: backup/near, replication-period: 1h, rate-limit: 2MiB/s}
+  far: {root: backup/far, host: there, replication-period: 1h, rate-limit: 2MiB/s}
 datasets:
-  tank/src: {recursive: true, snapshot-period: 10min, windows: [{max-age: 1d, period: 3s}], destinations: [local]}
+  tank/src: {recursive: true, snapshot-period: 10min, windows: [{max-age: 1d, period: 3s}], destinations: [near, far]}
 EOF
 datasets='tank/src tank/src/a tank/src/b'
 zam snapshot tank/src >/dev/null
 expect 0 zam replicate tank/src
-born=$(for dataset in $datasets; do zfs get -Hpo value guid "backup/zam/$dataset"; done)
+born() { for root in backup/near backup/far; do for dataset in $datasets; do zfs get -Hpo value guid $root/$dataset; done; done; }
+before=$(born)
+declare -A hit=([zam]=0 [send]=0 [receive]=0 [ssh]=0)
 killed=0 resumed=0
+strike() { # NAME PKILL-ARGUMENTS...
+  pkill -9 "${@:2}" || return 0
+  hit[$1]=$((hit[$1] + 1)) killed=$((killed + 1))
+}
 for ((round = 1; (killed < kills || resumed < kills / 4) && round < 4 * kills; round++)); do
-  fill tank/src/a $((1500000 + RANDOM * 30))
-  fill tank/src/b $((500000 + RANDOM * 20))
+  fill tank/src/a $((500000 + RANDOM * 30))
+  fill tank/src/b $((200000 + RANDOM * 20))
   advance '2 sec'
   zam snapshot tank/src >/dev/null
   advance '2 sec'
   zam snapshot tank/src >/dev/null
-  zam replicate tank/src >/root/run.log 2>&1 &
+  ((round % 2)) && to=near || to=far
+  zam replicate tank/src --to $to >/root/run.log 2>&1 &
   run=$!
   # Half of them while a stream is under way, half at any moment.
-  if ((round % 2)); then
+  if ((round % 4 < 2)); then
     sleep "$((RANDOM % 2)).$((RANDOM % 10))"
   else
     wait_for 60 bash -c "pgrep -f '^zfs receive' || ! kill -0 $run"
     sleep "0.$((RANDOM % 6))"
   fi
-  victim=$((RANDOM % 3))
-  case $victim in
-    0) pkill -9 -x zam && killed=$((killed + 1)) || true ;;
-    1) pkill -9 -f '^zfs send' && killed=$((killed + 1)) || true ;;
-    2) pkill -9 -f '^zfs receive' && killed=$((killed + 1)) || true ;;
+  case $((RANDOM % 4)) in
+    0) strike zam -x zam ;;
+    1) strike send -f '^zfs send' ;;
+    2) strike receive -f '^zfs receive' ;;
+    3) if [[ $to == far ]]; then strike ssh -f '^ssh .*root@localhost'; else strike zam -x zam; fi ;;
   esac
   wait $run || true
-  zfs get -Hpo value -r -t filesystem receive_resume_token backup/zam | grep -q '^1-' && resumed=$((resumed + 1)) || true
+  zfs get -Hpo value -r -t filesystem receive_resume_token backup | grep -q '^1-' && resumed=$((resumed + 1)) || true
   ((round % 4)) || expect 0 zam prune tank/src
 done
-say "$killed killed, $resumed of them in the middle of a stream"
+say "$killed killed in $((round - 1)) rounds (zam ${hit[zam]}, zfs send ${hit[send]}, zfs receive ${hit[receive]}, ssh ${hit[ssh]}), $resumed with a stream left to resume"
 ((killed >= kills && resumed >= kills / 4)) || fail "too few kills hit"
 
 say "one undisturbed run brings all"
-wait_for 30 bash -c '! pgrep -f "^zfs (send|receive)"'
+wait_for 60 bash -c '! pgrep -f "^zfs (send|receive)"'
 expect 0 zam replicate tank/src
 for dataset in $datasets; do
-  missing=$(comm -23 <(guids "$dataset" | sort) <(guids "backup/zam/$dataset" | sort))
-  equal "$missing" ''
-  for snapshot in $(snapshots "$dataset" | tail -n 3); do
-    equal "$(content "backup/zam/$dataset@$snapshot")" "$(content "$dataset@$snapshot")"
+  for root in backup/near backup/far; do
+    equal "$(comm -23 <(guids $dataset | sort) <(guids $root/$dataset | sort))" ''
+    for snapshot in $(snapshots $dataset | tail -n 3); do
+      equal "$(content "$root/$dataset@$snapshot")" "$(content "$dataset@$snapshot")"
+    done
   done
-  equal "$(zfs list -H -d 1 -t bookmark -o name "$dataset" | wc -l)" 1
+  equal "$(zfs list -H -d 1 -t bookmark -o name $dataset | wc -l)" 2
 done
 
 say "no full resend, nothing held, nothing left over"
-equal "$(for dataset in $datasets; do zfs get -Hpo value guid "backup/zam/$dataset"; done)" "$born"
-equal "$(zfs get -Hpo value -r -t filesystem receive_resume_token backup/zam | sort -u)" '-'
-equal "$(zfs get -Hpo value -r -t snapshot userrefs tank/src backup/zam | sort -u)" 0
+equal "$(born)" "$before"
+equal "$(zfs get -Hpo value -r -t filesystem receive_resume_token backup | sort -u)" '-'
+equal "$(zfs get -Hpo value -r -t snapshot userrefs tank/src backup | sort -u)" 0
 expect 0 zam replicate tank/src
-has 'up to date'
+has 'to near: up to date'
+has 'to far: up to date'

@@ -1,31 +1,57 @@
-# timeout: 900
-# The power cut in the middle of a replication, and of a pruning: after each boot the next run goes on.
+# timeout: 1500
+# The power cut ten times, in the middle of first, incremental and resumed replications and of a pruning: after each
+# boot the next run goes on.
 zfs create tank/home
 zfs create backup/zam
 cat >/etc/zam/zam.yaml <<EOF
 destinations:
-  local: {root: backup/zam, replication-period: 1h, rate-limit: 2MiB/s}
+  local: {root: backup/zam, replication-period: 1h, rate-limit: 1MiB/s}
 datasets:
   tank/home: {windows: [{max-age: 1d, period: 5s}], destinations: [local]}
 EOF
-cat >/root/round <<'EOF'
-. /root/vm/lib.sh
-for i in 1 2 3 4; do fill tank/home 2M; advance '2 sec'; zam snapshot tank/home >/dev/null; done
+cat >/root/grow <<'EOF'
+for i in 1 2 3; do fill tank/home 2M; advance '2 sec'; zam snapshot tank/home >/dev/null; done
 zpool sync
 EOF
-bash /root/round
-sync
-(wait_for 60 pgrep -f '^zfs receive'; sleep 1.5; cut_power) &
+# cut_in SECONDS: so long after a stream began.
+cat >/root/cut_in <<'EOF'
+(wait_for 60 pgrep -f '^zfs receive'; sleep $1; cut_power) &
 zam replicate tank/home
+fail "the run was over before the power was cut"
+EOF
+. /root/grow
+sync
+. /root/cut_in 1.5
 #--- power cut
 equal "$(zfs list -Ho name backup/zam/tank/home 2>/dev/null | wc -l)" 1
-bash /root/round
-(wait_for 60 pgrep -f '^zfs receive'; sleep 2.5; cut_power) &
-zam replicate tank/home
+. /root/grow
+. /root/cut_in 0.5
 #--- power cut
-bash /root/round
+. /root/grow
+. /root/cut_in 2.5
+#--- power cut
+. /root/grow
+. /root/cut_in 0.2
+#--- power cut
+. /root/grow
+. /root/cut_in 3.5
+#--- power cut
+. /root/grow
+. /root/cut_in 1
+#--- power cut
+. /root/grow
+. /root/cut_in 4
+#--- power cut
+. /root/grow
+. /root/cut_in 1.2
+#--- power cut
+. /root/grow
+. /root/cut_in 0.8
+#--- power cut
+. /root/grow
 (sleep 1; cut_power) &
 zam prune tank/home
+sleep 5
 #--- power cut
 expect 0 zam replicate tank/home
 expect 0 zam prune tank/home

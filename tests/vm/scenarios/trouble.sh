@@ -57,6 +57,21 @@ done
 for job in "${jobs[@]}"; do wait "$job" || fail "a first replication failed"; done
 equal "$(zfs get -Ho value canmount,mounted backup/zam/tank/deep/down | xargs)" 'off no'
 
+say "a new child below a nested entry of its own is brought by the outer one"
+for dataset in tank/outer tank/outer/in tank/outer/in/new; do zfs create $dataset; done
+cat >>/etc/zam/zam.yaml <<EOF
+  tank/outer: {recursive: true, snapshot-period: 10min, destinations: [local]}
+  tank/outer/in: {snapshot-period: 10min, destinations: [local]}
+EOF
+for dataset in tank/outer tank/outer/in; do zam snapshot $dataset >/dev/null; done
+expect 75 zam replicate tank/outer
+has 'tank/outer/in/new waits for its parent backup/zam/tank/outer/in, which .zam replicate tank/outer/in. brings'
+expect 75 zam replicate tank/outer
+equal "$(zfs list -H -t bookmark -o name tank/outer/in/new | wc -l)" 1
+expect 0 zam replicate tank/outer/in
+expect 0 zam replicate tank/outer
+has 'tank/outer/in/new -> backup/zam/tank/outer/in/new'
+
 say "the replica was written to: reported, nothing changed, mended by the command it names"
 zam snapshot tank/home >/dev/null
 expect 0 zam replicate tank/home
@@ -125,6 +140,22 @@ has 'keep .*zam_20261122T000001Z .*held'
 has 'keep .*zam_20261123T000001Z .*cloned'
 expect 0 zam prune tank/many
 equal "$(snapshots tank/many | xargs)" 'zam_20261121T000001Z zam_20261122T000001Z zam_20261123T000001Z zam_20261126T000001Z'
+
+say "1 of 20 gets a hold after the listing: the other 19 go, the exit says that not all did, and the reason is named"
+zfs create tank/twenty
+echo '  tank/twenty: {windows: [{max-age: 1d, period: 1d}]}' >>/etc/zam/zam.yaml
+for i in $(seq 10 31); do zfs snapshot "tank/twenty@zam_20261101T0000${i}Z"; done
+mkdir -p /root/fake
+cat >/root/fake/zfs <<'EOF'
+#!/bin/bash
+[[ $1 != destroy ]] || /usr/sbin/zfs hold late tank/twenty@zam_20261101T000020Z 2>/dev/null
+exec /usr/sbin/zfs "$@"
+EOF
+chmod +x /root/fake/zfs
+expect 1 env PATH=/root/fake:$PATH zam prune tank/twenty
+has 'tank/twenty@zam_20261101T000020Z stays: .*(hold|busy)'
+has 'tank/twenty: 19 snapshots destroyed, 3 kept'
+equal "$(snapshots tank/twenty | xargs)" 'zam_20261101T000010Z zam_20261101T000020Z zam_20261101T000031Z'
 
 say "a listing that fails half way is an error, never a shorter list"
 mkdir -p /root/fake

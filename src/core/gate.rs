@@ -1,0 +1,105 @@
+//! Whether it is time for a job, asked again at the moment of starting: a timer also fires when the machine comes back
+//! after its slots, and more often than the period where something besides the clock decides. Pure: the moment comes in.
+
+use chrono::Weekday;
+
+use super::config::Job;
+use super::schedule::Week;
+use super::span::{DAY, Period};
+
+/// A moment, in epoch seconds and as the clock on the wall shows it.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    pub epoch: i64,
+    pub weekday: Weekday,
+    /// Of the day.
+    pub minute: u32,
+}
+
+/// Whether systemd has to ask `zam gate` before the job: its timer fires more often than it is due, or may fire outside
+/// its windows.
+pub fn is_gated(job: &Job) -> bool {
+    job.idle().is_some() || job.period.span().seconds() >= DAY
+}
+
+/// Why it is not time for the job, if it is not. `last` is when it last ended with 0; a success that lies in the future
+/// proves nothing.
+pub fn not_now(job: &Job, now: Moment, last: Option<Moment>) -> Option<String> {
+    let windows = job.idle().map(|idle| idle.windows.as_slice()).unwrap_or_default();
+    let week = Week::new(windows);
+    if !week.contains(now.weekday, now.minute) {
+        let windows: Vec<String> = windows.iter().map(ToString::to_string).collect();
+        return Some(format!("outside its windows ({})", windows.join(", ")));
+    }
+    let last = last.filter(|last| last.epoch <= now.epoch)?;
+    let ago = (now.epoch - last.epoch) / 60;
+    (turn(job.period, &week, last) == turn(job.period, &week, now))
+        .then(|| format!("it is not due: done {} h {} min ago, and wanted every {}", ago / 60, ago % 60, job.period))
+}
+
+/// Which of its periods a moment belongs to. With a period of a day or more, a whole window belongs to the day on which
+/// it opens.
+fn turn(period: Period, week: &Week, at: Moment) -> i64 {
+    let open = if period.span().seconds() >= DAY { week.open_for(at.weekday, at.minute) } else { 0 };
+    period.bucket(at.epoch - i64::from(open) * 60)
+}
+
+/// Whether no other slot comes before the window closes.
+pub fn is_last_slot(job: &Job, now: Moment) -> bool {
+    let windows = job.idle().map(|idle| idle.windows.as_slice()).unwrap_or_default();
+    Week::new(windows).last_slot(now.weekday, now.minute, job.period)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::load::load;
+    use crate::core::yaml::Source;
+
+    /// 2026-11-23 is a Monday; local time is UTC here.
+    const MONDAY: i64 = 1_795_392_000;
+    const HOUR: i64 = 3600;
+
+    fn moment(epoch: i64) -> Moment {
+        let week = (epoch - MONDAY).rem_euclid(7 * DAY as i64);
+        let weekday = Weekday::try_from((week / DAY as i64) as u8).expect("a day");
+        Moment { epoch, weekday, minute: (week % DAY as i64 / 60) as u32 }
+    }
+
+    fn not_now_at(period: &str, windows: &str, now: i64, last: Option<i64>) -> Option<String> {
+        let text = format!(
+            "destinations: {{nas: {{root: b/zam, replication-period: {period}, idle: {{windows: {windows}}}}}}}\n\
+             datasets: {{a: {{destinations: [nas]}}}}"
+        );
+        let (config, faults) = load(&[Source { path: "zam.yaml".into(), text }]).expect("it parses");
+        assert!(faults.is_empty());
+        let job = config.jobs().next().expect("a job");
+        not_now(&job, moment(MONDAY + now), last.map(|last| moment(MONDAY + last)))
+    }
+
+    #[test]
+    fn only_inside_the_windows() {
+        let night = r#"["22:00-06:00"]"#;
+        assert_eq!(not_now_at("1h", night, 21 * HOUR + 3599, None).as_deref(), Some("outside its windows (22:00-06:00)"));
+        assert_eq!(not_now_at("1h", night, 22 * HOUR, None), None);
+        assert_eq!(not_now_at("1h", night, 30 * HOUR - 1, None), None);
+        assert!(not_now_at("1h", night, 30 * HOUR, None).is_some());
+    }
+
+    #[test]
+    fn once_a_period() {
+        let night = r#"["22:00-06:00"]"#;
+        assert!(not_now_at("1h", night, 23 * HOUR + 900, Some(23 * HOUR)).is_some());
+        assert_eq!(not_now_at("1h", night, 24 * HOUR, Some(23 * HOUR + 900)), None);
+        // Of a night, which has two days, one run; and none of the night before counts.
+        assert!(not_now_at("1d", night, 25 * HOUR, Some(22 * HOUR)).is_some());
+        assert_eq!(not_now_at("1d", night, 46 * HOUR, Some(25 * HOUR)), None);
+        assert!(not_now_at("1w", night, 5 * 24 * HOUR, Some(22 * HOUR)).is_some());
+        assert_eq!(not_now_at("1w", night, 7 * 24 * HOUR + 22 * HOUR, Some(22 * HOUR)), None);
+    }
+
+    #[test]
+    fn a_success_in_the_future_proves_nothing() {
+        assert_eq!(not_now_at("1h", r#"["22:00-06:00"]"#, 22 * HOUR, Some(366 * 24 * HOUR)), None);
+    }
+}

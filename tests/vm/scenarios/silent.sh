@@ -1,0 +1,77 @@
+# timeout: 600
+# The network goes silent in the middle of a stream, pushed and pulled: the run ends within stall-timeout, and the next
+# resumes. Compressed on the way, too.
+install -d -m 700 /root/.ssh /run/sshd
+ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519
+cat /root/.ssh/id_ed25519.pub >>/root/.ssh/authorized_keys
+printf '[Match]\nName=near\n[Link]\nUnmanaged=yes\n' >/etc/systemd/network/10-near.network
+networkctl reload
+ip netns add far
+ip link add near type veth peer name far netns far
+ip addr add 10.99.0.1/24 dev near
+ip link set near up
+ip -n far addr add 10.99.0.2/24 dev far
+ip -n far link set far up
+ip netns exec far /usr/sbin/sshd -p 22 -o ListenAddress=10.99.0.2 -o UsePAM=no -o PidFile=/run/far.pid
+wait_for 60 bash -c 'ssh-keyscan 10.99.0.2 2>/dev/null | grep -q ed25519'
+ssh-keyscan 10.99.0.2 2>/dev/null >/root/.ssh/known_hosts
+for dataset in tank/home tank/other backup/zam backup/pulled; do zfs create "$dataset"; done
+cat >/etc/zam/zam.yaml <<EOF
+hosts:
+  far: {ssh: root@10.99.0.2}
+destinations:
+  away: {host: far, root: backup/zam, compress: zstd, rate-limit: 1MiB/s, stall-timeout: 10s}
+  here: {root: backup/pulled, compress: zstd, rate-limit: 1MiB/s, stall-timeout: 10s}
+datasets:
+  tank/home: {snapshot-period: 1h, destinations: [away]}
+  "far:tank/other": {destinations: [here]}
+EOF
+# silence ENTRY: its replication, with the network cut two seconds into the stream.
+silence() {
+  local run begun code=0
+  zam replicate "$1" >/root/run.log 2>&1 &
+  run=$!
+  wait_for 60 pgrep -f '^zfs receive'
+  sleep 2
+  ip -n far link set far down
+  begun=$(uptime_seconds)
+  wait "$run" || code=$?
+  cat /root/run.log
+  equal "$code" 75
+  grep -q 'no byte moved for 10 s (stall-timeout)' /root/run.log
+  echo "it ended $(($(uptime_seconds) - begun)) s later"
+  (($(uptime_seconds) - begun <= 25)) || fail "too late"
+  equal "$(pgrep -f '^ssh .*10.99.0.2' || true)" ''
+  ip -n far link set far up
+  wait_for 120 bash -c '! pgrep -f "^zfs (send|receive)"'
+}
+for entry in tank/home far:tank/other; do
+  dataset=${entry#far:}
+  replica=backup/zam/tank/home
+  [[ $entry == tank/home ]] || replica=backup/pulled/tank/other
+  say "$entry"
+  fill "$dataset" 12M
+  zfs snapshot "$dataset@zam_20261101T000000Z"
+  silence "$entry"
+  contains "$(zfs get -Hpo value receive_resume_token "$replica")" '^1-'
+  expect 0 zam replicate "$entry"
+  equal "$(guids "$replica")" "$(guids "$dataset")"
+  equal "$(content "$replica")" "$(content "$dataset@zam_20261101T000000Z")"
+done
+
+say "what is compressible is compressed: 8 MiB of text at 1 MiB/s in less than 8 s"
+zfs set compression=off tank/home
+head -c 8388608 < <(yes 'a line of text that says the same again and again') >/tank/home/text
+zfs snapshot tank/home@zam_20261102T000000Z
+expect 0 zam replicate tank/home
+has '1 snapshot, [0-9.]+ KiB'
+equal "$(content backup/zam/tank/home)" "$(content tank/home@zam_20261102T000000Z)"
+
+say "no zstd there: said, and nothing lost"
+mv /usr/bin/zstd /usr/bin/zstd.away
+zfs snapshot tank/home@zam_20261103T000000Z
+expect 1 zam replicate tank/home
+has 'zstd'
+mv /usr/bin/zstd.away /usr/bin/zstd
+expect 0 zam replicate tank/home
+kill "$(cat /run/far.pid)"

@@ -1,0 +1,66 @@
+# timeout: 900
+# A receiver that lacks the permission to set properties; and the destination's disk torn out in the middle of a stream:
+# its pool hangs for ever, zam's watchdog ends the job, the other jobs go on, and after a boot the next run resumes.
+zfs create tank/home
+zfs create backup/zam
+zfs create -o canmount=off backup/zam/tank
+fill tank/home 2M
+
+say "an ordinary user who may receive, but may not set what keeps the replica unmounted and unwritten"
+useradd -m keeper
+zfs allow keeper send,snapshot,bookmark,hold,destroy tank/home
+zfs allow keeper receive,create,mount backup/zam
+install -d -o keeper /home/keeper/run
+cat >/home/keeper/zam.yaml <<EOF
+destinations:
+  local: {root: backup/zam, replication-period: 1h}
+datasets:
+  tank/home: {snapshot-period: 1h, destinations: [local]}
+EOF
+as_keeper() { runuser -u keeper -- env ZAM_CONFIG=/home/keeper/zam.yaml ZAM_RUN=/home/keeper/run zam "$@"; }
+expect 0 as_keeper snapshot tank/home
+expect 1 as_keeper replicate tank/home
+has 'its properties could not be set; let somebody who may run: zfs set readonly=on canmount=noauto backup/zam/tank/home'
+expect 0 as_keeper replicate tank/home
+has 'backup/zam/tank/home is writable.*zfs set readonly=on backup/zam/tank/home'
+zfs set readonly=on canmount=noauto backup/zam/tank/home
+expect 0 as_keeper replicate tank/home
+lacks "$output" writable
+
+say "the disk goes; the watchdog ends the job, and it is told"
+config <<EOF
+destinations:
+  local: {root: backup/zam, replication-period: 1h, rate-limit: 1MiB/s, stall-timeout: 5s}
+datasets:
+  tank/home: {snapshot-period: 1h, windows: [{max-age: 1d, period: 1h}], destinations: [local]}
+EOF
+unit=zam@replicate:local-tank-home.service
+mkdir -p "/etc/systemd/system/$unit.d"
+printf '[Service]\nWatchdogSec=20s\nTimeoutStopSec=5s\n' >"/etc/systemd/system/$unit.d/90-test.conf"
+systemctl daemon-reload
+fill tank/home 12M
+advance '2 sec'
+zam snapshot tank/home
+sync
+expect 0 systemctl start "$unit"
+wait_for 60 pgrep -f '^zfs receive'
+sleep 3
+device=$(readlink -f /sys/block/vdc/device)
+echo 1 >"${device%/*}/remove"
+wait_for 180 bash -c "systemctl show -p Result --value $unit | grep -qE '^(watchdog|timeout)'"
+expect 0 systemctl show -p Result,ActiveState,SubState "$unit"
+wait_for 60 test -s "/var/lib/zam/alerts/replicate:local-tank-home.json"
+cat "/var/lib/zam/alerts/replicate:local-tank-home.json"
+
+say "the source's own jobs go on"
+advance '2 sec'
+expect 0 timeout 60 zam snapshot tank/home
+expect 0 timeout 60 zam prune tank/home
+zpool sync tank
+sync
+#--- power cut
+zpool list backup || zpool import -N backup
+contains "$(zfs get -Hpo value receive_resume_token backup/zam/tank/home)" '^(1-|-)'
+expect 0 zam replicate tank/home
+equal "$(guids backup/zam/tank/home | tail -n 1)" "$(guids tank/home | tail -n 1)"
+equal "$(content backup/zam/tank/home)" "$(content tank/home@"$(snapshots tank/home | tail -n 1)")"

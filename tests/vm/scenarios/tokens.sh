@@ -1,0 +1,69 @@
+# timeout: 600
+# Resume tokens: one that fits is used; one of another dataset, of a snapshot that is gone, or of the other kind of
+# stream is discarded, once, and the run goes on.
+echo 'a good passphrase' >/root/key
+for dataset in tank/home tank/other backup/zam backup/zam/tank; do zfs create "$dataset"; done
+zfs create -o encryption=on -o keyformat=passphrase -o keylocation=file:///root/key tank/secret
+for dataset in tank/home tank/other tank/secret; do fill "$dataset" 4M; done
+cat >/etc/zam/zam.yaml <<EOF
+destinations:
+  local: {root: backup/zam, replication-period: 1h}
+datasets:
+  tank/home: {snapshot-period: 1h, destinations: [local]}
+  tank/other: {snapshot-period: 1h}
+  tank/secret: {snapshot-period: 1h, destinations: [local]}
+EOF
+take() { advance '2 sec'; zam snapshot "$1" >/dev/null; }
+newest() { echo "$1@$(snapshots "$1" | tail -n 1)"; }
+token() { zfs get -Hpo value receive_resume_token "$1"; }
+# leave_token REPLICA COMMAND...: what of its stream arrives before it is cut.
+leave_token() {
+  local place=$1
+  shift
+  { "$@" | head -c 2000000 | zfs receive -s -u "$place"; } 2>/dev/null || true
+  [[ $(token "$place") == 1-* ]] || fail "no token at $place"
+}
+arrived() {
+  equal "$(token "backup/zam/$1")" '-'
+  equal "$(guids "backup/zam/$1" | tail -n 1)" "$(guids "$1" | tail -n 1)"
+  equal "$(zfs list -H -t bookmark -o name "$1" | wc -l)" 1
+}
+
+say "another dataset's, on the first stream"
+for dataset in tank/home tank/other tank/secret; do take "$dataset"; done
+leave_token backup/zam/tank/home zfs send -Lc "$(newest tank/other)"
+expect 0 zam replicate -n tank/home
+has ': full '
+expect 0 zam replicate tank/home
+arrived tank/home
+equal "$(content backup/zam/tank/home)" "$(content "$(newest tank/home)")"
+
+say "one that fits"
+base=$(newest tank/home)
+fill tank/home 4M
+take tank/home
+leave_token backup/zam/tank/home zfs send -Lc -i "$base" "$(newest tank/home)"
+expect 0 zam replicate -n tank/home
+has ': resume '
+expect 0 zam replicate tank/home
+has '1 snapshot, [12]\.[0-9] MiB'
+arrived tank/home
+
+say "of a snapshot that is gone"
+base=$(newest tank/home)
+fill tank/home 4M
+take tank/home
+leave_token backup/zam/tank/home zfs send -Lc -i "$base" "$(newest tank/home)"
+zfs destroy "$(newest tank/home)"
+take tank/home
+expect 0 zam replicate -n tank/home
+has ': incremental '
+expect 0 zam replicate tank/home
+arrived tank/home
+equal "$(content backup/zam/tank/home)" "$(content "$(newest tank/home)")"
+
+say "of a plain stream, where a raw one is due"
+leave_token backup/zam/tank/secret zfs send -Lc "$(newest tank/secret)"
+expect 0 zam replicate tank/secret
+arrived tank/secret
+equal "$(zfs get -Ho value encryptionroot backup/zam/tank/secret)" backup/zam/tank/secret
