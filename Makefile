@@ -34,7 +34,8 @@ endif
 setup:
 	tests/setup
 
-test: setup
+test:
+	tests/setup cargo-nextest cargo-deny
 	tests/run
 
 bench: setup build

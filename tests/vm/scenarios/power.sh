@@ -3,6 +3,7 @@
 # boot the next run goes on.
 zfs create tank/home
 zfs create backup/zam
+systemctl -q mask zam.target # at each boot a timer would catch up, and hold the lock
 cat >/etc/zam/zam.yaml <<EOF
 destinations:
   local: {root: backup/zam, replication-period: 1h, rate-limit: 1MiB/s}
