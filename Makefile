@@ -18,7 +18,7 @@ build:
 install: $(if $(or $(NOBUILD),$(wildcard $(BUILD)/zam)),,build)
 	install -Dm755 -t $(DESTDIR)$(PREFIX)/bin $(BUILD)/zam
 	install -Dm755 -t $(DESTDIR)$(GENERATORDIR) $(BUILD)/zam-generator
-	install -Dm644 -t $(DESTDIR)$(UNITDIR) units/zam@.service units/zam-notify@.service units/zam.target
+	install -Dm644 -t $(DESTDIR)$(UNITDIR) units/zam@.service units/zam-notify@.service units/zam-reload.path units/zam-reload.service units/zam.target
 	install -Dm644 units/zam.tmpfiles $(DESTDIR)$(TMPFILESDIR)/zam.conf
 	install -Dm644 units/zam.sysusers $(DESTDIR)$(SYSUSERSDIR)/zam.conf
 	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/doc/zam zam.yaml.example README.md

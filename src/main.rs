@@ -13,8 +13,8 @@ use zam::core::selection::find;
 use zam::edge::clock::now;
 use zam::edge::configuration::{self, Loaded};
 use zam::edge::outcome::{self, Misconfigured, Outcome, Undecided, Usage};
-use zam::edge::{journal, success};
-use zam::verbs::{Run, explain, gate, notify, prune, reload, replicate, snapshot};
+use zam::edge::{journal, state};
+use zam::verbs::{Run, explain, gate, notify, prune, reload, replicate, snapshot, status};
 
 /// ZFS snapshots, replication and pruning as systemd units.
 #[derive(Parser)]
@@ -52,6 +52,14 @@ enum Verb {
         /// Plan from a saved `zfs list -Hp -r -t snapshot,bookmark -o name,guid,createtxg,creation,userrefs,clones`, without ZFS; with --dry-run.
         #[arg(long, value_name = "FILE", requires = "dry_run")]
         snapshots: Option<PathBuf>,
+    },
+    /// Show what there is, how well the replicas keep up, when jobs run next, and what failed.
+    Status {
+        /// This one alone.
+        dataset: Option<String>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
     },
     /// Show the settings of every entry, or of one, and where each comes from.
     Config {
@@ -134,6 +142,12 @@ fn run(cli: Cli) -> Result<Outcome> {
             }
             if loaded.faults.is_empty() { Ok(Outcome::Done) } else { Err(loaded.wrong().into()) }
         }
+        Verb::Status { dataset, json } => {
+            let loaded = load()?;
+            say_faults(&loaded);
+            let only = dataset.map(|dataset| find(&loaded.config, &dataset)).transpose();
+            status::run(&loaded.config, only.map_err(|why| nothing_governs(&loaded, why))?, json, now()).map(|()| Outcome::Done)
+        }
         Verb::Units => {
             let loaded = load()?;
             loaded.faults.iter().for_each(journal::error);
@@ -161,8 +175,16 @@ fn nothing_governs(loaded: &Loaded, why: String) -> anyhow::Error {
     if loaded.faults.is_empty() { Usage(why).into() } else { Misconfigured(why).into() }
 }
 
-/// Runs a verb on the entry that governs the dataset. What is wrong elsewhere in the configuration is said every time,
-/// in one line; a dataset without a sound entry is told everything.
+/// What is wrong elsewhere in the configuration is said every time, in one line.
+fn say_faults(loaded: &Loaded) {
+    if loaded.is_last_good {
+        loaded.faults.iter().for_each(journal::warn);
+    } else if !loaded.faults.is_empty() {
+        journal::warn(format!("{}; zam config tells them", loaded.wrong()));
+    }
+}
+
+/// Runs a verb on the entry that governs the dataset. A dataset without a sound entry is told everything that is wrong.
 fn act(
     loaded: &Loaded,
     common: &Common,
@@ -173,16 +195,12 @@ fn act(
         loaded.faults.iter().for_each(journal::error);
         nothing_governs(loaded, why)
     })?;
-    if loaded.is_last_good {
-        loaded.faults.iter().for_each(journal::warn);
-    } else if !loaded.faults.is_empty() {
-        journal::warn(format!("{}; zam config tells them", loaded.wrong()));
-    }
+    say_faults(loaded);
     let run = Run { config: &loaded.config, entry, dataset, now: now.timestamp(), dry: common.dry_run, json: common.json };
     let outcome = verb(&run)?;
     if let (Outcome::Done, false, Ok(instance)) = (outcome, run.dry, std::env::var("ZAM_INSTANCE")) {
         notify::withdraw(&instance);
-        success::record(&instance, run.now);
+        state::record_success(&instance, run.now);
     }
     Ok(outcome)
 }

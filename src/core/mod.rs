@@ -5,6 +5,7 @@ pub mod config;
 pub mod conflicts;
 pub mod fields;
 pub mod gate;
+pub mod health;
 pub mod layers;
 pub mod listing;
 pub mod load;

@@ -134,6 +134,12 @@ impl Week {
         self.runs.iter().find_map(open).unwrap_or(0)
     }
 
+    /// The most minutes that anybody waits for a window, by the clock on the wall; 0 when always open.
+    pub fn longest_wait(&self) -> u32 {
+        let next = self.runs.iter().skip(1).map(|run| run.start).chain(self.runs.first().map(|run| run.start + WEEK_MINUTES));
+        self.runs.iter().zip(next).map(|(run, next)| next - run.end).max().unwrap_or(0)
+    }
+
     /// Whether a polled job that starts now, delayed as its `Schedule` allows, has no other slot in this window.
     pub fn last_slot(&self, weekday: Weekday, minute: u32, period: Period) -> bool {
         self.ends_after(weekday, minute).is_some_and(|left| u64::from(left) * 60 <= step(period, true).max(60))

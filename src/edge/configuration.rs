@@ -18,7 +18,7 @@ pub struct Loaded {
     pub sources: Vec<Source>,
     /// What is wrong, rendered with its place. Empty: nothing.
     pub faults: Vec<String>,
-    /// The files could not be parsed at all, and this is what they said when they last could.
+    /// Nothing of the files can be in force, and this is what they said when something last could.
     pub is_last_good: bool,
 }
 
@@ -48,23 +48,28 @@ pub fn path_of_generator() -> PathBuf {
 /// Reads `path` and the `*.yaml` in `zam.d` beside it. None when there is none of them.
 ///
 /// # Errors
-/// A file cannot be read, or cannot be parsed and there is no last good configuration.
+/// A file cannot be read, or cannot be parsed and there is no last good configuration (which also stands in where every
+/// entry is at fault: a slip in `defaults` must not stop everything).
 pub fn read(path: &Path) -> Result<Option<Loaded>, String> {
     let sources = sources(path)?;
     if sources.is_empty() {
         return Ok(None);
     }
     let render = |faults: Vec<Fault>, sources: &[Source]| faults.iter().map(|fault| fault.render(sources)).collect();
-    match load(&sources) {
-        Ok((config, faults)) => Ok(Some(Loaded { config, faults: render(faults, &sources), sources, is_last_good: false })),
-        Err(fault) => {
-            let fault = fault.render(&sources);
-            let good = read_last_good(path).ok_or_else(|| fault.clone())?;
-            let (config, faults) = load(&good).map_err(|_| fault.clone())?;
-            let faults =
-                [vec![format!("{fault}\nthe last good configuration is in force instead")], render(faults, &good)].concat();
+    let (config, faults) = match load(&sources) {
+        Ok((config, faults)) => (Some(config), render(faults, &sources)),
+        Err(fault) => (None, render(vec![fault], &sources)),
+    };
+    let is_in_force = config.as_ref().is_some_and(|config| !config.entries.is_empty());
+    let last_good = if is_in_force { None } else { read_last_good(path) };
+    match (config, last_good.and_then(|good| Some((load(&good).ok()?, good)))) {
+        (_, Some(((config, more), good))) => {
+            let notice = vec!["the last good configuration is in force instead".to_owned()];
+            let faults = [faults, notice, render(more, &good)].concat();
             Ok(Some(Loaded { config, sources: good, faults, is_last_good: true }))
         }
+        (Some(config), None) => Ok(Some(Loaded { config, faults, sources, is_last_good: false })),
+        (None, None) => Err(faults.concat()),
     }
 }
 

@@ -7,6 +7,6 @@ pub mod journal;
 pub mod lock;
 pub mod outcome;
 pub mod pipe;
-pub mod success;
+pub mod state;
 pub mod systemd;
 pub mod zfs;

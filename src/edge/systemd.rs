@@ -1,9 +1,11 @@
 //! systemd: D-Bus to its manager, and what a service tells it while it runs.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use zbus::OwnedObjectPath;
+use zbus::proxy::CacheProperties;
 
 #[zbus::proxy(
     interface = "org.freedesktop.systemd1.Manager",
@@ -16,7 +18,19 @@ trait Manager {
     fn start_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
     fn stop_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
     fn reset_failed_unit(&self, name: &str) -> zbus::Result<()>;
+    #[allow(clippy::type_complexity, reason = "as org.freedesktop.systemd1(5) has it")]
+    fn list_units_by_patterns(
+        &self,
+        states: &[&str],
+        patterns: &[&str],
+    ) -> zbus::Result<Vec<(String, String, String, String, String, String, OwnedObjectPath, u32, String, OwnedObjectPath)>>;
     fn list_jobs(&self) -> zbus::Result<Vec<(u32, String, String, String, OwnedObjectPath, OwnedObjectPath)>>;
+}
+
+#[zbus::proxy(interface = "org.freedesktop.systemd1.Timer", default_service = "org.freedesktop.systemd1")]
+trait Timer {
+    #[zbus(property)]
+    fn next_elapse_u_sec_realtime(&self) -> zbus::Result<u64>;
 }
 
 #[zbus::proxy(
@@ -64,6 +78,38 @@ pub fn is_on_mains() -> Result<bool> {
 pub fn is_metered() -> bool {
     zbus::block_on(async { NetworkProxy::new(&zbus::Connection::system().await?).await?.metered().await })
         .is_ok_and(|metered| [1, 3].contains(&metered))
+}
+
+/// What systemd knows of our jobs.
+#[derive(Debug, Default)]
+pub struct Jobs {
+    /// When a timer fires next, in epoch seconds, by its name; without those that do not.
+    pub next: BTreeMap<String, i64>,
+    /// The services that run now.
+    pub running: BTreeSet<String>,
+}
+
+pub fn jobs() -> Result<Jobs> {
+    zbus::block_on(async {
+        let connection = zbus::Connection::system().await?;
+        let manager = ManagerProxy::new(&connection).await?;
+        let mut jobs = Jobs::default();
+        for unit in
+            manager.list_units_by_patterns(&["active", "activating", "deactivating"], &["zam-*.timer", "zam@*.service"]).await?
+        {
+            let (name, path) = (unit.0, unit.6);
+            if name.ends_with(".service") {
+                jobs.running.insert(name);
+                continue;
+            }
+            let timer = TimerProxy::builder(&connection).path(path).cache_properties(CacheProperties::No).build().await?;
+            // Microseconds; 0 and the largest number mean never.
+            let next = timer.next_elapse_u_sec_realtime().await?;
+            jobs.next.extend((next > 0 && next < u64::MAX).then_some((name, (next / 1_000_000) as i64)));
+        }
+        Ok::<_, zbus::Error>(jobs)
+    })
+    .context("cannot ask systemd about the jobs")
 }
 
 /// Stops the timers, has the generators run, and starts the timers anew. In this order, because a plain reload starts

@@ -10,6 +10,8 @@ pub mod reload;
 pub mod replicate;
 mod sides;
 pub mod snapshot;
+pub mod status;
+mod table;
 mod transfer;
 mod words;
 

@@ -4,21 +4,27 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
+use crate::core::units::instance;
 use crate::edge::configuration::{Loaded, keep_as_last_good};
 use crate::edge::outcome::Misconfigured;
-use crate::edge::{journal, systemd};
-use crate::verbs::notify;
+use crate::edge::{journal, state, systemd};
 
 pub fn run(loaded: &Loaded, path: &Path) -> Result<()> {
     if loaded.is_last_good {
-        return Err(Misconfigured("the jobs stay as they are, until the configuration can be read".into()).into());
+        return Err(Misconfigured(
+            "nothing of the configuration can be put into force; the jobs stay as they are until that is mended".into(),
+        )
+        .into());
+    }
+    if loaded.config.entries.is_empty() {
+        return Err(loaded.wrong().into());
     }
     keep_as_last_good(path, &loaded.sources).context("cannot keep a copy of the configuration")?;
     systemd::reload_timers()?;
     let jobs = loaded.config.jobs().count();
     journal::print(format!("{jobs} jobs are in force; see: systemctl list-timers 'zam-*'"));
     if loaded.faults.is_empty() {
-        notify::withdraw("config");
+        state::keep_only(&loaded.config.jobs().map(|job| instance(&job)).collect());
         return Ok(());
     }
     journal::warn("entries with errors are not in force; systemctl status zam-config.service tells them too");

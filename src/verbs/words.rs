@@ -16,6 +16,15 @@ pub(super) fn does_not_exist(dataset: &Dataset, place: &str) -> anyhow::Error {
     anyhow!("{dataset} does not exist{place}; if its pool {} is not imported, zpool import {0} brings it", dataset.pool())
 }
 
+/// `4 min`, `3 h`, `2 d`: how long something is ago, or ahead, at a glance.
+pub(super) fn rough(seconds: i64) -> String {
+    const UNITS: [(i64, &str); 6] = [(1, "s"), (60, "min"), (3600, "h"), (86_400, "d"), (30 * 86_400, "mo"), (365 * 86_400, "y")];
+    let seconds = seconds.max(0);
+    // From two on: `90 min` says more than `1 h`.
+    let (size, unit) = UNITS.into_iter().rfind(|(size, _)| seconds >= 2 * size).unwrap_or(UNITS[0]);
+    format!("{} {unit}", seconds / size)
+}
+
 /// `12.0 MiB of 300.0 MiB, 50.0 MiB/s, 6 s left`
 pub(super) fn progress(bytes: u64, total: Option<u64>, elapsed: Duration) -> String {
     let rate = bytes as f64 / elapsed.as_secs_f64().max(0.001);

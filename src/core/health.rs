@@ -1,0 +1,164 @@
+//! How well a replica keeps up with its source: by what both hold, never by what was said to have been done. Pure.
+
+use serde::Serialize;
+
+use super::config::{Destination, Entry};
+use super::listing::{Snapshot, State};
+use super::name::Prefix;
+use super::replication::{Kind, Side, Wish, plan};
+use super::schedule::Week;
+
+/// Ordered by gravity: a tree is in the state of its worst dataset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Health {
+    Ok,
+    /// Its job has had its turn since the source's snapshot, and has not brought it.
+    Late,
+    /// Nothing is there yet.
+    Never,
+    /// Older than `alert-after`.
+    Stale,
+    Diverged,
+    Unreachable,
+}
+
+/// What there is to say of one replica.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judgement {
+    pub health: Health,
+    /// When the newest snapshot that both sides have was taken, in epoch seconds.
+    pub newest: Option<i64>,
+    /// Seconds from that one to the source's newest.
+    pub lag: Option<i64>,
+    /// Why, where the state alone does not say it.
+    pub why: Option<String>,
+}
+
+/// After this a snapshot should have been sent, also where a run takes its time (seconds).
+const GRACE: i64 = 3600;
+
+/// The replica at `to` of one source; both listed with TREE_COLUMNS. `now` in epoch seconds.
+pub fn judge(prefix: &Prefix, to: &Destination, source: &Side, replica: Option<&Side>, now: i64) -> Judgement {
+    let wish = Wish { prefix, windows: &to.windows, decrypt: to.decrypt, now };
+    let plan = plan(&wish, source, replica, None);
+    let base = plan.base.as_ref().map(|base| base.guid);
+    let base = base.and_then(|guid| replica?.state.snapshot(guid));
+    let ours: Vec<&Snapshot> = owned(prefix, source.state).collect();
+    let txg = plan.base.as_ref().map_or(0, |base| base.createtxg);
+    let waiting = ours.iter().find(|s| s.createtxg > txg).map(|s| now - s.creation);
+    let newest = base.map(|s| s.creation);
+    let health = match (plan.kind, newest, waiting) {
+        (Kind::Diverged, ..) => Health::Diverged,
+        (_, None, _) => Health::Never,
+        (_, Some(newest), Some(waiting)) if is_stale(to, now - newest, waiting) => Health::Stale,
+        (_, _, Some(waiting)) if to.replication_period.is_some() && waiting > turn(to) + GRACE => Health::Late,
+        _ => Health::Ok,
+    };
+    let lag = newest.zip(ours.last()).map(|(newest, last)| (last.creation - newest).max(0));
+    Judgement { health, newest, lag, why: (health == Health::Diverged).then_some(plan.why) }
+}
+
+/// A replica is stale when its newest is older than `alert-after` although the source has had a newer one for an hour.
+fn is_stale(to: &Destination, age: i64, waiting: i64) -> bool {
+    to.alert_after.is_some_and(|after| age > after.seconds() as i64) && waiting >= GRACE
+}
+
+/// Seconds in which a replication has its turn, wherever they begin: its period, and as long as its windows stay shut.
+fn turn(to: &Destination) -> i64 {
+    let windows = to.idle.as_ref().map(|idle| idle.windows.as_slice()).unwrap_or_default();
+    let period = to.replication_period.map_or(0, |period| period.span().seconds());
+    period.max(u64::from(Week::new(windows).longest_wait()) * 60) as i64
+}
+
+/// Whether a source's own snapshots come as they should: judged by its newest, in epoch seconds.
+pub fn of_source(entry: &Entry, newest: Option<i64>, now: i64) -> Health {
+    match (newest, entry.snapshot_period) {
+        (None, _) => Health::Never,
+        (Some(newest), Some(period)) if now - newest > 2 * period.span().seconds() as i64 => Health::Late,
+        _ => Health::Ok,
+    }
+}
+
+/// The snapshots of ours, oldest first.
+pub fn owned<'s>(prefix: &'s Prefix, state: &'s State) -> impl Iterator<Item = &'s Snapshot> {
+    state.snapshots.iter().filter(|s| prefix.owns_snapshot(&s.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::load::load;
+    use crate::core::yaml::Source;
+
+    const HOUR: i64 = 3600;
+    const DAY: i64 = 24 * HOUR;
+
+    /// Snapshots of ours taken at these hours, in this order; the same hour is the same snapshot on both sides.
+    fn state(hours: &[i64]) -> State {
+        let snapshot = |hour: &i64| Snapshot {
+            name: Prefix::default().snapshot(hour * HOUR).into(),
+            guid: 1000 + hour.unsigned_abs(),
+            createtxg: hour.unsigned_abs(),
+            creation: hour * HOUR,
+            written: 1,
+            held: false,
+            cloned: false,
+        };
+        State { snapshots: hours.iter().map(snapshot).collect(), ..State::default() }
+    }
+
+    fn judged(settings: &str, source: &[i64], replica: Option<&[i64]>, now: i64) -> Judgement {
+        let text = format!(
+            "destinations: {{nas: {{root: b/zam, replication-period: 1h{settings}}}}}\ndatasets: {{a: {{destinations: [nas]}}}}"
+        );
+        let (config, faults) = load(&[Source { path: "zam.yaml".into(), text }]).expect("it parses");
+        assert!(faults.is_empty(), "{faults:?}");
+        let to = &config.entries[0].destinations[0];
+        let (source, replica) = (state(source), replica.map(state));
+        let replica = replica.as_ref().map(|state| Side { name: "b/zam/a".into(), state });
+        judge(&config.prefix, to, &Side { name: "a".into(), state: &source }, replica.as_ref(), now)
+    }
+
+    fn health(settings: &str, source: &[i64], replica: Option<&[i64]>, now: i64) -> Health {
+        judged(settings, source, replica, now).health
+    }
+
+    #[test]
+    fn by_what_both_sides_hold() {
+        let same = judged("", &[1, 2], Some(&[1, 2]), 100 * HOUR);
+        assert_eq!(same, Judgement { health: Health::Ok, newest: Some(2 * HOUR), lag: Some(0), why: None });
+        let behind = judged("", &[1, 2, 3, 4], Some(&[1, 2]), 4 * HOUR);
+        assert_eq!((behind.health, behind.lag), (Health::Ok, Some(2 * HOUR)));
+        assert_eq!(health("", &[1, 2, 3, 4], Some(&[1, 2]), 5 * HOUR + 1), Health::Late);
+        assert_eq!(health("", &[1], None, HOUR), Health::Never);
+        let foreign = judged("", &[1, 2], Some(&[1, 5]), 5 * HOUR);
+        assert!(foreign.health == Health::Diverged && foreign.why.is_some());
+    }
+
+    #[test]
+    fn stale_only_where_there_was_something_to_bring() {
+        let settings = ", alert-after: 3d";
+        assert_eq!(health(settings, &[1], Some(&[1]), 90 * DAY), Health::Ok);
+        assert_eq!(health(settings, &[1, 2], Some(&[1]), 3 * DAY), Health::Late);
+        assert_eq!(health(settings, &[1, 2], Some(&[1]), 3 * DAY + 2 * HOUR), Health::Stale);
+        // The newer one has just been taken.
+        assert_eq!(health(settings, &[1, 240], Some(&[1]), 10 * DAY + HOUR / 2), Health::Ok);
+    }
+
+    #[test]
+    fn while_its_windows_are_shut_a_replica_is_not_late() {
+        let night = r#", idle: {windows: ["22:00-06:00"]}"#;
+        assert_eq!(health(night, &[1, 2], Some(&[1]), 19 * HOUR), Health::Ok);
+        assert_eq!(health(night, &[1, 2], Some(&[1]), 20 * HOUR), Health::Late);
+    }
+
+    #[test]
+    fn a_source_is_judged_by_its_newest() {
+        let text = "datasets: {a: {snapshot-period: 1h}, b: {windows: [{period: 1d}]}}".to_owned();
+        let (config, _) = load(&[Source { path: "zam.yaml".into(), text }]).expect("it parses");
+        let of = |entry: usize, newest| of_source(&config.entries[entry], newest, 10 * HOUR);
+        assert_eq!([of(0, None), of(0, Some(8 * HOUR)), of(0, Some(8 * HOUR - 1))], [Health::Never, Health::Ok, Health::Late]);
+        assert_eq!(of(1, Some(0)), Health::Ok);
+    }
+}

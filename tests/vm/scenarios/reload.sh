@@ -1,0 +1,89 @@
+# timeout: 600
+# How a changed configuration comes into force: by hand, or by the path unit; what a mistake does; what is left of what
+# was taken out.
+for dataset in tank/home tank/other tank/big backup/zam; do zfs create $dataset; done
+timers() { systemctl list-timers --all --no-legend --no-pager 'zam-*' | grep -oE 'zam-[^ ]*\.timer' | sort | xargs; }
+stamps() { ls /var/lib/systemd/timers | grep stamp-zam | sort | xargs; }
+config <<EOF
+defaults: {snapshot-period: 10min}
+destinations:
+  local: {root: backup/zam, replication-period: 1h, rate-limit: 1MiB/s}
+datasets:
+  tank/home: {}
+  tank/other: {}
+  tank/big: {destinations: [local]}
+EOF
+all='zam-replicate:local-tank-big.timer zam-snapshot-tank-big.timer zam-snapshot-tank-home.timer zam-snapshot-tank-other.timer'
+equal "$(timers)" "$all"
+
+say "a job that runs goes on"
+fill tank/big 12M
+zam snapshot tank/big >/dev/null
+systemctl start --no-block zam@replicate:local-tank-big.service
+wait_for 60 pgrep -f '^zfs receive'
+started=$(systemctl show -p ExecMainPID zam@replicate:local-tank-big.service)
+expect 0 zam reload
+equal "$(systemctl show -p ExecMainPID zam@replicate:local-tank-big.service)" "$started"
+wait_for 60 bash -c '! systemctl is-active --quiet zam@replicate:local-tank-big.service'
+equal "$(guids backup/zam/tank/big)" "$(guids tank/big)"
+
+say "an entry taken out leaves no failed timer, no stamp, no alert, and comes back as a new one"
+zfs rename tank/other tank/hidden
+expect 1 systemctl start zam@snapshot-tank-other.service
+wait_for 20 test -e /var/lib/zam/alerts/snapshot-tank-other.json
+zfs rename tank/hidden tank/other
+cp /etc/zam/zam.yaml /root/zam.yaml
+sed -i '/tank\/other/d' /etc/zam/zam.yaml
+systemctl reset-failed zam@snapshot-tank-other.service
+expect 0 zam reload
+lacks "$(timers)" other
+lacks "$(stamps)" other
+lacks "$(ls /var/lib/zam/alerts /var/lib/zam/done)" other
+expect 0 systemctl --failed --no-legend
+equal "$output" ''
+cp /root/zam.yaml /etc/zam/zam.yaml
+expect 0 zam reload
+equal "$(timers)" "$all"
+sleep 2
+equal "$(snapshots tank/other)" ''
+
+say "a slip that puts every entry at fault stops nothing, neither by a reload of ours nor by somebody else's"
+sed -i 's/10min/10 fortnights/' /etc/zam/zam.yaml
+expect 78 zam reload
+has 'zam.yaml:1:29: .10 fortnights. is not a span'
+has 'the last good configuration is in force instead'
+equal "$(timers)" "$all"
+expect 0 systemctl daemon-reload
+expect 0 systemctl restart zam.target
+equal "$(timers)" "$all"
+wait_for 10 systemctl is-failed --quiet zam-config.service
+expect 0 journalctl -q -o cat -t zam-generator
+has 'the last good configuration is in force instead'
+expect 0 zam snapshot tank/other
+has 'fortnights'
+cp /root/zam.yaml /etc/zam/zam.yaml
+expect 0 zam reload
+expect 0 systemctl --failed --no-legend
+equal "$output" ''
+
+say "the path unit: saved is in force; what is wrong fails, and nothing stops"
+equal "$(systemctl is-enabled zam-reload.path || true)" disabled
+expect 0 systemctl enable --now zam-reload.path
+sed '/tank\/other/d' /root/zam.yaml >/etc/zam/zam.yaml
+gone() { [[ $(timers) != *other* ]]; }
+wait_for 30 gone
+mkdir /etc/zam/zam.d
+sleep 1
+echo 'datasets: {tank/other: {}}' >/etc/zam/zam.d/more.yaml
+back() { [[ $(timers) == "$all" ]]; }
+wait_for 30 back
+echo 'datasets: [' >/etc/zam/zam.yaml
+wait_for 30 systemctl is-failed --quiet zam-reload.service
+wait_for 30 test -e /var/lib/zam/alerts/reload.json
+equal "$(timers)" "$all"
+sed '/tank\/other/d' /root/zam.yaml >/etc/zam/zam.yaml
+wait_for 30 bash -c '[[ ! -e /var/lib/zam/alerts/reload.json ]]'
+wait_for 30 bash -c '! systemctl is-failed --quiet zam-reload.service'
+equal "$(timers)" "$all"
+expect 0 systemctl --failed --no-legend
+equal "$output" ''
