@@ -128,9 +128,15 @@ fn run(cli: Cli) -> Result<Outcome> {
                 ))
                 .into());
             }
-            let loaded = load()?;
-            loaded.faults.iter().for_each(journal::error);
-            reload::run(&loaded, &path).map(|()| Outcome::Done)
+            loop {
+                let loaded = load()?;
+                loaded.faults.iter().for_each(journal::error);
+                reload::run(&loaded, &path)?;
+                // What was saved meanwhile, zam-reload.path has not seen.
+                if configuration::is_unchanged(&path, &loaded) {
+                    return Ok(Outcome::Done);
+                }
+            }
         }
         Verb::Config { dataset, check, json } => {
             let loaded = load()?;

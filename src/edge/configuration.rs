@@ -73,6 +73,11 @@ pub fn read(path: &Path) -> Result<Option<Loaded>, String> {
     }
 }
 
+/// Whether the files still say what was read.
+pub fn is_unchanged(path: &Path, loaded: &Loaded) -> bool {
+    sources(path).is_ok_and(|sources| sources == loaded.sources)
+}
+
 fn sources(path: &Path) -> Result<Vec<Source>, String> {
     let mut paths = vec![path.to_owned()];
     let more = path.with_file_name("zam.d");

@@ -2,13 +2,22 @@
 # What else a job waits for: mains power, a pool that is not being scrubbed; and `otherwise: run` at its last slot.
 mkdir /root/power
 mount -t tmpfs none /root/power
-# A mains adapter as the kernel shows one (logind reads it there).
-mkdir /root/power/AC
-ln -s ../../../class/power_supply /root/power/AC/subsystem
-printf 'POWER_SUPPLY_NAME=AC\n' >/root/power/AC/uevent
-echo Mains >/root/power/AC/type
+# A mains adapter and a battery as the kernel shows them, where logind looks for them.
+supply() { # NAME TYPE
+  mkdir "/root/power/$1"
+  ln -s ../../../class/power_supply "/root/power/$1/subsystem"
+  echo "POWER_SUPPLY_NAME=$1" >"/root/power/$1/uevent"
+  echo "$2" >"/root/power/$1/type"
+}
+supply AC Mains
+supply BAT Battery
 echo 0 >/root/power/AC/online
+echo 1 >/root/power/BAT/present
+echo Discharging >/root/power/BAT/status
 mount --bind /root/power /sys/class/power_supply
+mkdir -p /run/systemd/system/systemd-logind.service.d
+printf '[Service]\nEnvironment=SYSTEMD_DEVICE_VERIFY_SYSFS=0\n' >/run/systemd/system/systemd-logind.service.d/power.conf
+systemctl daemon-reload
 systemctl restart systemd-logind.service
 clock '2026-11-23 22:10:00'
 for dataset in tank/home tank/late backup/zam; do zfs create $dataset; done

@@ -40,7 +40,7 @@ has '^  to far +unreachable '
 has '^tank/away to far: cannot reach nowhere .*Connection refused'
 
 say "for an ordinary user"
-before=$(of '.datasets[0]')
+before=$(of "$home")
 equal "$(setpriv --reuid=65534 --regid=65534 --clear-groups zam status --json tank/home | jq -r '.datasets[0]')" "$before"
 expect 0 setpriv --reuid=65534 --regid=65534 --clear-groups zam status
 has '^  to far +unreachable '
