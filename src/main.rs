@@ -14,7 +14,7 @@ use zam::edge::clock::now;
 use zam::edge::configuration::{self, Loaded};
 use zam::edge::outcome::{self, Misconfigured, Outcome, Undecided, Usage};
 use zam::edge::{journal, success};
-use zam::verbs::{Run, explain, gate, notify, prune, reload, replicate, snapshot};
+use zam::verbs::{Run, explain, gate, notify, prune, reload, replicate, snapshot, units};
 
 /// ZFS snapshots, replication and pruning as systemd units.
 #[derive(Parser)]
@@ -64,7 +64,11 @@ enum Verb {
         json: bool,
     },
     /// Print the units that the configuration gives.
-    Units,
+    Units {
+        /// Print only what differs from those that systemd has now; exit 1 if anything does.
+        #[arg(long)]
+        diff: bool,
+    },
     /// Check the configuration and put it into force.
     Reload,
     /// Say whether it is time for a job; called by systemd.
@@ -130,15 +134,15 @@ fn run(cli: Cli) -> Result<Outcome> {
             let only =
                 dataset.map(|dataset| find(&loaded.config, &dataset)).transpose().map_err(|why| nothing_governs(&loaded, why))?;
             if !check {
-                explain::config(&loaded, only.map(|(entry, _)| entry), json)?;
+                explain::config(&loaded, only.as_ref(), json)?;
             }
             if loaded.faults.is_empty() { Ok(Outcome::Done) } else { Err(loaded.wrong().into()) }
         }
-        Verb::Units => {
+        Verb::Units { diff } => {
             let loaded = load()?;
             loaded.faults.iter().for_each(journal::error);
-            explain::print_units(&loaded.config, &loaded.sources, !loaded.faults.is_empty());
-            Ok(Outcome::Done)
+            let units = units::units(&loaded.config, &loaded.sources, !loaded.faults.is_empty());
+            if diff { units::diff(&units) } else { Ok(units::print(&units)) }
         }
         Verb::Gate { verb, dataset, to } => {
             let loaded = load().map_err(|e| Undecided(format!("{e:#}")))?;

@@ -90,7 +90,9 @@ pub struct Destination {
     pub rate_limit: Option<Rate>,
     pub compress: Option<Compression>,
     pub stall_timeout: Span,
-    pub parallel: Option<u8>,
+    pub parallel: u8,
+    /// What is set for it, in its definition and by the entry, and where it stands.
+    pub settings: Vec<Setting>,
 }
 
 impl Destination {

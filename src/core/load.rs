@@ -15,6 +15,8 @@ use super::words::{AbsolutePath, Parallel, Pattern, Port, Ssh, SshOption, User};
 use super::yaml::{At, Fault, Key, Node, Source, parse};
 
 const HOUR: Period = Period::Seconds(3600);
+/// Datasets side by side.
+const AT_ONCE: u8 = 2;
 const STALL_TIMEOUT: Span = Span { months: 0, weeks: 0, seconds: 900 };
 
 /// The configuration that the sources give together, and what is wrong with them, by place.
@@ -143,9 +145,7 @@ impl<'n> Reader<'n> {
             settings.retain(|name, _| !["snapshot-period", "windows", "hooks"].contains(name));
         }
         settings.extend(own);
-        let listed = settings.iter().filter(|(name, _)| **name != "use");
-        let listed = listed.map(|(name, (key, node))| Setting { name: (*name).into(), value: node.to_string(), at: key.at });
-        let listed = listed.collect();
+        let listed = listed(&settings);
         let host = match host {
             Some(name) => Some(self.host(name)?),
             None => None,
@@ -218,6 +218,7 @@ impl<'n> Reader<'n> {
     }
 
     fn destination(&self, name: Label, at: At, map: Map<'n>, faults: &mut Vec<Fault>) -> Option<Destination> {
+        let listed = listed(&map);
         let mut fields = Fields::new(map, faults);
         let replication_period = schedulable(&mut fields, "replication-period");
         let prune_period = schedulable(&mut fields, "prune-period");
@@ -260,12 +261,21 @@ impl<'n> Reader<'n> {
             rate_limit: fields.get("rate-limit"),
             compress: fields.get("compress"),
             stall_timeout: fields.get("stall-timeout").unwrap_or(STALL_TIMEOUT),
-            parallel: fields.get("parallel").map(|Parallel(n)| n),
+            parallel: fields.get("parallel").map_or(AT_ONCE, |Parallel(n)| n),
+            settings: listed,
         };
         fields.finish();
         // A host that is at fault itself was said already; without it there is no place to send to.
         host.is_none_or(|(_, host, _)| host.is_some()).then_some(destination)
     }
+}
+
+/// What is set, for showing it. `use` has done its work by then.
+fn listed(map: &Map) -> Vec<Setting> {
+    map.iter()
+        .filter(|(name, _)| **name != "use")
+        .map(|(name, (key, node))| Setting { name: (*name).into(), value: node.to_string(), at: key.at })
+        .collect()
 }
 
 /// Settings that stand in the entry itself and do nothing there. In a template they may be meant for other entries.

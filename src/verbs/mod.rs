@@ -11,6 +11,7 @@ pub mod replicate;
 mod sides;
 pub mod snapshot;
 mod transfer;
+pub mod units;
 mod words;
 
 use std::io::{self, BufWriter, Write};
