@@ -1,12 +1,15 @@
 //! `zam`: parses the command line, sets up the log, runs one verb, reports its error once, and exits with a code that
 //! says how it went.
 
+mod complete;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use chrono::DateTime;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::{ArgValueCandidates, CompleteEnv};
 
 use zam::core::config;
 use zam::core::selection::find;
@@ -36,7 +39,7 @@ enum Verb {
         #[command(flatten)]
         common: Common,
         /// This destination alone.
-        #[arg(long, value_name = "NAME")]
+        #[arg(long, value_name = "NAME", add = ArgValueCandidates::new(complete::destinations))]
         to: Option<String>,
     },
     /// Destroy the snapshots that no window keeps.
@@ -44,7 +47,7 @@ enum Verb {
         #[command(flatten)]
         common: Common,
         /// Those of the replica at this destination, instead of the source's.
-        #[arg(long, value_name = "NAME")]
+        #[arg(long, value_name = "NAME", add = ArgValueCandidates::new(complete::destinations))]
         to: Option<String>,
         /// Plan as if it were this time (RFC 3339); with --dry-run.
         #[arg(long, value_name = "TIME", requires = "dry_run")]
@@ -55,6 +58,7 @@ enum Verb {
     },
     /// Show the settings of every entry, or of one, and where each comes from.
     Config {
+        #[arg(add = ArgValueCandidates::new(complete::datasets))]
         dataset: Option<String>,
         /// Only say what is wrong.
         #[arg(long)]
@@ -87,6 +91,7 @@ enum Verb {
 #[derive(Args)]
 struct Common {
     /// A dataset of the configuration, or one inside it.
+    #[arg(add = ArgValueCandidates::new(complete::datasets))]
     dataset: String,
     /// Print what would be done, and why; change nothing.
     #[arg(short = 'n', long)]
@@ -97,6 +102,7 @@ struct Common {
 }
 
 fn main() -> ExitCode {
+    CompleteEnv::with_factory(Cli::command).complete(); // ends here when a shell asks
     let cli = Cli::parse();
     journal::start();
     match run(cli) {
