@@ -22,6 +22,8 @@ install: $(if $(or $(NOBUILD),$(wildcard $(BUILD)/zam)),,build)
 	install -Dm644 units/zam.tmpfiles $(DESTDIR)$(TMPFILESDIR)/zam.conf
 	install -Dm644 units/zam.sysusers $(DESTDIR)$(SYSUSERSDIR)/zam.conf
 	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/doc/zam zam.yaml.example README.md
+	sed -i 's|/usr/local/|$(PREFIX)/|' $(DESTDIR)$(PREFIX)/share/doc/zam/zam.yaml.example
+	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/zam zam.schema.json
 	$(if $(wildcard man/*.8),install -Dm644 -t $(DESTDIR)$(PREFIX)/share/man/man8 $(wildcard man/*.8))
 	$(if $(wildcard man/*.5),install -Dm644 -t $(DESTDIR)$(PREFIX)/share/man/man5 $(wildcard man/*.5))
 	install -d $(DESTDIR)/etc/zam
