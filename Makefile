@@ -22,9 +22,16 @@ install: $(if $(or $(NOBUILD),$(wildcard $(BUILD)/zam)),,build)
 	install -Dm644 units/zam.tmpfiles $(DESTDIR)$(TMPFILESDIR)/zam.conf
 	install -Dm644 units/zam.sysusers $(DESTDIR)$(SYSUSERSDIR)/zam.conf
 	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/doc/zam zam.yaml.example README.md
+	sed -i 's|/usr/local/|$(PREFIX)/|' $(DESTDIR)$(PREFIX)/share/doc/zam/zam.yaml.example
+	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/zam zam.schema.json
 	$(if $(wildcard man/*.8),install -Dm644 -t $(DESTDIR)$(PREFIX)/share/man/man8 $(wildcard man/*.8))
 	$(if $(wildcard man/*.5),install -Dm644 -t $(DESTDIR)$(PREFIX)/share/man/man5 $(wildcard man/*.5))
 	install -d $(DESTDIR)/etc/zam
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/share/,bash-completion/completions zsh/site-functions fish/vendor_completions.d)
+	# Each has zam itself print what its shell runs, so that the two are always of one version.
+	printf 'source <(COMPLETE=bash zam 2>/dev/null)\n' >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/zam
+	printf '#compdef zam\neval "$$(COMPLETE=zsh zam)" && _clap_dynamic_completer_zam "$$@"\n' >$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_zam
+	printf 'COMPLETE=fish zam | source\n' >$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/zam.fish
 ifeq ($(DESTDIR),)
 	systemd-sysusers zam.conf
 	systemd-tmpfiles --create zam.conf

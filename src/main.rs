@@ -1,12 +1,15 @@
 //! `zam`: parses the command line, sets up the log, runs one verb, reports its error once, and exits with a code that
 //! says how it went.
 
+mod complete;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use chrono::DateTime;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::{ArgValueCandidates, CompleteEnv};
 
 use zam::core::config;
 use zam::core::selection::find;
@@ -14,7 +17,7 @@ use zam::edge::clock::now;
 use zam::edge::configuration::{self, Loaded};
 use zam::edge::outcome::{self, Misconfigured, Outcome, Undecided, Usage};
 use zam::edge::{journal, state};
-use zam::verbs::{Run, explain, gate, notify, prune, reload, replicate, snapshot, status};
+use zam::verbs::{Run, explain, gate, notify, prune, reload, replicate, snapshot, status, units};
 
 /// ZFS snapshots, replication and pruning as systemd units.
 #[derive(Parser)]
@@ -36,7 +39,7 @@ enum Verb {
         #[command(flatten)]
         common: Common,
         /// This destination alone.
-        #[arg(long, value_name = "NAME")]
+        #[arg(long, value_name = "NAME", add = ArgValueCandidates::new(complete::destinations))]
         to: Option<String>,
     },
     /// Destroy the snapshots that no window keeps.
@@ -44,7 +47,7 @@ enum Verb {
         #[command(flatten)]
         common: Common,
         /// Those of the replica at this destination, instead of the source's.
-        #[arg(long, value_name = "NAME")]
+        #[arg(long, value_name = "NAME", add = ArgValueCandidates::new(complete::destinations))]
         to: Option<String>,
         /// Plan as if it were this time (RFC 3339); with --dry-run.
         #[arg(long, value_name = "TIME", requires = "dry_run")]
@@ -56,6 +59,7 @@ enum Verb {
     /// Show what there is, how well the replicas keep up, when jobs run next, and what failed.
     Status {
         /// This one alone.
+        #[arg(add = ArgValueCandidates::new(complete::datasets))]
         dataset: Option<String>,
         /// Print JSON.
         #[arg(long)]
@@ -63,6 +67,7 @@ enum Verb {
     },
     /// Show the settings of every entry, or of one, and where each comes from.
     Config {
+        #[arg(add = ArgValueCandidates::new(complete::datasets))]
         dataset: Option<String>,
         /// Only say what is wrong.
         #[arg(long)]
@@ -72,7 +77,11 @@ enum Verb {
         json: bool,
     },
     /// Print the units that the configuration gives.
-    Units,
+    Units {
+        /// Print only what differs from those that systemd has now; exit 1 if anything does.
+        #[arg(long)]
+        diff: bool,
+    },
     /// Check the configuration and put it into force.
     Reload,
     /// Say whether it is time for a job; called by systemd.
@@ -91,6 +100,7 @@ enum Verb {
 #[derive(Args)]
 struct Common {
     /// A dataset of the configuration, or one inside it.
+    #[arg(add = ArgValueCandidates::new(complete::datasets))]
     dataset: String,
     /// Print what would be done, and why; change nothing.
     #[arg(short = 'n', long)]
@@ -101,6 +111,7 @@ struct Common {
 }
 
 fn main() -> ExitCode {
+    CompleteEnv::with_factory(Cli::command).complete(); // ends here when a shell asks
     let cli = Cli::parse();
     journal::start();
     match run(cli) {
@@ -144,7 +155,7 @@ fn run(cli: Cli) -> Result<Outcome> {
             let only =
                 dataset.map(|dataset| find(&loaded.config, &dataset)).transpose().map_err(|why| nothing_governs(&loaded, why))?;
             if !check {
-                explain::config(&loaded, only.map(|(entry, _)| entry), json)?;
+                explain::config(&loaded, only.as_ref(), json)?;
             }
             if loaded.faults.is_empty() { Ok(Outcome::Done) } else { Err(loaded.wrong().into()) }
         }
@@ -154,11 +165,11 @@ fn run(cli: Cli) -> Result<Outcome> {
             let only = dataset.map(|dataset| find(&loaded.config, &dataset)).transpose();
             status::run(&loaded.config, only.map_err(|why| nothing_governs(&loaded, why))?, json, now()).map(|()| Outcome::Done)
         }
-        Verb::Units => {
+        Verb::Units { diff } => {
             let loaded = load()?;
             loaded.faults.iter().for_each(journal::error);
-            explain::print_units(&loaded.config, &loaded.sources, !loaded.faults.is_empty());
-            Ok(Outcome::Done)
+            let units = units::units(&loaded.config, &loaded.sources, !loaded.faults.is_empty());
+            if diff { units::diff(&units) } else { Ok(units::print(&units)) }
         }
         Verb::Gate { verb, dataset, to } => {
             let loaded = load().map_err(|e| Undecided(format!("{e:#}")))?;

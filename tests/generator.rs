@@ -7,12 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use proptest::prelude::*;
-use proptest::strategy::ValueTree;
-use proptest::test_runner::TestRunner;
 use tempfile::{TempDir, tempdir};
-use zam::core::name::Dataset;
-use zam::core::units::escape;
 
 /// What `systemd-analyze security` of systemd 252 says of a job, times ten: as root with the hardening of
 /// units/zam@.service. May only fall.
@@ -242,47 +237,4 @@ fn a_hook_does_what_it_does_in_a_shell() {
         }
         assert!(output(&hooks[1], "exec-condition").is_empty(), "after a skip");
     }
-}
-
-/// `VERB[:DESTINATION]/DATASET`, of alphabets that swell, look alike, and share long beginnings.
-fn a_job() -> impl Strategy<Value = String> {
-    let dataset = prop_oneof![
-        "[a-zA-Z][-a-zA-Z0-9_.: ]{0,12}(/[-a-zA-Z0-9_.: ]{1,20}){0,4}",
-        "t[-a/: ]{0,4}",
-        "a[-a]{150,224}",
-        "pool(/[-. ]{1,40}){3,5}",
-        "pool/a{100}(/a|-|b){55,60}",
-    ];
-    let legal = |name: &String| name.len() <= 225 && name.parse::<Dataset>().is_ok();
-    let verb = prop_oneof!["snapshot", "prune", "(prune|replicate):[a-b.-]{1,3}", "(prune|replicate):[A-Za-z0-9_.-]{1,60}"];
-    (verb, dataset.prop_filter("ZFS refuses it", legal)).prop_map(|(verb, dataset)| format!("{verb}/{dataset}"))
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2_000) })]
-
-    #[test]
-    fn every_job_has_a_name_of_its_own_that_systemd_takes(jobs in prop::collection::btree_set(a_job(), 1..30)) {
-        let names: BTreeSet<String> = jobs.iter().map(|job| escape(job)).collect();
-        prop_assert_eq!(names.len(), jobs.len());
-        for name in names {
-            prop_assert!(name.chars().all(|c| c.is_ascii_alphanumeric() || ":_.\\-".contains(c)), "{}", name);
-            let whole = |escape: &str| escape.starts_with('x') && escape.len() > 2 && escape[1..3].bytes().all(|b| b.is_ascii_hexdigit());
-            prop_assert!(name.split('\\').skip(1).all(whole), "{}", name);
-            let (service, timer) = (format!("zam@{name}.service"), format!("zam-{name}.timer"));
-            prop_assert!(service.len() <= 231 && timer.len() <= 249, "{}", name);
-        }
-    }
-}
-
-#[test]
-fn a_short_name_is_what_systemd_escape_makes_of_it() {
-    let (jobs, mut runner) = (a_job(), TestRunner::default());
-    let jobs: Vec<String> = (0..2_000).map(|_| jobs.new_tree(&mut runner).expect("a job").current()).collect();
-    let short: Vec<&str> = jobs.iter().filter(|job| escape(job).len() <= 180).map(String::as_str).collect();
-    assert!(short.len() > 500);
-    let output = run("systemd-escape", Path::new("/"), &[&["--"], &short[..]].concat(), &[]);
-    let escaped = String::from_utf8(output.stdout).expect("UTF-8");
-    let escaped: Vec<&str> = escaped.split_whitespace().collect();
-    assert_eq!(escaped, short.iter().map(|job| escape(job)).collect::<Vec<_>>());
 }

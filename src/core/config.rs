@@ -6,12 +6,12 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use regex_lite::Regex;
 use serde::Serialize;
 
 use super::name::{Dataset, Label, Prefix};
 use super::schedule;
 use super::span::{Period, Span};
+use super::words::{Compression, Pattern, Rate};
 use super::yaml::At;
 
 #[derive(Clone, Debug, Default)]
@@ -90,7 +90,9 @@ pub struct Destination {
     pub rate_limit: Option<Rate>,
     pub compress: Option<Compression>,
     pub stall_timeout: Span,
-    pub parallel: Option<u8>,
+    pub parallel: u8,
+    /// What is set for it, in its definition and by the entry, and where it stands.
+    pub settings: Vec<Setting>,
 }
 
 impl Destination {
@@ -134,115 +136,6 @@ impl fmt::Display for Window {
             Some(age) => write!(f, "one per {} for {age}", self.period),
             None => write!(f, "one per {} for ever", self.period),
         }
-    }
-}
-
-/// What a recursion leaves out: a path, a glob (`*` and `?` stay within a component), or `/a regular expression/`.
-#[derive(Clone, Debug)]
-pub struct Pattern(Regex);
-
-impl FromStr for Pattern {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let expression = match text.strip_prefix('/').and_then(|rest| rest.strip_suffix('/')) {
-            Some(expression) => expression.to_owned(),
-            None => {
-                // Stand-ins of the right shape, so that the rest can be judged as a name.
-                text.replace(['*', '?'], "x")
-                    .parse::<Dataset>()
-                    .map_err(|e| format!("{e} (a regular expression goes between slashes)"))?;
-                format!("^{}$", regex_lite::escape(text).replace("\\*", "[^/]*").replace("\\?", "[^/]"))
-            }
-        };
-        Regex::new(&expression).map(Pattern).map_err(|e| format!("`{text}` is no regular expression: {e}"))
-    }
-}
-
-impl Pattern {
-    pub fn matches(&self, dataset: &Dataset) -> bool {
-        self.0.is_match(dataset.as_str())
-    }
-}
-
-/// Bytes a second.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Rate(pub u64);
-
-impl FromStr for Rate {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        const UNITS: [(&str, u64); 7] = [
-            ("KiB", 1 << 10),
-            ("MiB", 1 << 20),
-            ("GiB", 1 << 30),
-            ("kB", 1_000),
-            ("MB", 1_000_000),
-            ("GB", 1_000_000_000),
-            ("B", 1),
-        ];
-        let parse = || {
-            let amount = text.strip_suffix("/s")?;
-            let (unit, size) = UNITS.iter().find(|(unit, _)| amount.ends_with(unit))?;
-            let number: f64 = amount.strip_suffix(unit)?.trim().parse().ok()?;
-            let rate = number * *size as f64;
-            (1.0..1e15).contains(&rate).then_some(Rate(rate as u64))
-        };
-        parse().ok_or_else(|| format!("`{text}` is no rate; write one like 50MiB/s (B, KiB, MiB, GiB, kB, MB or GB a second)"))
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Compression {
-    Zstd,
-}
-
-impl Compression {
-    /// Packs with `-c`, unpacks with `-dc`, from standard input to standard output.
-    pub fn program(self) -> &'static str {
-        match self {
-            Compression::Zstd => "zstd",
-        }
-    }
-}
-
-impl FromStr for Compression {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        (text == "zstd")
-            .then_some(Compression::Zstd)
-            .ok_or_else(|| format!("`{text}` is no compression that zam has; there is zstd"))
-    }
-}
-
-/// Whether a job that found no idle moment runs at its window's last slot all the same.
-#[derive(Clone, Copy, Debug)]
-pub struct Otherwise(pub bool);
-
-impl FromStr for Otherwise {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "run" => Ok(Otherwise(true)),
-            "skip" => Ok(Otherwise(false)),
-            _ => Err(format!("`{text}`: say `skip`, or `run` (at the window's last slot)")),
-        }
-    }
-}
-
-/// How many datasets go side by side.
-#[derive(Clone, Copy, Debug)]
-pub struct Parallel(pub u8);
-
-impl FromStr for Parallel {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let number = text.parse().ok().filter(|n| (1..=8).contains(n));
-        number.map(Parallel).ok_or_else(|| format!("`{text}`: from 1 to 8 datasets can go side by side"))
     }
 }
 

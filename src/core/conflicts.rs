@@ -9,7 +9,7 @@ use super::selection;
 use super::yaml::Fault;
 
 pub fn drop_conflicting(config: &mut Config, faults: &mut Vec<Fault>) {
-    let found = sources_and_roots(config).into_iter().chain(replicas(config));
+    let found = sources_and_roots(config).into_iter().chain(replicas(config)).chain(too_long(config));
     let found: BTreeMap<String, Fault> =
         found.map(|(entry, message)| (entry.key.clone(), Fault { at: entry.at, message })).collect();
     config.entries.retain(|entry| !found.contains_key(&entry.key));
@@ -25,13 +25,21 @@ fn sources_and_roots(config: &Config) -> Vec<(&Entry, String)> {
     let under = config.entries.iter().filter_map(|entry| {
         let above: Vec<Dataset> = entry.dataset.and_above().collect();
         let root = above.iter().find(|above| roots.contains(&(entry.host_name(), above)))?;
-        Some((entry, format!("{} lies under {root}, where a destination keeps its replicas; a replica is no source", entry.key)))
+        Some((entry, format!("{} lies under {root}, where a destination keeps its replicas, and a replica is no source; remove the entry, or give the destination another root", entry.key)))
     });
     let inside = roots.iter().filter_map(|(host, root)| {
         let entry = selection::governing(config, *host, root)?;
         Some((entry, format!("the destination's root {root} lies inside {}: exclude it, or choose a root outside", entry.key)))
     });
     inside.chain(under).collect()
+}
+
+/// What has no room for a bookmark cannot be replicated, nor what has no room for a snapshot be snapshot.
+fn too_long(config: &Config) -> impl Iterator<Item = (&Entry, String)> {
+    let (limit, length) = (config.prefix.dataset_max(), |entry: &Entry| entry.dataset.as_str().len());
+    let message =
+        move |n| format!("the name has {n} bytes, and its bookmarks leave room for {limit} of ZFS's 255; use a shorter one");
+    config.entries.iter().filter(move |entry| length(entry) > limit).map(move |entry| (entry, message(length(entry))))
 }
 
 /// Two entries that meet in one replica are both at fault: which of them is wrong, only a person can say.
@@ -50,12 +58,16 @@ fn replicas(config: &Config) -> Vec<(&Entry, String)> {
         let nested = above.into_iter().flatten().find(|other| apart(users[0], **other));
         for (i, (entry, _)) in users.iter().enumerate() {
             if let Some((other, _)) = users.iter().enumerate().find(|(j, _)| *j != i).map(|(_, user)| user).or(nested) {
-                let message =
-                    format!("{} and {} would meet in the replica {replica}; give one of them another root", entry.key, other.key);
+                let who = if entry.key == other.key {
+                    "two of its destinations".into()
+                } else {
+                    format!("{} and {}", entry.key, other.key)
+                };
+                let message = format!("{who} would meet in the replica {replica}; give one of them another root");
                 problems.push((*entry, message));
             } else if replica.as_str().len() > limit {
                 let message = format!(
-                    "its replica {replica} would have a name of {} bytes; there is room for {limit}",
+                    "its replica {replica} would have a name of {} bytes, and there is room for {limit}; choose a shorter root",
                     replica.as_str().len()
                 );
                 problems.push((*entry, message));

@@ -17,7 +17,7 @@ impl FromStr for Flag {
         match text.to_ascii_lowercase().as_str() {
             "true" | "yes" | "on" => Ok(Flag(true)),
             "false" | "no" | "off" => Ok(Flag(false)),
-            _ => Err(format!("`{text}` is neither true nor false")),
+            _ => Err(format!("`{text}` is neither true nor false; write one of them")),
         }
     }
 }
@@ -30,17 +30,6 @@ impl FromStr for Text {
 
     fn from_str(text: &str) -> Result<Self, String> {
         if text.is_empty() { Err("a text is wanted here, not nothing".into()) } else { Ok(Text(text.into())) }
-    }
-}
-
-/// A whole number.
-pub struct Number(pub u16);
-
-impl FromStr for Number {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        text.parse().map(Number).map_err(|_| format!("`{text}` is no whole number up to {}", u16::MAX))
     }
 }
 
@@ -57,7 +46,9 @@ impl<'n, 'f> Fields<'n, 'f> {
     }
 
     pub fn node(&mut self, name: &'static str) -> Option<&'n Node> {
-        self.known.push(name);
+        if !self.known.contains(&name) {
+            self.known.push(name);
+        }
         self.map.get(name).map(|(_, node)| *node).filter(|node| !matches!(node.value, Value::Null))
     }
 
@@ -103,7 +94,7 @@ impl<'n, 'f> Fields<'n, 'f> {
 
 /// The candidate with the smallest edit distance (Levenshtein), if it is near enough to be a slip of the hand.
 pub fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = word.chars().count() / 3 + 1;
+    let limit = word.chars().count() / 4 + 1;
     candidates.map(|c| (distance(word, c), c)).filter(|(d, _)| *d <= limit).min().map(|(_, c)| c)
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::fields::nearest;
+use super::fields::{Text, nearest};
 use super::yaml::{Fault, Key, Node};
 
 pub type Map<'n> = BTreeMap<&'n str, (&'n Key, &'n Node)>;
@@ -27,6 +27,7 @@ impl<'n> Sections<'n> {
     /// Files add to each other by section.
     pub fn new(files: &'n [Node], faults: &mut Vec<Fault>) -> Self {
         let mut all = Sections::default();
+        let mut sections = BTreeSet::new();
         for (key, node) in files.iter().flat_map(|file| file.pairs(faults)).collect::<Vec<_>>() {
             let section = match key.text.as_str() {
                 "hosts" => &mut all.hosts,
@@ -39,19 +40,18 @@ impl<'n> Sections<'n> {
                         node.is_map().then(|| node.pairs(faults)).into_iter().flatten().map(|(key, _)| key.text.as_str()),
                     );
                     if all.top.insert(name, (key, node)).is_some() {
-                        faults.push(key.fault(format!("`{name}` stands here a second time")));
+                        faults.push(key.fault(format!("`{name}` stands here a second time; remove one")));
                         all.doubled.insert(name);
                     }
                     continue;
                 }
             };
+            if !sections.insert((key.at.file, &key.text)) {
+                faults.push(key.fault(format!("`{}` stands in this file a second time; write its parts together", key.text)));
+            }
             for (key, node) in node.pairs(faults) {
                 if let Some((first, _)) = section.insert(&key.text, (key, node)) {
-                    let message = format!(
-                        "`{}` stands here a second time; the first is in line {}; neither is in force",
-                        key.text, first.at.line
-                    );
-                    faults.push(key.fault(message));
+                    faults.push(key.fault(format!("{}; neither is in force; remove one", key.second(first))));
                     all.doubled.insert(&key.text);
                 }
             }
@@ -66,26 +66,36 @@ impl<'n> Sections<'n> {
     pub fn layers(&self, map: &Map<'n>, seen: &[&str], faults: &mut Vec<Fault>) -> Map<'n> {
         let mut settings = Map::new();
         for node in map.get("use").map(|(_, node)| node.items()).unwrap_or_default() {
-            let name = node.to_string();
-            match self.templates.get(name.as_str()) {
-                Some(_) if seen.contains(&name.as_str()) => faults.push(node.fault(format!("the template `{name}` uses itself"))),
+            let Some(Text(name)) = node.scalar(faults) else { continue };
+            let name = name.as_str();
+            match self.templates.get(name) {
+                Some(_) if seen.contains(&name) => {
+                    faults.push(
+                        node.fault(format!("the template `{name}` uses itself ({}); leave one `use` out", seen.join(", "))),
+                    );
+                }
                 Some((_, template)) => {
-                    let seen = [seen, &[name.as_str()]].concat();
+                    let seen = [seen, &[name]].concat();
                     settings.extend(self.layers(&template.entries(faults), &seen, faults));
                 }
-                None => faults.push(node.fault(undefined("template", &name, self.templates.keys().copied()))),
+                None => faults.push(node.fault(self.undefined("template", name, &self.templates))),
             }
         }
         settings.extend(map.clone());
         settings
     }
-}
 
-pub fn undefined<'a>(what: &str, name: &str, defined: impl Iterator<Item = &'a str> + Clone) -> String {
-    let advice = match nearest(name, defined.clone()) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None if defined.clone().next().is_none() => format!("the configuration defines no {what}"),
-        None => format!("there are {}", defined.collect::<Vec<_>>().join(", ")),
-    };
-    format!("no {what} is called `{name}`; {advice}")
+    pub fn undefined(&self, what: &str, name: &str, defined: &Map) -> String {
+        if self.doubled.contains(name) {
+            return format!("the {what} `{name}` is defined twice; remove one");
+        }
+        let names: Vec<&str> = defined.keys().copied().collect();
+        let advice = match (nearest(name, names.iter().copied()), &names[..]) {
+            (Some(near), _) => format!("did you mean `{near}`?"),
+            (None, []) => format!("the configuration defines no {what}"),
+            (None, [only]) => format!("there is {only}"),
+            (None, several) => format!("there are {}", several.join(", ")),
+        };
+        format!("no {what} is called `{name}`; {advice}")
+    }
 }

@@ -4,15 +4,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::config::{Config, Destination, Entry, Hooks, Host, Idle, Otherwise, Parallel, Setting, Window};
-use super::fields::{Fields, Number};
-use super::layers::{Map, Sections, undefined};
+use super::config::{Config, Destination, Entry, Host, Setting};
+use super::conflicts;
+use super::fields::{Fields, Text, nearest};
+use super::layers::{Map, Sections};
 use super::name::{Dataset, Label};
+use super::parts::{hooks, idle, schedulable, windows};
 use super::span::{Period, Span};
+use super::words::{AbsolutePath, Parallel, Pattern, Port, Ssh, SshOption, User};
 use super::yaml::{At, Fault, Key, Node, Source, parse};
-use super::{conflicts, schedule};
 
 const HOUR: Period = Period::Seconds(3600);
+/// Datasets side by side.
+const AT_ONCE: u8 = 2;
 const STALL_TIMEOUT: Span = Span { months: 0, weeks: 0, seconds: 900 };
 
 /// The configuration that the sources give together, and what is wrong with them, by place.
@@ -24,15 +28,18 @@ pub fn load(sources: &[Source]) -> Result<(Config, Vec<Fault>), Fault> {
     let files: Vec<Node> = (0..sources.len()).map(|file| parse(sources, file)).collect::<Result<_, _>>()?;
     let mut faults = Vec::new();
     let sections = Sections::new(&files, &mut faults);
+    let no_map = faults.first().cloned();
     let mut config = top(&sections, &mut faults)?;
     let mut reader = Reader { sections: &sections, hosts: &config.hosts, broken: BTreeSet::new(), roots: BTreeSet::new() };
     reader.check_definitions(&mut faults);
     if let Some((_, (key, _))) = sections.top.iter().find(|(name, _)| **name == "prefix" && sections.doubled.contains(*name)) {
-        return Err(key.fault("`prefix` stands here a second time"));
+        return Err(key.fault("`prefix` stands here a second time; remove one"));
     }
     if sections.datasets.is_empty() && sections.doubled.is_empty() {
         let message = "the configuration names no dataset: write one below `datasets:`, like `tank/home: {snapshot-period: 1h}`";
-        return Err(Fault { at: At { file: 0, line: 1, column: 1 }, message: message.into() });
+        let near = nearest("datasets", sections.top.keys().copied()).map(|name| sections.top[name].0.at);
+        let at = near.unwrap_or(At { file: 0, line: 1, column: 1 });
+        return Err(no_map.unwrap_or(Fault { at, message: message.into() }));
     }
     let entries =
         sections.datasets.values().filter_map(|(key, node)| sound(&mut faults, |faults| reader.entry(key, node, faults)));
@@ -61,10 +68,10 @@ fn top(sections: &Sections, faults: &mut Vec<Fault>) -> Result<Config, Fault> {
         .map(|node| node.scalar(fields.faults).ok_or_else(|| fields.faults[fields.faults.len() - 1].clone()));
     let mut config = Config {
         prefix: prefix.transpose()?.unwrap_or_default(),
-        user: fields.text("user").unwrap_or_else(|| "zam".into()),
-        prune_user: fields.text("prune-user").unwrap_or_else(|| "zam-prune".into()),
+        user: fields.get("user").map_or("zam".into(), |User(user)| user),
+        prune_user: fields.get("prune-user").map_or("zam-prune".into(), |User(user)| user),
         notify: fields.texts("notify"),
-        metrics_file: fields.text("metrics-file"),
+        metrics_file: fields.get("metrics-file").map(|AbsolutePath(path)| path),
         ..Config::default()
     };
     fields.also(&["hosts", "defaults", "templates", "destinations", "datasets"]);
@@ -77,19 +84,18 @@ fn top(sections: &Sections, faults: &mut Vec<Fault>) -> Result<Config, Fault> {
 }
 
 fn host(name: Label, node: &Node, faults: &mut Vec<Fault>) -> Option<Host> {
-    let mut fields = Fields::new(node.entries(faults), faults);
-    let ssh = fields.text("ssh");
+    let mut fields = Fields::new(node.map(faults)?, faults);
+    if fields.node("ssh").is_none() {
+        fields.faults.push(node.fault("a host needs `ssh: user@machine`"));
+    }
     let host = Host {
         name,
-        port: fields.get("port").map(|Number(port)| port),
-        identity: fields.text("identity"),
-        options: fields.texts("options"),
-        ssh: ssh.clone().unwrap_or_default(),
+        ssh: fields.get("ssh").map(|Ssh(ssh)| ssh).unwrap_or_default(),
+        port: fields.get("port").map(|Port(port)| port),
+        identity: fields.get("identity").map(|AbsolutePath(path)| path),
+        options: fields.list("options").into_iter().map(|SshOption(option)| option).collect(),
     };
     fields.finish();
-    if host.ssh.is_empty() || host.ssh.starts_with('-') || host.ssh.contains(char::is_whitespace) {
-        faults.push(node.fault("a host needs `ssh: user@machine`"));
-    }
     Some(host)
 }
 
@@ -106,8 +112,7 @@ impl<'n> Reader<'n> {
     /// Reads each template and destination by itself, so that what is wrong with one is said even where nobody uses it.
     fn check_definitions(&mut self, faults: &mut Vec<Fault>) {
         for (name, (key, node)) in &self.sections.destinations {
-            let map = node.entries(faults);
-            match sound(faults, |faults| self.destination(key.parse(faults)?, key.at, map, faults)) {
+            match sound(faults, |faults| self.destination(key.parse(faults)?, key.at, node.map(faults)?, faults)) {
                 Some(to) if to.host.is_none() => self.roots.extend([to.root]),
                 Some(_) => {}
                 None => drop(self.broken.insert(name)),
@@ -126,25 +131,29 @@ impl<'n> Reader<'n> {
             _ => (None, key.text.as_str()),
         };
         let dataset: Dataset = name.parse().map_err(|message: String| faults.push(key.fault(message))).ok()?;
-        let own = self.sections.layers(&node.entries(faults), &[], faults);
+        let written = node.entries(faults);
+        let own = self.sections.layers(&written, &[], faults);
         let mut settings = self.sections.layers(&self.sections.defaults, &["defaults"], faults);
         if host.is_some() {
-            for (key, _) in ["snapshot-period", "windows", "hooks"].iter().filter_map(|name| own.get(name)) {
-                faults.push(
-                    key.fault(format!("a pulled dataset is not snapshot or pruned from here: `{}` has no place in it", key.text)),
-                );
+            for (setting, _) in ["snapshot-period", "windows", "hooks"].iter().filter_map(|name| own.get(name)) {
+                faults.push(setting.fault(format!(
+                    "{key} is pulled, and its host takes and prunes the snapshots: `{}` has no place here",
+                    setting.text,
+                    key = key.text
+                )));
             }
             settings.retain(|name, _| !["snapshot-period", "windows", "hooks"].contains(name));
         }
         settings.extend(own);
-        let listed = settings.iter().filter(|(name, _)| **name != "use");
-        let listed = listed.map(|(name, (key, node))| Setting { name: (*name).into(), value: node.to_string(), at: key.at });
-        let listed = listed.collect();
+        let listed = listed(&settings);
         let host = match host {
             Some(name) => Some(self.host(name)?),
             None => None,
         };
-        Some(Entry { key: key.text.clone(), at: key.at, host, settings: listed, ..self.settings(dataset, settings, faults) })
+        let entry =
+            Entry { key: key.text.clone(), at: key.at, host, settings: listed, ..self.settings(dataset, settings, faults) };
+        without_effect(&entry, &written, faults);
+        Some(entry)
     }
 
     fn host(&self, name: &str) -> Option<Arc<Host>> {
@@ -195,9 +204,9 @@ impl<'n> Reader<'n> {
             faults.push(node.fault("which destination? write {to: NAME, ...}"));
             return None;
         };
-        let text = name.to_string();
+        let Text(text) = name.scalar(faults)?;
         let Some((key, definition)) = self.sections.destinations.get(text.as_str()) else {
-            faults.push(name.fault(undefined("destination", &text, self.sections.destinations.keys().copied())));
+            faults.push(name.fault(self.sections.undefined("destination", &text, &self.sections.destinations)));
             return None;
         };
         if self.broken.contains(text.as_str()) {
@@ -209,15 +218,16 @@ impl<'n> Reader<'n> {
     }
 
     fn destination(&self, name: Label, at: At, map: Map<'n>, faults: &mut Vec<Fault>) -> Option<Destination> {
+        let listed = listed(&map);
         let mut fields = Fields::new(map, faults);
         let replication_period = schedulable(&mut fields, "replication-period");
         let prune_period = schedulable(&mut fields, "prune-period");
         let windows = windows(&mut fields);
-        let host = fields.node("host").map(|node| (node, self.host(&node.to_string())));
-        if let Some((node, None)) = &host
-            && !self.sections.hosts.contains_key(node.to_string().as_str())
+        let host = fields.node("host").zip(fields.text("host")).map(|(node, name)| (node, self.host(&name), name));
+        if let Some((node, None, name)) = &host
+            && !self.sections.hosts.contains_key(name.as_str())
         {
-            fields.faults.push(node.fault(undefined("host", &node.to_string(), self.sections.hosts.keys().copied())));
+            fields.faults.push(node.fault(self.sections.undefined("host", name, &self.sections.hosts)));
         }
         let idle = fields.node("idle").map(|node| idle(node, fields.faults));
         if fields.node("root").is_none() {
@@ -225,79 +235,66 @@ impl<'n> Reader<'n> {
                 .faults
                 .push(Fault { at, message: "a destination needs `root: pool/dataset`, below which the replicas go".into() });
         }
+        let root: Dataset = fields.get("root").unwrap_or_default();
+        if let (Some(node), Some((host, root))) = (fields.node("root"), root.as_str().split_once(':'))
+            && self.sections.hosts.contains_key(host)
+        {
+            fields.faults.push(node.fault(format!("the host stands apart: write `host: {host}` and `root: {root}`")));
+        }
+        let alert_after: Option<Span> = fields.get("alert-after");
+        if let (Some(node), Some(after), Some(period)) = (fields.node("alert-after"), alert_after, replication_period)
+            && after.seconds() < period.span().seconds()
+        {
+            let message = format!("it must be longer than the replication-period, {period}, or the replica is always stale");
+            fields.faults.push(node.fault(message));
+        }
         let destination = Destination {
             name,
-            host: host.clone().and_then(|(_, host)| host),
-            root: fields.get("root").unwrap_or_default(),
+            host: host.clone().and_then(|(_, host, _)| host),
+            root,
             replication_period,
             prune_period,
             windows,
-            alert_after: fields.get("alert-after"),
+            alert_after,
             idle,
             decrypt: fields.flag("decrypt"),
             rate_limit: fields.get("rate-limit"),
             compress: fields.get("compress"),
             stall_timeout: fields.get("stall-timeout").unwrap_or(STALL_TIMEOUT),
-            parallel: fields.get("parallel").map(|Parallel(n)| n),
+            parallel: fields.get("parallel").map_or(AT_ONCE, |Parallel(n)| n),
+            settings: listed,
         };
         fields.finish();
         // A host that is at fault itself was said already; without it there is no place to send to.
-        host.is_none_or(|(_, host)| host.is_some()).then_some(destination)
+        host.is_none_or(|(_, host, _)| host.is_some()).then_some(destination)
     }
 }
 
-/// A period that a timer can follow.
-fn schedulable(fields: &mut Fields, name: &'static str) -> Option<Period> {
-    let node = fields.node(name)?;
-    let period = node.scalar(fields.faults)?;
-    schedule::check(period).map_err(|message| fields.faults.push(node.fault(message))).ok().map(|()| period)
+/// What is set, for showing it. `use` has done its work by then.
+fn listed(map: &Map) -> Vec<Setting> {
+    map.iter()
+        .filter(|(name, _)| **name != "use")
+        .map(|(name, (key, node))| Setting { name: (*name).into(), value: node.to_string(), at: key.at })
+        .collect()
 }
 
-/// An empty list is no policy: "keep nothing" cannot be said (invariant 3).
-fn windows(fields: &mut Fields) -> Vec<Window> {
-    let Some(node) = fields.node("windows") else { return Vec::new() };
-    if node.items().is_empty() {
-        fields.faults.push(node.fault(
-            "an empty list keeps nothing: name a window like {max-age: 2d, period: 1h}, or leave `windows` out to prune nothing",
-        ));
-    }
-    node.items().iter().filter_map(|node| window(node, fields.faults)).collect()
-}
-
-fn window(node: &Node, faults: &mut Vec<Fault>) -> Option<Window> {
-    let mut fields = Fields::new(node.entries(faults), faults);
-    let (max_age, period_node): (Option<Span>, _) = (fields.get("max-age"), fields.node("period"));
-    let period: Option<Period> = fields.get("period");
-    fields.finish();
-    match (period, period_node) {
-        (None, None) => faults.push(node.fault("a window needs a `period`: it keeps one snapshot for each")),
-        (Some(period), Some(node)) if max_age.is_some_and(|age: Span| age.seconds() < period.span().seconds()) => {
-            faults.push(
-                node.fault(format!("the period {period} is longer than this window's max-age, so it would keep next to nothing")),
-            );
+/// Settings that stand in the entry itself and do nothing there. In a template they may be meant for other entries.
+fn without_effect(entry: &Entry, written: &Map, faults: &mut Vec<Fault>) {
+    let mut useless = |name: &str, has_effect: bool, needed: &str| {
+        if let Some((key, _)) = written.get(name).filter(|_| !has_effect) {
+            faults.push(key.fault(format!("`{name}` has no effect: the entry needs `{needed}` too")));
         }
-        _ => {}
-    }
-    Some(Window { max_age, period: period? })
-}
-
-fn hooks(node: &Node, faults: &mut Vec<Fault>) -> Hooks {
-    let mut fields = Fields::new(node.entries(faults), faults);
-    let hooks = Hooks { before: fields.texts("before"), after: fields.texts("after") };
-    fields.finish();
-    hooks
-}
-
-fn idle(node: &Node, faults: &mut Vec<Fault>) -> Idle {
-    let mut fields = Fields::new(node.entries(faults), faults);
-    let idle = Idle {
-        windows: fields.list("windows"),
-        on_ac_power: fields.flag("on-ac-power"),
-        user_idle: fields.get("user-idle"),
-        unmetered: fields.flag("unmetered"),
-        pool: fields.flag("pool"),
-        run_at_last: fields.get("otherwise").is_some_and(|Otherwise(run)| run),
     };
-    fields.finish();
-    idle
+    useless("exclude", entry.recursive, "recursive: true");
+    useless("hooks", entry.snapshot_period.is_some() || entry.host.is_some(), "snapshot-period");
+    if let Some((_, exclude)) = written.get("exclude") {
+        let misses = |node: &&Node| node.to_string().parse().is_ok_and(|p: Pattern| !p.can_match_below(&entry.dataset));
+        for node in exclude.items().iter().filter(misses) {
+            faults.push(node.fault(format!(
+                "`{node}` matches nothing below {0}: write a whole name like {0}/cache, a glob like {0}/*/cache, \
+                 or a /regular expression/",
+                entry.dataset
+            )));
+        }
+    }
 }

@@ -29,11 +29,14 @@ impl FromStr for Dataset {
         if let Some(bad) = name.chars().find(|&c| !c.is_ascii_alphanumeric() && !"-_.: /".contains(c)) {
             return wrong(&format!("ZFS allows letters, digits, and - _ . : space in names, not `{bad}`"));
         }
+        if name.is_empty() {
+            return wrong("write one like tank/home");
+        }
         if name.split('/').any(|c| c.is_empty() || c == "." || c == "..") {
-            return wrong("it has an empty component (a / too many), or one named . or ..");
+            return wrong("it must begin with its pool, without a / before, and have no / too many and no component . or ..");
         }
         if !name.starts_with(|c: char| c.is_ascii_alphabetic()) {
-            return wrong("a pool's name begins with a letter");
+            return wrong("a pool's name begins with a letter; write one like tank/home");
         }
         if name.len() > NAME_MAX {
             return wrong(&format!("it has {} bytes, and ZFS allows {NAME_MAX}", name.len()));
@@ -97,7 +100,7 @@ impl FromStr for Label {
 
     fn from_str(name: &str) -> Result<Self, String> {
         if name.is_empty() || name.starts_with('-') || !name.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c)) {
-            return Err(format!("`{name}` is no name: use letters, digits, and _ . - (not first)"));
+            return Err(format!("`{name}` is no name: use letters, digits, _ . and - (but - not first)"));
         }
         Ok(Label(name.into()))
     }

@@ -45,6 +45,19 @@ pub fn find<'c>(config: &'c Config, argument: &str) -> Result<(&'c Entry, Datase
     })
 }
 
+/// Why `entry` governs `dataset`, in words.
+pub fn why(config: &Config, entry: &Entry, dataset: &Dataset) -> String {
+    let shorter = entry.dataset.and_above().skip(1).filter_map(|d| config.entry(&key(entry.host_name(), &d)));
+    let shorter = shorter.filter(|e| e.recursive).map(|e| e.key.as_str()).collect::<Vec<_>>().join(", ");
+    let shorter = if shorter.is_empty() { shorter } else { format!(" (a shorter one: {shorter})") };
+    let recursive = if entry.recursive { "recursive" } else { "not recursive" };
+    if *dataset == entry.dataset {
+        return format!("{} has an entry of its own{shorter}; {recursive}", entry.key);
+    }
+    let name = key(entry.host_name(), dataset);
+    format!("{name} is governed by {}: the longest entry on its path{shorter}; {recursive}, not excluded", entry.key)
+}
+
 /// `HOST:dataset` is a dataset of HOST if that is one of the hosts; otherwise the colon belongs to the name.
 pub fn split_host<'a>(config: &Config, key: &'a str) -> (Option<&'a str>, &'a str) {
     match key.split_once(':') {

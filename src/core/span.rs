@@ -58,7 +58,7 @@ impl FromStr for Span {
         }
         let (seconds, limit) = (micros / 1e6, 1e11);
         if [months, weeks, seconds].iter().any(|n| n.fract() != 0.0 || *n > limit) || months > 12_000.0 || weeks > 60_000.0 {
-            return Err(wrong(" of whole seconds and months, below a thousand years".into()));
+            return Err(wrong(" (only whole seconds and months are, below a thousand years)".into()));
         }
         if months + weeks + seconds == 0.0 {
             return Err(wrong(" (it is empty)".into()));

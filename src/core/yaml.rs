@@ -73,11 +73,46 @@ pub fn parse(sources: &[Source], file: usize) -> Result<Node, Fault> {
         let message = e.to_string().lines().next().unwrap_or_default().to_owned();
         let message = message.split(" at line ").next().unwrap_or(&message).trim_start_matches("error: ");
         let message = message.strip_prefix(&format!("line {line} column {column}: ")).unwrap_or(message);
-        Fault { at: At { file, line, column }, message: format!("this is not valid YAML: {message}") }
+        Fault { at: At { file, line, column }, message: format!("this is not valid YAML: {}", advise(message)) }
     };
+    // What reads the files puts this sign where the bytes are no UTF-8.
+    if let Some((line, before)) = text.lines().zip(1..).find_map(|(line, n)| Some((n, line.split_once('\u{fffd}')?.0))) {
+        let at = At { file, line, column: before.chars().count() as u64 + 1 };
+        return Err(Fault {
+            at,
+            message: "this is not UTF-8: write the file in that encoding, in which ASCII is the same".into(),
+        });
+    }
     let raw: Spanned<Raw> = serde_yaml::from_str_with_options(text, options).map_err(fault)?;
     let lines: Vec<&str> = text.lines().collect();
     Ok(Located { file, lines: &lines }.node(raw))
+}
+
+/// What the parser says, and what to do about it: it speaks to programmers, and gives no advice.
+fn advise(message: &str) -> String {
+    const ADVICE: [(&str, &str); 13] = [
+        ("unknown anchor", "define it before as &NAME; a text that begins with * needs quotes"),
+        ("unexpected character", "a text that begins with it needs quotes"),
+        ("unknown escape character", "put the text into single quotes, where \\ is an ordinary character"),
+        ("unclosed quote", "close it"),
+        ("bracket", "close each [ with ] and each { with }"),
+        ("parsing a flow", "close each [ with ] and each { with }, and put a comma between items"),
+        ("expected key", "the keys of one map must begin in the same column"),
+        (
+            "mapping values are not allowed",
+            "a map must begin on a line of its own with more indentation, or in {}; a text with `: ` needs quotes",
+        ),
+        ("tabs", "indent with spaces"),
+        ("merge value", "write <<: *NAME, with &NAME at a map before"),
+        ("recursive", "a map cannot hold itself: leave the alias out"),
+        ("string", "a key must be a text"),
+        ("multiple YAML documents", ""),
+    ];
+    match ADVICE.iter().find(|(said, _)| message.contains(said)) {
+        Some((_, "")) => "a second document begins here; leave the line --- before it out, or put it into zam.d as a file".into(),
+        Some((_, advice)) => format!("{message} ({advice})"),
+        None => message.into(),
+    }
 }
 
 /// What the parser gives. It resolves plain scalars (`0755`, `yes`), whose text is then fetched from the source again.
@@ -180,6 +215,12 @@ impl Key {
         Fault { at: self.at, message: message.into() }
     }
 
+    /// That the key stands at this place after `first`.
+    pub fn second(&self, first: &Key) -> String {
+        let file = if first.at.file == self.at.file { "" } else { " of another file" };
+        format!("`{}` stands here a second time; the first is in line {}{file}", self.text, first.at.line)
+    }
+
     pub fn parse<T: FromStr<Err = String>>(&self, faults: &mut Vec<Fault>) -> Option<T> {
         self.text.parse().map_err(|message: String| faults.push(self.fault(message))).ok()
     }
@@ -227,7 +268,8 @@ impl Node {
             Value::Null => Vec::new(),
             Value::Map(entries) => entries.iter().map(|(key, node)| (key, node)).collect(),
             _ => {
-                faults.push(self.fault(format!("a map (key: value) is wanted here, not {}", self.kind())));
+                let message = format!("a map is wanted here (`key: value`, a space after the colon), not {}", self.kind());
+                faults.push(self.fault(message));
                 Vec::new()
             }
         }
@@ -238,11 +280,16 @@ impl Node {
         let mut map: BTreeMap<&str, (&Key, &Node)> = BTreeMap::new();
         for (key, node) in self.pairs(faults) {
             if let Some((first, _)) = map.insert(&key.text, (key, node)) {
-                faults
-                    .push(key.fault(format!("`{}` stands here a second time; the first is in line {}", key.text, first.at.line)));
+                faults.push(key.fault(format!("{}; remove one", key.second(first))));
             }
         }
         map
+    }
+
+    /// The entries, if it is a map at all: a reader that misses keys has nothing to add otherwise.
+    pub fn map(&self, faults: &mut Vec<Fault>) -> Option<BTreeMap<&str, (&Key, &Node)>> {
+        let entries = self.entries(faults);
+        matches!(self.value, Value::Map(_) | Value::Null).then_some(entries)
     }
 }
 

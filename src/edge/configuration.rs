@@ -87,8 +87,8 @@ fn sources(path: &Path) -> Result<Vec<Source>, String> {
         Err(e) => return Err(format!("cannot read {}: {e}", more.display())),
     }
     paths[1..].sort();
-    let read = |path: PathBuf| match fs::read_to_string(&path) {
-        Ok(text) => Some(Ok(Source { path: path.display().to_string(), text })),
+    let read = |path: PathBuf| match fs::read(&path) {
+        Ok(bytes) => Some(Ok(Source { path: path.display().to_string(), text: String::from_utf8_lossy(&bytes).into_owned() })),
         Err(e) if e.kind() == io::ErrorKind::NotFound => None,
         Err(e) => Some(Err(format!("cannot read {}: {e}", path.display()))),
     };

@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod command;
 pub mod configuration;
+pub mod generated;
 pub mod journal;
 pub mod lock;
 pub mod outcome;

@@ -1,30 +1,34 @@
-//! `zam config` and `zam units`: what the configuration means, and the units that it gives. Touches neither ZFS nor
-//! systemd.
+//! `zam config`: what the configuration means, where each setting comes from, and why an entry fits. Touches neither
+//! ZFS nor systemd.
 
 use anyhow::Result;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::print_json;
-use crate::core::config::{Config, Entry};
-use crate::core::units::{Unit, escape, units};
+use crate::core::config::{Destination, Entry, Setting};
+use crate::core::name::Dataset;
+use crate::core::selection::why;
+use crate::core::units::escape;
 use crate::core::yaml::{At, Source};
 use crate::edge::configuration::Loaded;
 use crate::edge::journal;
 
-fn place(at: At, sources: &[Source]) -> String {
-    format!("{}:{}", sources.get(at.file).map(|s| s.path.as_str()).unwrap_or_default(), at.line)
-}
-
-/// The settings of every entry (or of `only`), each with the place that it came from, and the jobs they give.
-pub fn config(loaded: &Loaded, only: Option<&Entry>, json: bool) -> Result<()> {
-    let chosen = loaded.config.entries.iter().filter(|entry| only.is_none_or(|only| only.key == entry.key));
+/// The settings of every entry, or of the one that governs the dataset of `only`, and the jobs they give.
+pub fn config(loaded: &Loaded, only: Option<&(&Entry, Dataset)>, json: bool) -> Result<()> {
+    let explained = |(entry, dataset): &(&Entry, Dataset)| (why(&loaded.config, entry, dataset), entry.key.clone());
+    let only = only.map(explained);
+    let chosen = loaded.config.entries.iter().filter(|entry| only.as_ref().is_none_or(|(_, key)| *key == entry.key));
+    let why = only.as_ref().map(|(why, _)| why);
     if json {
-        return print_json(&chosen.map(|entry| as_json(entry, &loaded.sources)).collect::<Vec<_>>());
+        return print_json(&chosen.map(|entry| as_json(entry, why, &loaded.sources)).collect::<Vec<_>>());
     }
+    why.into_iter().for_each(|why| journal::print(format!("# {why}")));
     for entry in chosen {
-        journal::print(format!("{}  # {}", entry.key, place(entry.at, &loaded.sources)));
-        for setting in &entry.settings {
-            journal::print(format!("  {}: {}  # {}", setting.name, setting.value, place(setting.at, &loaded.sources)));
+        journal::print(format!("{}:  # {}", entry.key, place(entry.at, &loaded.sources)));
+        print_settings("  ", of_entry(entry, &loaded.sources));
+        for to in &entry.destinations {
+            journal::print(format!("  {}:", to.name));
+            print_settings("    ", of_destination(to, &loaded.sources));
         }
         for job in entry.jobs() {
             journal::print(format!("  -> {} every {}: zam-{}.timer", job.path(), job.period, escape(&job.path())));
@@ -33,22 +37,51 @@ pub fn config(loaded: &Loaded, only: Option<&Entry>, json: bool) -> Result<()> {
     Ok(())
 }
 
-fn as_json(entry: &Entry, sources: &[Source]) -> serde_json::Value {
-    let settings = entry.settings.iter().map(|s| (s.name.clone(), json!({"value": s.value, "from": place(s.at, sources)})));
+/// What holds: the name, the value, and where it comes from.
+type Resolved = (String, String, String);
+
+fn place(at: At, sources: &[Source]) -> String {
+    format!("{}:{}", sources.get(at.file).map(|s| s.path.as_str()).unwrap_or_default(), at.line)
+}
+
+/// What is set, and of what is not, the defaults.
+fn resolved(settings: &[Setting], defaults: Vec<(&str, String)>, sources: &[Source]) -> Vec<Resolved> {
+    let is_set = |name: &str| settings.iter().any(|setting| setting.name == name && setting.value != "~");
+    let set = settings.iter().map(|s| (s.name.clone(), s.value.clone(), place(s.at, sources)));
+    let defaults = defaults.into_iter().filter(|(name, _)| !is_set(name));
+    set.chain(defaults.map(|(name, value)| (name.into(), value, "default".into()))).collect()
+}
+
+fn of_entry(entry: &Entry, sources: &[Source]) -> Vec<Resolved> {
+    let mut defaults = vec![("recursive", entry.recursive.to_string())];
+    if !entry.windows.is_empty() {
+        defaults.push(("prune-period", entry.prune_period.to_string()));
+    }
+    resolved(&entry.settings, defaults, sources)
+}
+
+fn of_destination(to: &Destination, sources: &[Source]) -> Vec<Resolved> {
+    let (decrypt, parallel) = (to.decrypt.to_string(), to.parallel.to_string());
+    let defaults = vec![("decrypt", decrypt), ("parallel", parallel), ("stall-timeout", to.stall_timeout.to_string())];
+    resolved(&to.settings, defaults, sources)
+}
+
+fn print_settings(indent: &str, settings: Vec<Resolved>) {
+    for (name, value, from) in settings {
+        journal::print(format!("{indent}{name}: {value}  # {from}"));
+    }
+}
+
+fn as_json(entry: &Entry, why: Option<&String>, sources: &[Source]) -> Value {
+    let settings = |settings: Vec<Resolved>| {
+        settings.into_iter().map(|(name, value, from)| (name, json!({"value": value, "from": from}))).collect::<Map<_, _>>()
+    };
+    let destinations = entry.destinations.iter().map(|to| (to.name.to_string(), settings(of_destination(to, sources)).into()));
     let jobs = entry.jobs().into_iter().map(|job| {
         json!({"verb": job.verb, "destination": job.destination.map(|to| to.name.as_str()), "period": job.period.to_string(),
                "timer": format!("zam-{}.timer", escape(&job.path()))})
     });
-    json!({"dataset": entry.key, "from": place(entry.at, sources), "recursive": entry.recursive,
-           "settings": settings.collect::<serde_json::Map<_, _>>(), "jobs": jobs.collect::<Vec<_>>()})
-}
-
-/// What the generator would write.
-pub fn print_units(config: &Config, sources: &[Source], faulty: bool) {
-    for (path, unit) in units(config, sources, faulty) {
-        match unit {
-            Unit::File(text) => journal::print(format!("--- {path}\n{text}")),
-            Unit::Link(target) => journal::print(format!("--- {path} -> {target}\n")),
-        }
-    }
+    json!({"dataset": entry.key, "from": place(entry.at, sources), "why": why, "recursive": entry.recursive,
+           "settings": settings(of_entry(entry, sources)), "destinations": destinations.collect::<Map<_, _>>(),
+           "jobs": jobs.collect::<Vec<_>>()})
 }

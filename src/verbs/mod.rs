@@ -13,6 +13,7 @@ pub mod snapshot;
 pub mod status;
 mod table;
 mod transfer;
+pub mod units;
 mod words;
 
 use std::io::{self, BufWriter, Write};

@@ -25,8 +25,6 @@ use crate::edge::pipe::{Limit, Watch, transfer};
 use crate::edge::zfs::{self, Depth};
 use crate::edge::{journal, lock, systemd};
 
-/// Datasets side by side, unless `parallel` says otherwise.
-const AT_ONCE: usize = 2;
 /// Bookmarks side by side: each waits for a transaction group, which they then share.
 const MARKS_AT_ONCE: usize = 8;
 
@@ -103,7 +101,7 @@ impl<'r> Replication<'r> {
             }
         }
         drop(unpruned);
-        let at_once = this.to.parallel.map_or(AT_ONCE, usize::from);
+        let at_once = usize::from(this.to.parallel);
         for ways in levels.into_values() {
             outcomes.extend(side_by_side(ways, at_once, |way| {
                 let dataset = way.dataset;
