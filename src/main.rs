@@ -10,10 +10,12 @@ use clap::{Args, Parser, Subcommand};
 
 use zam::core::config;
 use zam::core::selection::find;
+use zam::core::span::{DAY, Span};
 use zam::edge::clock::now;
 use zam::edge::configuration::{self, Loaded};
 use zam::edge::outcome::{self, Misconfigured, Outcome, Undecided, Usage};
 use zam::edge::{journal, success};
+use zam::verbs::simulate::Simulation;
 use zam::verbs::{Run, explain, gate, notify, prune, reload, replicate, snapshot};
 
 /// ZFS snapshots, replication and pruning as systemd units.
@@ -52,6 +54,23 @@ enum Verb {
         /// Plan from a saved `zfs list -Hp -r -t snapshot,bookmark -o name,guid,createtxg,creation,userrefs,clones`, without ZFS; with --dry-run.
         #[arg(long, value_name = "FILE", requires = "dry_run")]
         snapshots: Option<PathBuf>,
+    },
+    /// Play the configuration forward: how many snapshots each side will hold. Needs no ZFS.
+    Simulate {
+        /// An entry alone, or a dataset inside it.
+        dataset: Option<String>,
+        /// How long, such as 2w or 1y [default: a quarter longer than the longest max-age, from a month to ten years].
+        #[arg(long = "for", value_name = "SPAN")]
+        span: Option<Span>,
+        /// Begin at this time (RFC 3339) [default: 00:00 UTC today].
+        #[arg(long, value_name = "TIME")]
+        from: Option<DateTime<chrono::Utc>>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+        /// Draw it into this file, as a picture (SVG).
+        #[arg(long, value_name = "FILE")]
+        svg: Option<PathBuf>,
     },
     /// Show the settings of every entry, or of one, and where each comes from.
     Config {
@@ -132,6 +151,17 @@ fn run(cli: Cli) -> Result<Outcome> {
             if !check {
                 explain::config(&loaded, only.map(|(entry, _)| entry), json)?;
             }
+            if loaded.faults.is_empty() { Ok(Outcome::Done) } else { Err(loaded.wrong().into()) }
+        }
+        Verb::Simulate { dataset, span, from, json, svg } => {
+            let loaded = load()?;
+            loaded.faults.iter().for_each(journal::error);
+            let only =
+                dataset.map(|dataset| find(&loaded.config, &dataset)).transpose().map_err(|why| nothing_governs(&loaded, why))?;
+            let today = now().timestamp().div_euclid(DAY as i64) * DAY as i64;
+            let from = from.map_or(today, |from| from.timestamp());
+            let only = only.map(|(entry, _)| entry);
+            Simulation { config: &loaded.config, only, from, span, json, svg: svg.as_deref() }.run()?;
             if loaded.faults.is_empty() { Ok(Outcome::Done) } else { Err(loaded.wrong().into()) }
         }
         Verb::Units => {

@@ -124,13 +124,15 @@ fn judge<'s>(
 pub fn wanted(owned: &[&Snapshot], windows: &[Window], now: i64) -> Vec<Vec<Window>> {
     let mut wanted = vec![Vec::new(); owned.len()];
     let reference = owned.last().map_or(now, |newest| newest.creation.min(now));
+    // Creation may step back among rising createtxg, so that a bucket can return after others.
+    let in_order = owned.is_sorted_by_key(|s| s.creation);
     for window in windows {
         let limit = window.max_age.map_or(i64::MIN, |age| age.before(reference));
         let (mut seen, mut last) = (HashSet::new(), None);
         for (snapshot, wanted) in owned.iter().zip(&mut wanted) {
             let bucket = window.period.bucket(snapshot.creation);
-            // Creation may step back among rising createtxg, so a bucket can return after others.
-            if last.replace(bucket) != Some(bucket) && seen.insert(bucket) && window.period.start(bucket + 1) > limit {
+            let is_oldest = last.replace(bucket) != Some(bucket) && (in_order || seen.insert(bucket));
+            if is_oldest && window.period.start(bucket + 1) > limit {
                 wanted.push(*window);
             }
         }
