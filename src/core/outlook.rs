@@ -134,9 +134,8 @@ pub fn tiers(holds: &[i64]) -> Vec<Tier> {
 /// `one per 10min back to 2d, one per 1h to 1w`
 pub fn restorable(holds: &[i64]) -> String {
     let tiers = tiers(holds);
-    let tell = |(i, tier): (usize, &Tier)| {
-        format!("one per {} {}to {}", tier.every, if i == 0 { "back " } else { "" }, age(tier.back))
-    };
+    let tell =
+        |(i, tier): (usize, &Tier)| format!("one per {} {}to {}", tier.every, if i == 0 { "back " } else { "" }, age(tier.back));
     match (holds.len(), tiers.is_empty()) {
         (0, _) => "nothing".into(),
         (_, true) => "the newest alone".into(),

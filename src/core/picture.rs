@@ -105,7 +105,8 @@ fn curve(i: usize, side: &Side, bottom: f64, y: impl Fn(usize) -> f64) -> String
 
 /// Where the last count of each side is written, and that: beside its curve, but not upon another.
 fn ends(sides: &[Side], y: impl Fn(usize) -> f64) -> Vec<(f64, usize)> {
-    let mut ends: Vec<(f64, usize)> = sides.iter().map(|side| side.days.last().map_or((0.0, 0), |last| (y(*last), *last))).collect();
+    let mut ends: Vec<(f64, usize)> =
+        sides.iter().map(|side| side.days.last().map_or((0.0, 0), |last| (y(*last), *last))).collect();
     let mut order: Vec<usize> = (0..ends.len()).collect();
     order.sort_by(|a, b| ends[*b].0.total_cmp(&ends[*a].0));
     for pair in order.windows(2) {

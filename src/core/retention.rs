@@ -107,13 +107,15 @@ fn judge<'s>(
     forced: impl Fn(&Snapshot) -> Option<Reason>,
 ) -> Verdict<'s> {
     let mut reasons: Vec<Reason> = windows.into_iter().map(Reason::Window).collect();
-    let besides = [
-        (newest == Some(snapshot.guid), Reason::Newest),
-        (snapshot.held, Reason::Held),
-        (snapshot.cloned, Reason::Cloned),
-        (snapshot.creation > now, Reason::Future),
-    ];
-    reasons.extend(besides.into_iter().filter(|(applies, _)| *applies).map(|(_, reason)| reason));
+    let mut besides = |applies: bool, reason: Reason| {
+        if applies {
+            reasons.push(reason);
+        }
+    };
+    besides(newest == Some(snapshot.guid), Reason::Newest);
+    besides(snapshot.held, Reason::Held);
+    besides(snapshot.cloned, Reason::Cloned);
+    besides(snapshot.creation > now, Reason::Future);
     reasons.extend(forced(snapshot));
     Verdict { snapshot, reasons }
 }
@@ -133,6 +135,7 @@ pub fn wanted(owned: &[&Snapshot], windows: &[Window], now: i64) -> Vec<Vec<Wind
             let bucket = window.period.bucket(snapshot.creation);
             let is_oldest = last.replace(bucket) != Some(bucket) && (in_order || seen.insert(bucket));
             if is_oldest && window.period.start(bucket + 1) > limit {
+                wanted.reserve_exact(1); // mostly there is one, and there are many of these lists
                 wanted.push(*window);
             }
         }

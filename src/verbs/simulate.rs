@@ -37,7 +37,8 @@ impl Simulation<'_> {
         let until = self.span.unwrap_or_else(|| long_enough(&entries)).after(self.from);
         let courses = self.play(&entries, until);
         if self.json {
-            let mut lines: Vec<_> = courses.iter().flat_map(|(entries, course)| entries.iter().map(move |e| (e, course))).collect();
+            let mut lines: Vec<_> =
+                courses.iter().flat_map(|(entries, course)| entries.iter().map(move |e| (e, course))).collect();
             lines.sort_by_key(|(entry, _)| &entry.key);
             print_json(&lines.into_iter().map(|(entry, course)| as_json(entry, course)).collect::<Vec<_>>())?;
         }
