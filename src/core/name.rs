@@ -230,6 +230,24 @@ mod tests {
         }
     }
 
+    /// Of two names and all that differ from one of them in two characters.
+    #[test]
+    fn a_time_is_what_chrono_reads() {
+        let chronos = |time: &str| {
+            let exact = time.bytes().all(|b| b.is_ascii_digit() || b == b'T' || b == b'Z');
+            exact && chrono::NaiveDateTime::parse_from_str(time, TIME).is_ok()
+        };
+        let edits = || (0..16).flat_map(|at| "0123456789TZ+ ".bytes().map(move |byte| (at, byte)));
+        for time in ["20240229T235959Z", "20261122T213727Z"] {
+            for ((i, a), (j, b)) in edits().flat_map(|first| edits().map(move |second| (first, second))) {
+                let mut bytes: [u8; 16] = time.as_bytes().try_into().expect("16 bytes");
+                (bytes[i], bytes[j]) = (a, b);
+                let edited = std::str::from_utf8(&bytes).expect("ASCII");
+                assert_eq!(is_time(&bytes), chronos(edited), "{edited}");
+            }
+        }
+    }
+
     #[test]
     fn a_bookmark_tells_its_destination_and_its_snapshot() {
         let zam = Prefix::default();

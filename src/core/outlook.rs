@@ -50,7 +50,7 @@ pub fn date(at: i64) -> String {
 /// Whether a side goes on growing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Growth {
-    /// From this day (counted from the start) on no day ended with more, see [`growth`].
+    /// After this day (counted from the start) none ended with more.
     Steady(usize),
     /// A window without max-age takes one more with each period.
     OneMorePer(Period),
@@ -60,13 +60,16 @@ pub enum Growth {
     Filling,
 }
 
-/// A side stops growing on the first day whose end no later day exceeds by its own. It does so only if something prunes
-/// it, each of its windows has a max-age that the first snapshot has passed with its bucket by the end, and a day follows.
+/// A side stops growing on the first day that ends with as many snapshots as any day does until the end. To be said of it,
+/// something must prune it, every window must have a max-age and be full, and at least one more day must follow.
 pub fn growth(side: &Side) -> Growth {
     if side.windows.is_empty() {
         let days = side.days.len().saturating_sub(1).min(28);
         let before = side.days.iter().rev().nth(days).copied().unwrap_or(0);
         return Growth::Unpruned { more: side.days.last().map_or(0, |last| last - before), days };
+    }
+    if !side.windows.iter().all(|window| is_full(window, side)) {
+        return Growth::Filling;
     }
     let for_ever = side.windows.iter().filter(|window| window.max_age.is_none()).map(|window| window.period);
     if let Some(period) = for_ever.min_by_key(|period| period.span().seconds()) {
@@ -74,12 +77,10 @@ pub fn growth(side: &Side) -> Growth {
     }
     let most = side.days.iter().max();
     let steady = side.days.iter().position(|count| Some(count) == most).filter(|day| day + 1 < side.days.len());
-    match steady {
-        Some(day) if side.windows.iter().all(|window| is_full(window, side)) => Growth::Steady(day),
-        _ => Growth::Filling,
-    }
+    steady.map_or(Growth::Filling, Growth::Steady)
 }
 
+/// Whether the first snapshot has left the window by the end, with its bucket.
 fn is_full(window: &Window, side: &Side) -> bool {
     let passed = |first: i64, newest: i64| {
         let end = window.period.start(window.period.bucket(first) + 1);
@@ -98,7 +99,7 @@ impl Course {
             Growth::Unpruned { days: 0, .. } => for_ever.into(),
             Growth::Unpruned { more, days } if more >= days => format!("{for_ever}, +{} a day", number(more / days)),
             Growth::Unpruned { more, days } => format!("{for_ever}, +{more} in {days} days"),
-            Growth::Filling => "still fills up: its windows reach further back (a longer --for shows it)".into(),
+            Growth::Filling => "still fills up: its windows reach further back than this".into(),
         }
     }
 }
@@ -168,7 +169,7 @@ pub fn number(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             text.push('\u{202f}');
         }
         text.push(digit);
@@ -202,4 +203,48 @@ fn tick(at: i64, step: Period) -> String {
         _ => "%b %-d",
     };
     date.format(format).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tiers_are_runs_of_one_distance() {
+        let holds = |gaps: &[(i64, usize)]| {
+            let gaps = gaps.iter().flat_map(|(gap, times)| std::iter::repeat_n(*gap, *times));
+            let mut ages = Vec::from_iter(gaps.scan(0, |age, gap| Some(std::mem::replace(age, *age - gap)).map(|_| *age)));
+            ages.insert(0, 0);
+            ages.reverse();
+            ages
+        };
+        let day = DAY as i64;
+        let tell = |gaps: &[(i64, usize)]| restorable(&holds(gaps));
+        assert_eq!([tell(&[]), restorable(&[])], ["the newest alone", "nothing"]);
+        assert_eq!(tell(&[(600, 6)]), "one per 10min back to 1h");
+        // what is left between two windows is no tier
+        assert_eq!(tell(&[(600, 288), (1200, 1), (3600, 120)]), "one per 10min back to 2d, one per 1h to 1w");
+        assert_eq!(tell(&[(3600, 3), (600, 1), (3600, 20)]), "one per 1h back to 23h");
+        // months are of one kind, and the last may be alone
+        assert_eq!(tell(&[(day, 30), (31 * day, 1), (28 * day, 1), (30 * day, 3)]), "one per 1d back to 1mo, one per 1mo to 6mo");
+        assert_eq!(tell(&[(day, 14), (7 * day, 1)]), "one per 1d back to 2w, one per 1w to 3w");
+    }
+
+    #[test]
+    fn ticks_are_as_close_as_there_is_room() {
+        let names = |days: i64, most| Vec::from_iter(ticks(0, days * DAY as i64, most).into_iter().map(|(_, name)| name));
+        assert_eq!(names(3, 3), ["Jan 1", "Jan 2", "Jan 3"]);
+        assert_eq!(names(14, 3), ["Jan 5", "Jan 12"]); // Mondays
+        assert_eq!(names(120, 6), ["1970", "Feb", "Mar", "Apr"]);
+        assert_eq!(names(366, 4), ["1970", "Apr", "Jul", "Oct", "1971"]);
+        assert_eq!(names(10 * 365, 6), ["1970", "1972", "1974", "1976", "1978"]);
+    }
+
+    #[test]
+    fn numbers_and_ages_are_short() {
+        assert_eq!([0, 999, 1000, 1_234_567].map(number), ["0", "999", "1\u{202f}000", "1\u{202f}234\u{202f}567"]);
+        let day = DAY as i64;
+        let ages = [45, 600, 3600, 47 * 3600, 2 * day, 7 * day, 13 * day, 42 * day, 183 * day, 366 * day, 2200 * day];
+        assert_eq!(ages.map(age), ["45s", "10min", "1h", "2d", "2d", "1w", "13d", "6w", "6mo", "1y", "6y"]);
+    }
 }

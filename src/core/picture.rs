@@ -1,7 +1,7 @@
 //! Courses as a picture (SVG), light or dark as the reader prefers: how many snapshots each side holds over time, and how
 //! dense they are with age at the end. Pure. Escapes nothing, since no name has a character that XML would mind.
 
-use super::outlook::{Course, age, date, number, restorable, ticks};
+use super::outlook::{Course, Growth, age, date, growth, number, restorable, ticks};
 use super::simulation::Side;
 
 const WIDTH: f64 = 860.0;
@@ -10,17 +10,17 @@ const RIGHT: f64 = WIDTH - 64.0;
 /// Height of a chart.
 const CHART: f64 = 150.0;
 /// Height of what tells about one side below it.
-const ROW: f64 = 62.0;
+const ROW: f64 = 70.0;
 
+/// `s0` to `s3` colour strokes, `f0` to `f3` areas and words.
 const STYLE: &str = "\
-text{font:12px system-ui,sans-serif;fill:#1f2328}.m{fill:#59636e}.h{font-size:15px;font-weight:600}.e{text-anchor:end}\
-.c{text-anchor:middle}.b{font-weight:600}.p{fill:#fff}.g{stroke:#d1d9e0;stroke-width:1}.l{fill:none;stroke-width:2;\
-stroke-linejoin:round}.a{stroke:none;fill-opacity:.1}.s{stroke-width:1;stroke-opacity:.8}\
-.s0{stroke:#0969da;fill:#0969da}.s1{stroke:#bc4c00;fill:#bc4c00}.s2{stroke:#1a7f37;fill:#1a7f37}.s3{stroke:#8250df;\
-fill:#8250df}text.s0,text.s1,text.s2,text.s3{stroke:none}path.l{fill:none}path.a{stroke:none}\
+text{font:12px system-ui,sans-serif;fill:#1f2328}.h{font-size:15px;font-weight:600}.b{font-weight:600}.e{text-anchor:end}\
+.c{text-anchor:middle}.m{fill:#59636e}.p{fill:#fff}.g{stroke:#d1d9e0}.l{fill:none;stroke-width:2;stroke-linejoin:round}\
+.a{fill-opacity:.1}.t{stroke-opacity:.8}.s0{stroke:#0969da}.s1{stroke:#bc4c00}.s2{stroke:#1a7f37}.s3{stroke:#8250df}\
+.f0{fill:#0969da}.f1{fill:#bc4c00}.f2{fill:#1a7f37}.f3{fill:#8250df}\
 @media(prefers-color-scheme:dark){text{fill:#f0f6fc}.m{fill:#9198a1}.p{fill:#0d1117}.g{stroke:#3d444d}\
-.s0{stroke:#4493f8;fill:#4493f8}.s1{stroke:#f0883e;fill:#f0883e}.s2{stroke:#3fb950;fill:#3fb950}.s3{stroke:#ab7df8;\
-fill:#ab7df8}}";
+.s0{stroke:#4493f8}.s1{stroke:#f0883e}.s2{stroke:#3fb950}.s3{stroke:#ab7df8}\
+.f0{fill:#4493f8}.f1{fill:#f0883e}.f2{fill:#3fb950}.f3{fill:#ab7df8}}";
 /// Sides beyond these begin again with the first colour.
 const COLOURS: usize = 4;
 
@@ -67,10 +67,6 @@ fn line(x1: f64, y1: f64, x2: f64, y2: f64) -> String {
     format!("<path class=\"g\" d=\"M{x1:.1} {y1:.1}L{x2:.1} {y2:.1}\"/>\n")
 }
 
-fn colour(side: usize) -> String {
-    format!("s{}", side % COLOURS)
-}
-
 /// The counts of all sides over time, on one scale.
 fn chart(course: &Course, top: f64) -> String {
     let bottom = top + CHART;
@@ -87,19 +83,23 @@ fn chart(course: &Course, top: f64) -> String {
     let moments = ticks(course.from, course.until, 14).into_iter().map(moment);
     let curves = course.sides.iter().enumerate().map(|(i, side)| curve(i, side, bottom, y));
     let ends = ends(&course.sides, y).into_iter().enumerate();
-    let ends = ends.map(|(i, (y, count))| text(RIGHT + 8.0, y + 4.0, &format!("b {}", colour(i)), &number(count)));
+    let ends = ends.map(|(i, (y, count))| text(RIGHT + 8.0, y + 4.0, &format!("b f{}", i % COLOURS), &number(count)));
     levels.chain(moments).chain(curves).chain(ends).collect()
 }
 
 fn curve(i: usize, side: &Side, bottom: f64, y: impl Fn(usize) -> f64) -> String {
-    let x = |day: usize| LEFT + (RIGHT - LEFT) * (day + 1) as f64 / side.days.len() as f64;
+    let (i, x) = (i % COLOURS, |day: usize| LEFT + (RIGHT - LEFT) * (day + 1) as f64 / side.days.len() as f64);
     // one point for each pixel is enough
     let shown = |day: &usize| day + 1 == side.days.len() || x(*day).floor() != x(day + 1).floor();
     let point = |day: usize| format!("L{:.1} {:.1}", x(day), y(side.days[day]));
     let points: String = (0..side.days.len()).filter(shown).map(point).collect();
+    let steady = match growth(side) {
+        Growth::Steady(day) => format!("<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"4\" class=\"f{i}\"/>\n", x(day), y(side.days[day])),
+        _ => String::new(),
+    };
     format!(
-        "<path class=\"{0} a\" d=\"M{LEFT} {bottom}{points}L{RIGHT} {bottom}z\"/>\n<path class=\"{0} l\" d=\"M{LEFT} {bottom}{points}\"/>\n",
-        colour(i)
+        "<path class=\"f{i} a\" d=\"M{LEFT} {bottom}{points}L{RIGHT} {bottom}z\"/>\n\
+         <path class=\"s{i} l\" d=\"M{LEFT} {bottom}{points}\"/>\n{steady}"
     )
 }
 
@@ -125,13 +125,10 @@ fn row(course: &Course, i: usize, side: &Side, top: f64) -> String {
             strokes += &format!("M{x} {:.0}v18", top + 14.0);
         }
     }
-    [
-        text(LEFT, top + 6.0, &format!("b {}", colour(i)), side.name()),
-        text(LEFT + 12.0 + 7.5 * side.name().len() as f64, top + 6.0, "m", &course.growth(side)),
-        text(RIGHT, top + 6.0, "m e", &restorable(&side.holds)),
-        format!("<path class=\"{} s\" d=\"{strokes}\"/>\n", colour(i)),
-    ]
-    .concat()
+    let (i, name, growth) = (i % COLOURS, side.name(), course.growth(side));
+    let words = format!("<tspan class=\"b f{i}\">{name}</tspan><tspan class=\"m\" dx=\"10\">{growth}</tspan>");
+    let strokes = format!("<path class=\"s{i} t\" d=\"{strokes}\"/>\n");
+    [text(LEFT, top + 6.0, "", &words), strokes, text(LEFT, top + 46.0, "m", &restorable(&side.holds))].concat()
 }
 
 /// Where an age (seconds) is drawn: on a logarithmic scale, from the shortest distance of two snapshots to the oldest.

@@ -120,9 +120,9 @@ impl<'c> Timer<'c> {
 /// The minutes of a day (since 1970, UTC) as the clock on the wall shows them. Of those that it shows twice, in autumn,
 /// the first alone: so does systemd, whose timers pass over the second.
 fn wall(day: i64, clock: &dyn Fn(i64) -> Moment) -> Vec<Moment> {
-    let minute = |minute: i64| clock(day * DAY_SECONDS + minute * 60);
-    let shown = |at: i64| Some(minute(at)).map(|now| (now.weekday, now.minute));
-    (0..DAY_SECONDS / 60).filter(|at| [30, 60].iter().all(|back| shown(at - back) != shown(*at))).map(minute).collect()
+    let minutes: Vec<Moment> = (-60..DAY_SECONDS / 60).map(|minute| clock(day * DAY_SECONDS + minute * 60)).collect();
+    let shown = |i: usize| (minutes[i].weekday, minutes[i].minute);
+    (60..minutes.len()).filter(|i| [30, 60].iter().all(|back| shown(i - back) != shown(*i))).map(|i| minutes[i]).collect()
 }
 
 /// The source comes first, then its replicas.

@@ -262,5 +262,6 @@ mod tests {
         let span: Span = "1mo".parse().expect("a span");
         assert_eq!(span.before(at("2026-03-31T10:00:00Z")), at("2026-02-28T10:00:00Z"));
         assert_eq!(span.before(at("2024-03-31T10:00:00Z")), at("2024-02-29T10:00:00Z"));
+        assert_eq!(span.after(at("2026-01-31T10:00:00Z")), at("2026-02-28T10:00:00Z"));
     }
 }

@@ -15,7 +15,7 @@ pub fn draw(course: &Course, width: usize) -> String {
     let label = |side: &Side| (side.name().chars().count(), number(most(side)).chars().count());
     let margin = course.sides.iter().map(label).map(|(name, number)| name + number).max().unwrap_or(0) + 4;
     let columns = width.saturating_sub(margin + 2).clamp(20, 200);
-    let mut lines = vec![course.names.join("\n"), format!("  {}", course.note)];
+    let mut lines = vec![course.names.join("\n"), format!("  {}", course.note), String::new()];
     for side in &course.sides {
         let label = format!("  {}{:>2$}", side.name(), number(most(side)), margin - 2 - side.name().chars().count());
         for (row, blocks) in chart(side, columns).into_iter().enumerate() {
@@ -23,10 +23,24 @@ pub fn draw(course: &Course, width: usize) -> String {
             lines.push(line.trim_end().into());
         }
         lines.push(format!("{:margin$} └{}", "", axis(course, columns)));
-        lines.push(format!("{:margin$}  {}", "", course.growth(side)));
-        lines.push(format!("{:margin$}  {}", "", restorable(&side.holds)));
+        let words = [wrap(&course.growth(side), columns), wrap(&restorable(&side.holds), columns)].concat();
+        lines.extend(words.into_iter().map(|line| format!("{:margin$}  {line}", "")));
+        lines.push(String::new());
     }
-    lines.join("\n") + "\n"
+    lines.join("\n")
+}
+
+/// Lines of at most `width` columns, unless a word is longer.
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => *line += word,
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => *line += &format!(" {word}"),
+            _ => lines.push(word.into()),
+        }
+    }
+    lines
 }
 
 fn most(side: &Side) -> usize {
