@@ -107,6 +107,17 @@ fn it_stops_growing_on_the_first_day_that_has_all() {
     assert_eq!(growth(&side(2)), Growth::Filling, "a day has to follow that has no more");
 }
 
+/// Pruned at 23:00 to what ends after 21:00; at midnight the base of the day before is long gone, and its bookmark is not.
+#[test]
+fn a_replication_goes_on_from_its_bookmark() {
+    let text = "destinations: {nas: {root: b/zam, replication-period: 1d}}\n\
+                datasets: {tank: {snapshot-period: 1h, windows: [{max-age: 2h, period: 1h}], destinations: [nas]}}";
+    let from = at("2026-11-24T00:00:00Z");
+    let sides = played(text, from, from + 2 * DAY + HOUR);
+    let hours: Vec<i64> = sides[1].holds.iter().map(|at| (at - from) / HOUR).collect();
+    assert_eq!(hours, [0, 21, 22, 23, 24, 45, 46, 47, 48]);
+}
+
 #[test]
 fn what_nothing_prunes_grows_for_ever() {
     let windows = |prune: &str, windows: &str| {

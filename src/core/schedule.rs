@@ -178,8 +178,8 @@ impl Slots {
     /// A period that `check` refuses comes more often than asked.
     pub fn new(period: Period, windows: &[Window], polled: bool) -> Slots {
         let (week, step) = (Week::new(windows), step(period, polled));
-        let a_day = [0..DAY_MINUTES]; // where always open they are alike
-        let runs = if week.runs.is_empty() { a_day.as_slice() } else { &week.runs };
+        let a_day = 0..DAY_MINUTES; // where always open they are alike
+        let runs = if week.runs.is_empty() { std::slice::from_ref(&a_day) } else { &week.runs };
         let minutes = runs.iter().flat_map(|run| run.clone().step_by((step / 60).max(1) as usize)).map(|m| m % WEEK_MINUTES);
         Slots { minutes: minutes.collect(), week, seconds: Vec::from_iter((0..60).step_by(step.min(60) as usize)) }
     }
