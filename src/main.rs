@@ -13,10 +13,12 @@ use clap_complete::{ArgValueCandidates, CompleteEnv};
 
 use zam::core::config;
 use zam::core::selection::find;
+use zam::core::span::{DAY, Span};
 use zam::edge::clock::now;
 use zam::edge::configuration::{self, Loaded};
 use zam::edge::outcome::{self, Misconfigured, Outcome, Undecided, Usage};
 use zam::edge::{journal, state};
+use zam::verbs::simulate::Simulation;
 use zam::verbs::{Run, explain, gate, notify, prune, reload, replicate, snapshot, status, units};
 
 /// ZFS snapshots, replication and pruning as systemd units.
@@ -64,6 +66,24 @@ enum Verb {
         /// Print JSON.
         #[arg(long)]
         json: bool,
+    },
+    /// Play the configuration forward: how many snapshots each side will hold. Needs no ZFS.
+    Simulate {
+        /// An entry alone, or a dataset inside it.
+        #[arg(add = ArgValueCandidates::new(complete::datasets))]
+        dataset: Option<String>,
+        /// How long, such as 2w or 1y [default: a quarter longer than the longest max-age, from a month to ten years].
+        #[arg(long = "for", value_name = "SPAN")]
+        span: Option<Span>,
+        /// Begin at this time (RFC 3339) [default: 00:00 UTC today].
+        #[arg(long, value_name = "TIME")]
+        from: Option<DateTime<chrono::Utc>>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+        /// Draw it into this file, as a picture (SVG).
+        #[arg(long, value_name = "FILE")]
+        svg: Option<PathBuf>,
     },
     /// Show the settings of every entry, or of one, and where each comes from.
     Config {
@@ -164,6 +184,17 @@ fn run(cli: Cli) -> Result<Outcome> {
             say_faults(&loaded);
             let only = dataset.map(|dataset| find(&loaded.config, &dataset)).transpose();
             status::run(&loaded.config, only.map_err(|why| nothing_governs(&loaded, why))?, json, now()).map(|()| Outcome::Done)
+        }
+        Verb::Simulate { dataset, span, from, json, svg } => {
+            let loaded = load()?;
+            loaded.faults.iter().for_each(journal::error);
+            let only =
+                dataset.map(|dataset| find(&loaded.config, &dataset)).transpose().map_err(|why| nothing_governs(&loaded, why))?;
+            let today = now().timestamp().div_euclid(DAY as i64) * DAY as i64;
+            let from = from.map_or(today, |from| from.timestamp());
+            let only = only.map(|(entry, _)| entry);
+            Simulation { config: &loaded.config, only, from, span, json, svg: svg.as_deref() }.run()?;
+            if loaded.faults.is_empty() { Ok(Outcome::Done) } else { Err(loaded.wrong().into()) }
         }
         Verb::Units { diff } => {
             let loaded = load()?;

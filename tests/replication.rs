@@ -8,6 +8,7 @@ use proptest::sample::{Index, select};
 use zam::core::config::Window;
 use zam::core::listing::{Bookmark, Snapshot, State};
 use zam::core::name::Prefix;
+use zam::core::pruning;
 use zam::core::replication::{Kind, Mark, Plan, Side, Stream, Token, Wish, is_at_rest, plan, to_look_at, unconfirmed};
 use zam::core::retention::{self, Reason};
 
@@ -80,20 +81,15 @@ impl World {
         Prefix::default().snapshot(BEGIN + self.count as i64)
     }
 
-    /// As verbs/prune.rs.
     fn prune_source(&mut self) {
         let known = self.is_chained();
-        let needed = unconfirmed(&Prefix::default(), &self.source);
-        let forced = |s: &Snapshot| needed.iter().any(|txgs| txgs.contains(&s.createtxg)).then_some(Reason::Unconfirmed);
-        prune(&mut self.source, &self.kept_here, self.now, forced);
+        prune(&mut self.source, None, &self.kept_here, self.now);
         assert!(!known || self.is_chained(), "pruning broke the chain");
     }
 
-    /// As verbs/prune.rs.
     fn prune_replica(&mut self) {
         let Some(replica) = &mut self.replica else { return };
-        let base = replica.snapshots.iter().rev().find(|s| knows(&self.source, s.guid)).map(|s| s.guid);
-        prune(replica, &self.kept_there, self.now, |s| (Some(s.guid) == base).then_some(Reason::Base));
+        prune(replica, Some(&self.source), &self.kept_there, self.now);
     }
 
     /// Whether an incremental stream can continue the replica: it ends with something that the source knows, but for
@@ -372,9 +368,9 @@ fn knows(source: &State, guid: u64) -> bool {
     source.snapshot(guid).is_some() || source.bookmark(guid).is_some()
 }
 
-fn prune(side: &mut State, windows: &[Window], now: i64, forced: impl Fn(&Snapshot) -> Option<Reason>) {
+fn prune(side: &mut State, source: Option<&State>, windows: &[Window], now: i64) {
     if !windows.is_empty() {
-        let plan = retention::plan(&Prefix::default(), &side.snapshots, windows, now, forced);
+        let plan = pruning::plan(&Prefix::default(), side, source, windows, now);
         side.snapshots = plan.verdicts.into_iter().filter(|v| v.keep()).map(|v| v.snapshot.clone()).collect();
     }
 }

@@ -31,10 +31,15 @@ pub fn not_now(job: &Job, now: Moment, last: Option<Moment>) -> Option<String> {
         let windows: Vec<String> = windows.iter().map(ToString::to_string).collect();
         return Some(format!("outside its windows ({})", windows.join(", ")));
     }
-    let last = last.filter(|last| last.epoch <= now.epoch)?;
-    let ago = (now.epoch - last.epoch) / 60;
-    (turn(job.period, &week, last) == turn(job.period, &week, now))
+    let ago = (now.epoch - last?.epoch) / 60;
+    (!is_due(job.period, &week, now, last))
         .then(|| format!("it is not due: done {} h {} min ago, and wanted every {}", ago / 60, ago % 60, job.period))
+}
+
+/// Whether there was no success yet in the period that `now` belongs to.
+pub fn is_due(period: Period, week: &Week, now: Moment, last: Option<Moment>) -> bool {
+    let last = last.filter(|last| last.epoch <= now.epoch);
+    last.is_none_or(|last| turn(period, week, last) != turn(period, week, now))
 }
 
 /// Which of its periods a moment belongs to. With a period of a day or more, a whole window belongs to the day on which

@@ -107,13 +107,15 @@ fn judge<'s>(
     forced: impl Fn(&Snapshot) -> Option<Reason>,
 ) -> Verdict<'s> {
     let mut reasons: Vec<Reason> = windows.into_iter().map(Reason::Window).collect();
-    let besides = [
-        (newest == Some(snapshot.guid), Reason::Newest),
-        (snapshot.held, Reason::Held),
-        (snapshot.cloned, Reason::Cloned),
-        (snapshot.creation > now, Reason::Future),
-    ];
-    reasons.extend(besides.into_iter().filter(|(applies, _)| *applies).map(|(_, reason)| reason));
+    let mut besides = |applies: bool, reason: Reason| {
+        if applies {
+            reasons.push(reason);
+        }
+    };
+    besides(newest == Some(snapshot.guid), Reason::Newest);
+    besides(snapshot.held, Reason::Held);
+    besides(snapshot.cloned, Reason::Cloned);
+    besides(snapshot.creation > now, Reason::Future);
     reasons.extend(forced(snapshot));
     Verdict { snapshot, reasons }
 }
@@ -124,13 +126,16 @@ fn judge<'s>(
 pub fn wanted(owned: &[&Snapshot], windows: &[Window], now: i64) -> Vec<Vec<Window>> {
     let mut wanted = vec![Vec::new(); owned.len()];
     let reference = owned.last().map_or(now, |newest| newest.creation.min(now));
+    // Creation may step back among rising createtxg, so that a bucket can return after others.
+    let in_order = owned.is_sorted_by_key(|s| s.creation);
     for window in windows {
         let limit = window.max_age.map_or(i64::MIN, |age| age.before(reference));
         let (mut seen, mut last) = (HashSet::new(), None);
         for (snapshot, wanted) in owned.iter().zip(&mut wanted) {
             let bucket = window.period.bucket(snapshot.creation);
-            // Creation may step back among rising createtxg, so a bucket can return after others.
-            if last.replace(bucket) != Some(bucket) && seen.insert(bucket) && window.period.start(bucket + 1) > limit {
+            let is_oldest = last.replace(bucket) != Some(bucket) && (in_order || seen.insert(bucket));
+            if is_oldest && window.period.start(bucket + 1) > limit {
+                wanted.reserve_exact(1); // mostly there is one, and there are many of these lists
                 wanted.push(*window);
             }
         }

@@ -169,27 +169,54 @@ fn step(period: Period, polled: bool) -> u64 {
     period.span().seconds().clamp(1, most)
 }
 
-/// Always open: slots from midnight UTC, where no hour is lost or doubled. With windows: from each one's start, local time.
-/// A period that `check` refuses comes more often than asked. `network`: spread the jobs of many machines.
-pub fn slots(period: Period, windows: &[Window], polled: bool, network: bool) -> Schedule {
-    let week = Week::new(windows);
-    let step = step(period, polled);
-    let seconds = Vec::from_iter((0..60).step_by(step.min(60) as usize));
-    let minutes = |run: &Range<u32>| run.clone().step_by((step / 60).max(1) as usize);
-    let (runs, zone) = match week.runs.as_slice() {
-        // every day is alike
-        [] => (std::iter::once(0..DAY_MINUTES).collect(), " UTC"),
-        _ => (week.runs.clone(), ""),
-    };
-    // systemd may start a job a second late (AccuracySec=1s), and the window's end is outside
-    let spare = |run: &Range<u32>| {
-        let last = minutes(run).next_back().unwrap_or(run.start) * 60 + seconds.last().unwrap_or(&0);
+/// The moments at which a timer fires. Always open: from midnight UTC, where no hour is lost or doubled. With windows: from
+/// each one's start, local time.
+#[derive(Clone, Debug)]
+pub struct Slots {
+    pub week: Week,
+    /// Of each day, UTC, where always open; otherwise of the week, local.
+    minutes: BTreeSet<u32>,
+    /// Of each of those minutes.
+    pub seconds: Vec<u32>,
+}
+
+impl Slots {
+    /// A period that `check` refuses comes more often than asked.
+    pub fn new(period: Period, windows: &[Window], polled: bool) -> Slots {
+        let (week, step) = (Week::new(windows), step(period, polled));
+        let a_day = 0..DAY_MINUTES; // where always open they are alike
+        let runs = if week.runs.is_empty() { std::slice::from_ref(&a_day) } else { &week.runs };
+        let minutes = runs.iter().flat_map(|run| run.clone().step_by((step / 60).max(1) as usize)).map(|m| m % WEEK_MINUTES);
+        Slots { minutes: minutes.collect(), week, seconds: Vec::from_iter((0..60).step_by(step.min(60) as usize)) }
+    }
+
+    /// Whether the timer goes by the clock on the wall.
+    pub fn is_local(&self) -> bool {
+        !self.week.runs.is_empty()
+    }
+
+    /// Whether it fires in this minute of the day (local, or UTC).
+    pub fn contains(&self, weekday: Weekday, minute: u32) -> bool {
+        let day = if self.is_local() { weekday.num_days_from_monday() } else { 0 };
+        self.minutes.contains(&(day * DAY_MINUTES + minute))
+    }
+
+    /// The seconds from a window's last slot to its end, which is outside.
+    fn spare(&self, run: &Range<u32>) -> u64 {
+        let fires = |m: &u32| self.minutes.contains(&(m % WEEK_MINUTES));
+        let last = run.clone().rev().find(fires).unwrap_or(run.start) * 60 + self.seconds.last().unwrap_or(&0);
+        // systemd may start a job a second late (AccuracySec=1s)
         u64::from((run.end * 60 - last).saturating_sub(2))
-    };
+    }
+}
+
+/// The timer of a job. `network`: spread the jobs of many machines.
+pub fn slots(period: Period, windows: &[Window], polled: bool, network: bool) -> Schedule {
+    let slots = Slots::new(period, windows, polled);
     let delay = (period.span().seconds() / 4).min(5 * 60);
-    let random_delay = if network { week.runs.iter().map(spare).fold(delay, u64::min) } else { 0 };
-    let on_calendar = expressions(runs.iter().flat_map(minutes).map(|m| m % WEEK_MINUTES).collect(), &seconds, zone);
-    Schedule { on_calendar, random_delay }
+    let random_delay = if network { slots.week.runs.iter().map(|run| slots.spare(run)).fold(delay, u64::min) } else { 0 };
+    let zone = if slots.is_local() { "" } else { " UTC" };
+    Schedule { on_calendar: expressions(slots.minutes, &slots.seconds, zone), random_delay }
 }
 
 /// One expression for the days that share the hours that share a list of minutes.

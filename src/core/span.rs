@@ -79,6 +79,13 @@ impl Span {
         time - (u64::from(self.weeks) * 7 * DAY + self.seconds) as i64
     }
 
+    /// Epoch seconds of the moment this long after `time`, with the day clamped likewise.
+    pub fn after(self, time: i64) -> i64 {
+        let on = |t: DateTime<chrono::Utc>| t.checked_add_months(Months::new(self.months));
+        let time = DateTime::from_timestamp(time, 0).and_then(on).map_or(i64::MAX / 2, |t| t.timestamp());
+        time + (u64::from(self.weeks) * 7 * DAY + self.seconds) as i64
+    }
+
     /// In seconds, a month being 30.4375 days: for comparing and for waiting, never for retention.
     pub fn seconds(self) -> u64 {
         u64::from(self.months) * 2_629_800 + u64::from(self.weeks) * 7 * DAY + self.seconds
@@ -255,5 +262,6 @@ mod tests {
         let span: Span = "1mo".parse().expect("a span");
         assert_eq!(span.before(at("2026-03-31T10:00:00Z")), at("2026-02-28T10:00:00Z"));
         assert_eq!(span.before(at("2024-03-31T10:00:00Z")), at("2024-02-29T10:00:00Z"));
+        assert_eq!(span.after(at("2026-01-31T10:00:00Z")), at("2026-02-28T10:00:00Z"));
     }
 }

@@ -9,6 +9,7 @@ pub mod prune;
 pub mod reload;
 pub mod replicate;
 mod sides;
+pub mod simulate;
 pub mod snapshot;
 pub mod status;
 mod table;

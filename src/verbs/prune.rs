@@ -1,7 +1,6 @@
 //! `zam prune`: destroys what no window keeps, of a source or of its replica at a destination. Reads the source alone
 //! for the source, so that an unreachable destination stops nothing; reads both sides for a replica.
 
-use std::collections::HashSet;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -11,10 +10,10 @@ use serde::ser::Serializer;
 use super::words::{does_not_exist, snapshots};
 use super::{Run, print_json, report, side_by_side};
 use crate::core::config::{Destination, Window};
-use crate::core::listing::{self, SNAPSHOT_COLUMNS, Snapshot, Tree};
+use crate::core::listing::{self, SNAPSHOT_COLUMNS, Tree};
 use crate::core::name::Dataset;
-use crate::core::replication::unconfirmed;
-use crate::core::retention::{self, Plan, Reason};
+use crate::core::pruning;
+use crate::core::retention::{Plan, Reason};
 use crate::core::selection::governs;
 use crate::edge::command::Machine;
 use crate::edge::outcome::Outcome;
@@ -164,20 +163,8 @@ fn plan<'a>(
     place: &'a Dataset,
 ) -> Planned<'a> {
     let pruned = &sides.pruned.as_ref().unwrap_or(&sides.source)[place];
-    let known: HashSet<u64> = match (&sides.pruned, sides.source.get(dataset)) {
-        (Some(_), Some(source)) => {
-            source.snapshots.iter().map(|s| s.guid).chain(source.bookmarks.iter().map(|b| b.guid)).collect()
-        }
-        _ => HashSet::new(),
-    };
-    let needed = unconfirmed(&run.config.prefix, pruned);
-    let base = pruned.snapshots.iter().rev().find(|s| known.contains(&s.guid)).map(|s| s.guid);
-    let forced = |s: &Snapshot| match (Some(s.guid) == base, needed.iter().any(|range| range.contains(&s.createtxg))) {
-        (true, _) => Some(Reason::Base),
-        (_, true) => Some(Reason::Unconfirmed),
-        _ => None,
-    };
-    let plan = retention::plan(&run.config.prefix, &pruned.snapshots, windows, run.now, forced);
+    let source = sides.pruned.as_ref().and_then(|_| sides.source.get(dataset));
+    let plan = pruning::plan(&run.config.prefix, pruned, source, windows, run.now);
     Planned { dataset, destination: to.map(|to| to.name.as_str()), plan, place }
 }
 
