@@ -22,9 +22,12 @@ const STALL_TIMEOUT: Span = Span { months: 0, weeks: 0, seconds: 900 };
 /// The configuration that the sources give together, and what is wrong with them, by place.
 ///
 /// # Errors
-/// A source that is no YAML at all, no dataset in any of them (an empty file is what a power cut leaves of one), or a
-/// wrong prefix: nothing can be said of what was meant.
+/// A source that is empty or no YAML at all, no dataset in any of them, or a wrong prefix: nothing can be said of what was meant.
 pub fn load(sources: &[Source]) -> Result<(Config, Vec<Fault>), Fault> {
+    if let Some(file) = sources.iter().position(|source| source.text.trim().is_empty()) {
+        let message = "the file is empty, as a power cut or an editor that is still writing leaves it: name a dataset below `datasets:`, like `tank/home: {snapshot-period: 1h}`; or remove the file";
+        return Err(Fault { at: At { file, line: 1, column: 1 }, message: message.into() });
+    }
     let files: Vec<Node> = (0..sources.len()).map(|file| parse(sources, file)).collect::<Result<_, _>>()?;
     let mut faults = Vec::new();
     let sections = Sections::new(&files, &mut faults);

@@ -4,6 +4,7 @@
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 
+use rustix::termios::tcgetwinsize;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -31,6 +32,13 @@ pub fn start() {
 /// A line of the result. Who closed the pipe (`| head`) wants no more of it; the work goes on.
 pub fn print(line: impl std::fmt::Display) {
     let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// How wide a line may be: what COLUMNS or the terminal says.
+pub fn columns() -> usize {
+    let told = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    let terminal = || Some(tcgetwinsize(std::io::stdout()).ok()?.ws_col.into()).filter(|columns| *columns > 0);
+    told.or_else(terminal).unwrap_or(80)
 }
 
 pub fn error(message: impl std::fmt::Display) {

@@ -48,8 +48,7 @@ impl Simulation<'_> {
         }
         if !self.json {
             journal::print(format!("{} to {}, if every job runs when it is due\n", date(self.from), date(until - 1)));
-            let width = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).unwrap_or(80);
-            courses.iter().for_each(|course| journal::print(timeline::draw(course, width)));
+            courses.iter().for_each(|course| journal::print(timeline::draw(course, journal::columns())));
         }
         Ok(())
     }

@@ -22,6 +22,7 @@ wait_for 60 bash -c "! systemctl list-units --no-legend --state=activating,activ
 fill tank/long 30M
 zam snapshot tank/long >/dev/null
 clock '2026-11-23 07:59:00'
+sync
 cut_power
 #--- power cut
 # The boot's clock is before 08:00; nothing is overdue yet.

@@ -62,7 +62,7 @@ lacks "$output" 'zam-config'
 say "empty, unreadable, absent"
 : >/etc/zam/zam.yaml
 expect 78 zam config
-has 'names no dataset'
+has 'the file is empty'
 rm /etc/zam/zam.yaml
 expect 78 zam snapshot tank/home
 has 'no configuration at /etc/zam/zam.yaml'

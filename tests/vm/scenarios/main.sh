@@ -61,6 +61,9 @@ for dataset in tank/home tank/home/ann; do
   equal "$(minutes $dataset)" '0010 0100 0200 0210 0220 0230 0240 0250 0300'
 done
 equal "$(minutes tank/home/vm)" '0100 0200 0300'
+# As it was foretold.
+foretold=$(zam simulate --json --from 2026-11-23T00:00:30Z --for 3h tank/home | jq -r '.[0].sides[0].holds[]')
+equal "$(sed -E 's/.*T(..):(..):00Z/\1\2/' <<<"$foretold" | xargs)" "$(minutes tank/home)"
 
 say "replicas arrived, and hold what their windows want"
 expect 0 systemctl start zam@replicate:local-tank-home.service zam@replicate:local-tank-home-vm.service

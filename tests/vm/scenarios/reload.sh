@@ -1,6 +1,7 @@
 # timeout: 600
 # How a changed configuration comes into force: by hand, or by the path unit; what a mistake does; what is left of what
 # was taken out.
+clock '2026-11-23 10:01:00'
 for dataset in tank/home tank/other tank/big backup/zam; do zfs create $dataset; done
 timers() { systemctl list-timers --all --no-legend --no-pager 'zam-*' | grep -oE 'zam-[^ ]*\.timer' | sort | xargs; }
 stamps() { ls /var/lib/systemd/timers | grep stamp-zam | sort | xargs; }

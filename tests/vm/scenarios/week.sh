@@ -15,10 +15,26 @@ alert=/var/lib/zam/alerts/replicate:local-tank-home.json
 taken() { snapshots tank/home/kid | tail -n 1 | grep -q "_$1..Z$"; } # a job may start a second late
 running() { systemctl list-units --no-legend --state=activating,active,deactivating 'zam@*' 'zam-notify@*' | grep -q .; }
 idle() { ! running; }
+# By the minute: a job starts a second or two after its slot.
+held() { owned "$1" creation | cut -f 2 | while read -r time; do date -u -d "@$((time / 60 * 60))" +%FT%TZ; done; }
+foretold() {
+  zam simulate --json --from 2026-11-02T00:00:30Z --for 2d tank/home | jq -r ".[0].sides[] | select(.destination == $1).holds[]"
+}
 alerts=0
 for ((time = $(date -ud '2026-11-02 04:00' +%s); time <= $(date -ud '2026-11-08 20:00' +%s); time += 4 * 3600)); do
   slot=$(date -ud "@$time" +%Y%m%dT%H%M)
-  [[ $slot != 20261104T04* ]] || { say "away"; zpool export backup; }
+  [[ $slot != 20261104T04* ]] || {
+    say "after two days both sides hold what zam simulate foretold"
+    expect 0 zam prune tank/home
+    expect 0 zam prune --to local tank/home
+    for dataset in tank/home tank/home/kid; do
+      equal "$(held $dataset)" "$(foretold null)"
+      equal "$(held backup/zam/$dataset)" "$(foretold '"local"')"
+    done
+    held backup/zam/tank/home | xargs
+    say "away"
+    zpool export backup
+  }
   [[ $slot != 20261107T04* ]] || { say "back"; zpool import -N backup; }
   fill tank/home/kid 20K
   clock "@$((time - 2))"
