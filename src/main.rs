@@ -1,134 +1,25 @@
 //! `zam`: parses the command line, sets up the log, runs one verb, reports its error once, and exits with a code that
 //! says how it went.
 
+mod cli;
 mod complete;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use chrono::DateTime;
-use clap::{Args, CommandFactory, Parser, Subcommand};
-use clap_complete::{ArgValueCandidates, CompleteEnv};
+use clap::{CommandFactory, Parser};
+use clap_complete::CompleteEnv;
 
-use zam::core::config;
+use cli::{Cli, Common, Verb};
 use zam::core::selection::find;
-use zam::core::span::{DAY, Span};
+use zam::core::span::DAY;
 use zam::edge::clock::now;
 use zam::edge::configuration::{self, Loaded};
 use zam::edge::outcome::{self, Misconfigured, Outcome, Undecided, Usage};
 use zam::edge::{journal, state};
 use zam::verbs::simulate::Simulation;
 use zam::verbs::{Run, explain, gate, notify, prune, reload, replicate, snapshot, status, units};
-
-/// ZFS snapshots, replication and pruning as systemd units.
-#[derive(Parser)]
-#[command(name = "zam", version, about)]
-struct Cli {
-    /// The configuration (also ZAM_CONFIG) [default: /etc/zam/zam.yaml].
-    #[arg(long, global = true, value_name = "FILE")]
-    config: Option<PathBuf>,
-    #[command(subcommand)]
-    verb: Verb,
-}
-
-#[derive(Subcommand)]
-enum Verb {
-    /// Take one snapshot of an entry, its whole recursion at one moment.
-    Snapshot(Common),
-    /// Bring the replicas of an entry up to date.
-    Replicate {
-        #[command(flatten)]
-        common: Common,
-        /// This destination alone.
-        #[arg(long, value_name = "NAME", add = ArgValueCandidates::new(complete::destinations))]
-        to: Option<String>,
-    },
-    /// Destroy the snapshots that no window keeps.
-    Prune {
-        #[command(flatten)]
-        common: Common,
-        /// Those of the replica at this destination, instead of the source's.
-        #[arg(long, value_name = "NAME", add = ArgValueCandidates::new(complete::destinations))]
-        to: Option<String>,
-        /// Plan as if it were this time (RFC 3339); with --dry-run.
-        #[arg(long, value_name = "TIME", requires = "dry_run")]
-        now: Option<DateTime<chrono::Utc>>,
-        /// Plan from a saved `zfs list -Hp -r -t snapshot,bookmark -o name,guid,createtxg,creation,userrefs,clones`, without ZFS; with --dry-run.
-        #[arg(long, value_name = "FILE", requires = "dry_run")]
-        snapshots: Option<PathBuf>,
-    },
-    /// Show what there is, how well the replicas keep up, when jobs run next, and what failed.
-    Status {
-        /// This one alone.
-        #[arg(add = ArgValueCandidates::new(complete::datasets))]
-        dataset: Option<String>,
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Play the configuration forward: how many snapshots each side will hold. Needs no ZFS.
-    Simulate {
-        /// An entry alone, or a dataset inside it.
-        #[arg(add = ArgValueCandidates::new(complete::datasets))]
-        dataset: Option<String>,
-        /// How long, such as 2w or 1y [default: a quarter longer than the longest max-age, from a month to ten years].
-        #[arg(long = "for", value_name = "SPAN")]
-        span: Option<Span>,
-        /// Begin at this time (RFC 3339) [default: 00:00 UTC today].
-        #[arg(long, value_name = "TIME")]
-        from: Option<DateTime<chrono::Utc>>,
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-        /// Draw it into this file, as a picture (SVG).
-        #[arg(long, value_name = "FILE")]
-        svg: Option<PathBuf>,
-    },
-    /// Show the settings of every entry, or of one, and where each comes from.
-    Config {
-        #[arg(add = ArgValueCandidates::new(complete::datasets))]
-        dataset: Option<String>,
-        /// Only say what is wrong.
-        #[arg(long)]
-        check: bool,
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Print the units that the configuration gives.
-    Units {
-        /// Print only what differs from those that systemd has now; exit 1 if anything does.
-        #[arg(long)]
-        diff: bool,
-    },
-    /// Check the configuration and put it into force.
-    Reload,
-    /// Say whether it is time for a job; called by systemd.
-    #[command(hide = true)]
-    Gate {
-        verb: config::Verb,
-        dataset: String,
-        #[arg(long, value_name = "NAME")]
-        to: Option<String>,
-    },
-    /// Record the failure of a job; called by systemd.
-    #[command(hide = true)]
-    Notify { instance: String },
-}
-
-#[derive(Args)]
-struct Common {
-    /// A dataset of the configuration, or one inside it.
-    #[arg(add = ArgValueCandidates::new(complete::datasets))]
-    dataset: String,
-    /// Print what would be done, and why; change nothing.
-    #[arg(short = 'n', long)]
-    dry_run: bool,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
-}
 
 fn main() -> ExitCode {
     CompleteEnv::with_factory(Cli::command).complete(); // ends here when a shell asks
