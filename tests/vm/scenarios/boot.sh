@@ -35,7 +35,7 @@ begun=$(uptime_seconds)
 wait_for 120 bash -c '[[ $(systemctl is-system-running) == running ]]'
 say "running $(uptime_seconds) s after the boot began: $(systemd-analyze | head -n 1)"
 expect 0 systemctl is-active 'zam@replicate:local-tank-long.service'
-contains "$(systemctl show -p StatusText zam@replicate:local-tank-long.service)" 'tank/long to local: [0-9.]+ MiB'
+wait_for 30 bash -c "systemctl show -p StatusText zam@replicate:local-tank-long.service | grep -q 'tank/long to local: [0-9.]* MiB'"
 say "each caught up once"
 for i in 1 2 3 4; do
   wait_for 60 bash -c "zfs list -H -t snapshot -o name tank/d$i | grep -q 20261124T09"

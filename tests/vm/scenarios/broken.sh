@@ -1,4 +1,5 @@
 # A configuration that is wrong in part, or not readable at all: what is right goes on, and the rest is said loudly.
+clock '2026-11-23 10:01:00' # no timer fires meanwhile
 zfs create tank/home
 zfs create tank/other
 config <<EOF

@@ -58,8 +58,7 @@ expect 0 systemctl daemon-reload
 expect 0 systemctl restart zam.target
 equal "$(timers)" "$all"
 wait_for 10 systemctl is-failed --quiet zam-config.service
-expect 0 journalctl -q -o cat -t zam-generator
-has 'the last good configuration is in force instead'
+wait_for 20 bash -c "journalctl -q -o cat -t zam-generator | grep -q 'the last good configuration is in force instead'"
 expect 0 zam snapshot tank/other
 has 'fortnights'
 cp /root/zam.yaml /etc/zam/zam.yaml

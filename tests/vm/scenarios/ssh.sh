@@ -1,5 +1,6 @@
 # timeout: 600
 # Another machine over a real sshd: pushed to it and pulled from it, one connection a run, and the ways it goes wrong.
+clock '2026-11-23 10:01:00' # no timer fires meanwhile
 install -d -m 700 /etc/zam/keys /root/.ssh
 ssh-keygen -q -t ed25519 -N '' -f /etc/zam/keys/there
 cat /etc/zam/keys/there.pub >>/root/.ssh/authorized_keys

@@ -1,6 +1,7 @@
 # timeout: 900
 # A receiver that lacks the permission to set properties; and the destination's disk torn out in the middle of a stream:
 # its pool hangs for ever, zam's watchdog ends the job, the other jobs go on, and after a boot the next run resumes.
+clock '2026-11-23 10:01:00' # no timer fires meanwhile
 zfs create tank/home
 zfs create backup/zam
 zfs create -o canmount=off backup/zam/tank

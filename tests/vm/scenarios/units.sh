@@ -1,4 +1,5 @@
 # What an administrator does with the units: edit all or one, read them, switch off, change the configuration.
+clock '2026-11-23 10:01:00' # no timer fires meanwhile
 zfs create tank/home
 zfs create 'tank/my-data x'
 config <<EOF
