@@ -60,9 +60,12 @@ fn log(message: &str) {
     match OpenOptions::new().write(true).open("/dev/kmsg") {
         Ok(mut kmsg) if by_systemd => {
             for line in message.lines() {
-                let record = format!("<3>zam-generator[{}]: {line}", std::process::id());
+                let mut record = format!("<3>zam-generator[{}]: {line}", std::process::id()).into_bytes();
+                record.truncate(RECORD_MAX);
+                // Without its end of line Linux 6.1 holds a record back until the next one (seen).
+                record.push(b'\n');
                 // There is nowhere left to say that this failed.
-                let _ = kmsg.write_all(&record.as_bytes()[..record.len().min(RECORD_MAX)]);
+                let _ = kmsg.write_all(&record);
             }
         }
         _ => eprintln!("zam-generator: {message}"),
