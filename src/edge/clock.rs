@@ -1,6 +1,9 @@
 //! The one reading of the clock.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Datelike, Local, Timelike, Utc};
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::core::gate::Moment;
 
@@ -9,7 +12,13 @@ pub fn now() -> DateTime<Utc> {
     Utc::now()
 }
 
-/// The same, as the clock on the wall shows it too.
+/// How long the machine has slept since its boot (clock_gettime(2)).
+pub fn slept() -> Duration {
+    let read = |clock| Duration::try_from(clock_gettime(clock)).unwrap_or_default();
+    read(ClockId::Boottime).saturating_sub(read(ClockId::Monotonic))
+}
+
+/// Now, as the clock on the wall shows it too.
 pub fn moment() -> Moment {
     of(now())
 }
