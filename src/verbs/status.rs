@@ -37,6 +37,7 @@ pub(super) struct Shown {
     pub(super) snapshots: usize,
     pub(super) newest: Option<DateTime<Utc>>,
     pub(super) state: Health,
+    pub(super) why: Option<String>,
     pub(super) jobs: Vec<ShownJob>,
     pub(super) destinations: Vec<ShownReplica>,
 }
@@ -135,10 +136,14 @@ impl Look<'_> {
         let sources = self.sources().unwrap_or_default();
         let times = |dataset: &Dataset| self.times(self.entry.host_name(), dataset);
         let newest = sources.iter().filter_map(|dataset| times(dataset).last().copied()).min();
-        let state = match self.trees[&self.entry.host_name()] {
-            Err(_) => Health::Unreachable,
-            Ok(_) if self.entry.host.is_some() => Health::Ok,
-            Ok(_) => of_source(self.entry, newest, self.now.timestamp()),
+        let (state, why) = match &self.trees[&self.entry.host_name()] {
+            Err(error) => (Health::Unreachable, Some(format!("{error:#}"))),
+            Ok(tree) if !tree.contains_key(self.top) => {
+                let place = Machine::new(self.entry.host.as_ref()).place();
+                (Health::Unreachable, Some(format!("{:#}", does_not_exist(self.top, &place))))
+            }
+            Ok(_) if self.entry.host.is_some() => (Health::Ok, None),
+            Ok(_) => (of_source(self.entry, newest, self.now.timestamp()), None),
         };
         Shown {
             dataset: crate::core::config::key(self.entry.host_name(), self.top),
@@ -146,6 +151,7 @@ impl Look<'_> {
             snapshots: sources.iter().map(|dataset| times(dataset).len()).sum(),
             newest: newest.and_then(time),
             state,
+            why,
             jobs: self.jobs(jobs),
             destinations: self.entry.destinations.iter().map(|to| self.replica(to)).collect(),
         }

@@ -98,6 +98,7 @@ fn next(jobs: &[ShownJob], destination: Option<&str>, now: DateTime<Utc>) -> Str
 }
 
 fn troubles(entry: &Shown, now: DateTime<Utc>) -> Vec<String> {
+    let source = entry.why.iter().map(|why| format!("{}: {why}", entry.dataset));
     let replicas =
         entry.destinations.iter().filter_map(|to| Some(format!("{} to {}: {}", entry.dataset, to.name, to.why.as_ref()?)));
     let alerts = entry.jobs.iter().filter_map(|job| {
@@ -105,5 +106,5 @@ fn troubles(entry: &Shown, now: DateTime<Utc>) -> Vec<String> {
         let again = if job.verb == Verb::Replicate { "; zam replicate -n shows how things stand" } else { "" };
         Some(format!("{} ago: {alert}{again}", rough((now - alert.time).num_seconds())))
     });
-    replicas.chain(alerts).collect()
+    source.chain(replicas).chain(alerts).collect()
 }

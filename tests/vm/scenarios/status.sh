@@ -84,3 +84,9 @@ zpool export backup
 equal "$(of "$local.state")" unreachable
 contains "$(of "$local.why")" 'zpool import backup.*the last replication that succeeded was at 2026-11-23 00:0'
 expect 2 zam status tank/nowhere
+
+say "a source that is not there"
+zfs rename tank/away tank/gone
+expect 0 zam status tank/away
+has '^tank/away +unreachable '
+has '^tank/away: tank/away does not exist'
