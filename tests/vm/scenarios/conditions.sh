@@ -68,7 +68,7 @@ for before in 22:14:57 22:29:57; do
 done
 expect 1 zfs list backup/zam/tank/late
 clock '2026-11-23 22:44:57'
-wait_for 60 zfs list backup/zam/tank/late
-equal "$(guids backup/zam/tank/late)" "$(guids tank/late | head -n "$(guids backup/zam/tank/late | wc -l)")"
+wait_for 60 bash -c "journalctl -q -o cat -u zam@replicate:last-tank-late.service | grep -q 'tank/late -> backup/zam/tank/late'"
+equal "$(guids backup/zam/tank/late)" "$(guids tank/late | head -n 1)"
 expect 0 systemctl --failed --no-legend
 equal "$output" ''
