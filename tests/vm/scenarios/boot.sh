@@ -32,7 +32,7 @@ systemctl stop zam.target
 cut_power
 #--- power cut
 begun=$(uptime_seconds)
-wait_for 120 bash -c '[[ $(systemctl is-system-running) == running ]]'
+wait_for 240 bash -c '[[ $(systemctl is-system-running) == running ]]'
 say "running $(uptime_seconds) s after the boot began: $(systemd-analyze | head -n 1)"
 expect 0 systemctl is-active 'zam@replicate:local-tank-long.service'
 wait_for 30 bash -c "systemctl show -p StatusText zam@replicate:local-tank-long.service | grep -q 'tank/long to local: [0-9.]* MiB'"
