@@ -3,11 +3,10 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use zam::core::units::{Unit, units};
+use zam::core::units::units;
 use zam::edge::configuration;
 
 /// A record of the kernel's log has at most 1024 bytes; a longer write fails (tried).
@@ -31,8 +30,8 @@ fn main() -> ExitCode {
     };
     loaded.faults.iter().for_each(|fault| log(fault));
     let mut folder = PathBuf::new();
-    for (path, unit) in units(&loaded.config, &loaded.sources, !loaded.faults.is_empty()) {
-        if let Err(e) = write(&Path::new(&arguments[0]).join(path), &unit, &mut folder) {
+    for (path, text) in units(&loaded.config, &loaded.sources, !loaded.faults.is_empty()) {
+        if let Err(e) = write(&Path::new(&arguments[0]).join(path), &text, &mut folder) {
             log(&e.to_string());
         }
     }
@@ -41,17 +40,14 @@ fn main() -> ExitCode {
 
 /// Refuses to write a file twice: two jobs with one name would be a bug, and must not pass silently.
 /// `folder` is the one that was made last: units of one folder come together.
-fn write(path: &Path, unit: &Unit, folder: &mut PathBuf) -> io::Result<()> {
+fn write(path: &Path, text: &str, folder: &mut PathBuf) -> io::Result<()> {
     let parent = path.parent().unwrap_or(path);
     if parent != folder {
         fs::create_dir_all(parent)?;
         *folder = parent.to_owned();
     }
-    match unit {
-        Unit::File(text) => File::create_new(path).and_then(|mut file| file.write_all(text.as_bytes())),
-        Unit::Link(target) => symlink(target, path),
-    }
-    .map_err(|e| io::Error::new(e.kind(), format!("cannot write {}: {e}", path.display())))
+    let written = File::create_new(path).and_then(|mut file| file.write_all(text.as_bytes()));
+    written.map_err(|e| io::Error::new(e.kind(), format!("cannot write {}: {e}", path.display())))
 }
 
 /// To the kernel's log when systemd runs us (it sends our stderr nowhere), otherwise to stderr.

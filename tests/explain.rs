@@ -96,10 +96,10 @@ fn what_reload_would_change() {
     line("+Description=Snapshot tank and below every 2h");
     line("--- generated/zam-prune-tank.timer");
     line("+++ /dev/null");
-    line("--- generated/zam.target.wants/zam-prune-tank.timer");
-    line("--> ../zam-prune-tank.timer");
-    assert!(!said.contains("replicate") && !said.contains("swap"), "{said}");
-    assert!(said.ends_with("zam reload would add 0 files of units, change 2 and remove 3\n"), "{said}");
+    line("--- generated/zam.target.d/50-zam.conf");
+    line("-Wants=zam-prune-tank.timer");
+    assert!(!said.contains("+++ zam-replicate") && !said.contains("swap"), "{said}");
+    assert!(said.ends_with("zam reload would add 0 files of units, change 3 and remove 2\n"), "{said}");
     assert_eq!(code, Some(1));
     generate();
     assert_eq!(zam(directory, &["units", "--diff"]), nothing);

@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -47,37 +46,25 @@ fn cases() -> Vec<PathBuf> {
     cases
 }
 
-#[derive(Debug, PartialEq)]
-enum Node {
-    File(String),
-    Link(PathBuf),
-}
-
-/// Files and links by their path below `directory`. One that does not exist is empty, as git has it.
-fn tree(directory: &Path) -> BTreeMap<PathBuf, Node> {
+/// The texts of files by their path below `directory`. One that does not exist is empty, as git has it.
+fn tree(directory: &Path) -> BTreeMap<PathBuf, String> {
     let mut nodes = BTreeMap::new();
     for path in fs::read_dir(directory).into_iter().flatten().map(|entry| entry.expect("an entry").path()) {
         let name = PathBuf::from(path.file_name().expect("a name"));
-        if path.is_symlink() {
-            nodes.insert(name, Node::Link(fs::read_link(&path).expect("a link")));
-        } else if path.is_dir() {
+        if path.is_dir() {
             nodes.extend(tree(&path).into_iter().map(|(below, node)| (name.join(below), node)));
         } else {
-            nodes.insert(name, Node::File(fs::read_to_string(&path).expect("a text")));
+            nodes.insert(name, fs::read_to_string(&path).expect("a text"));
         }
     }
     nodes
 }
 
-fn write(directory: &Path, nodes: &BTreeMap<PathBuf, Node>) {
-    for (path, node) in nodes {
+fn write(directory: &Path, nodes: &BTreeMap<PathBuf, String>) {
+    for (path, text) in nodes {
         let path = directory.join(path);
         fs::create_dir_all(path.parent().expect("a parent")).expect("making a directory");
-        match node {
-            Node::File(text) => fs::write(&path, text),
-            Node::Link(target) => symlink(target, &path),
-        }
-        .expect("writing a node");
+        fs::write(&path, text).expect("writing a file");
     }
 }
 
@@ -140,12 +127,10 @@ fn readable(case: &Path) -> (TempDir, Vec<String>) {
         Some((key, rest)) if key.starts_with("Exec") => format!("{key}=/bin/true {rest}\n"),
         _ => format!("{line}\n"),
     };
-    let node = |node: Node| match node {
-        Node::File(text) => Node::File(plain(&text).lines().map(line).collect()),
-        Node::Link(target) => Node::Link(plain(target.to_str().expect("UTF-8")).into()),
-    };
-    let nodes: BTreeMap<PathBuf, Node> =
-        nodes.into_iter().map(|(path, n)| (plain(path.to_str().expect("UTF-8")).into(), node(n))).collect();
+    let nodes: BTreeMap<PathBuf, String> = nodes
+        .into_iter()
+        .map(|(path, text)| (plain(path.to_str().expect("UTF-8")).into(), plain(&text).lines().map(line).collect()))
+        .collect();
     // Each unit: a file, or a template's instance that has drop-ins.
     let tops = nodes.keys().filter_map(|path| path.iter().next()?.to_str()).map(|name| name.trim_end_matches(".d"));
     let is_unit = |name: &&str| [".timer", ".service", ".target"].iter().any(|kind| name.ends_with(kind));

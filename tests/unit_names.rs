@@ -11,7 +11,7 @@ use proptest::test_runner::TestRunner;
 use zam::core::config::{Config, Destination, Entry, Host};
 use zam::core::load::load;
 use zam::core::name::Dataset;
-use zam::core::units::{Unit, escape, units};
+use zam::core::units::{escape, units};
 use zam::core::yaml::Source;
 
 /// What OpenZFS takes in a name, and mostly what swells or looks like something else once it is escaped.
@@ -125,16 +125,14 @@ fn check(config: &Config) {
             assert_eq!(unescape(&name), path);
         }
         assert!(units.contains_key(&timer), "{timer}");
-        let Some(Unit::File(drop_in)) = units.get(&format!("{service}.d/50-zam.conf")) else {
-            panic!("{service} has no drop-in")
-        };
+        let Some(drop_in) = units.get(&format!("{service}.d/50-zam.conf")) else { panic!("{service} has no drop-in") };
         let start = drop_in.lines().filter_map(|line| line.strip_prefix("ExecStart=zam ")).map(words).collect::<Vec<_>>();
         let to = job.destination.map(|to: &Destination| to.name.to_string());
         let option = to.iter().flat_map(|to| ["--to".to_owned(), to.clone()]);
         let expected = [job.verb.to_string()].into_iter().chain(option).chain(["--".into(), job.entry.key.clone()]);
         assert_eq!(start, [expected.collect::<Vec<_>>()], "{drop_in}");
     }
-    assert_eq!(units.keys().filter(|unit| unit.ends_with(".conf")).count(), names.len());
+    assert_eq!(units.keys().filter(|unit| unit.ends_with(".service.d/50-zam.conf")).count(), names.len());
 }
 
 proptest! {

@@ -18,7 +18,7 @@ const NAMES: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 
 /// A time of the week, local, in which a job may run: `22:00-06:00`, `Sat,Sun`, `Mon-Fri 20:00-24:00`. Over midnight it
 /// carries its weekday with it: `Fri 22:00-06:00` ends on Saturday.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Window {
     days: BTreeSet<u32>, // 0 is Monday
     minutes: Range<u32>, // of its day, the end at most a day after the start

@@ -112,7 +112,7 @@ impl fmt::Display for Span {
 }
 
 /// A span that time can be cut by: part of a day, or whole days, weeks or months.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Period {
     Seconds(u64),
     Days(u64),

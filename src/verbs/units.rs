@@ -6,20 +6,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 use similar::TextDiff;
 
-use crate::core::units::Unit;
 pub use crate::core::units::units;
 use crate::edge::outcome::Outcome;
 use crate::edge::{generated, journal};
 
-type Units = BTreeMap<String, Unit>;
+type Units = BTreeMap<String, String>;
 
 /// All of them.
 pub fn print(units: &Units) -> Outcome {
-    for (path, unit) in units {
-        match unit {
-            Unit::File(text) => journal::print(format!("--- {path}\n{text}")),
-            Unit::Link(target) => journal::print(format!("--- {path} -> {target}\n")),
-        }
+    for (path, text) in units {
+        journal::print(format!("--- {path}\n{text}"));
     }
     Outcome::Done
 }
@@ -40,8 +36,8 @@ pub fn diff(units: &Units) -> Result<Outcome> {
         }
         let was = before.map_or("/dev/null".into(), |_| directory.join(path).display().to_string());
         let is = after.map_or("/dev/null", |_| path);
-        let (before, after) = (text(before), text(after));
-        let diff = TextDiff::from_lines(&before, &after);
+        let [before, after] = [before, after].map(|text| text.map(String::as_str).unwrap_or_default());
+        let diff = TextDiff::from_lines(before, after);
         journal::print(diff.unified_diff().header(&was, is).to_string().trim_end());
     }
     if added + changed + removed == 0 {
@@ -50,13 +46,4 @@ pub fn diff(units: &Units) -> Result<Outcome> {
     }
     journal::print(format!("zam reload would add {added} files of units, change {changed} and remove {removed}"));
     Ok(Outcome::Failed)
-}
-
-/// A unit as lines; one that does not exist has none.
-fn text(unit: Option<&Unit>) -> String {
-    match unit {
-        None => String::new(),
-        Some(Unit::File(text)) => text.clone(),
-        Some(Unit::Link(target)) => format!("-> {target}\n"),
-    }
 }
