@@ -3,6 +3,7 @@
 
 use std::io::{self, ErrorKind, Read};
 use std::iter;
+use std::os::fd::AsFd;
 use std::process::{Child, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -17,12 +18,11 @@ use super::clock;
 use super::command::{Pipeline, not_started, reason};
 use super::outcome::Later;
 
-/// The largest that an ordinary user may have (/proc/sys/fs/pipe-max-size): fewer wake-ups, a third of the CPU.
-const PIPE: usize = 1 << 20;
-const QUARTER: usize = PIPE / 4;
-const HALF: usize = PIPE / 2;
+/// Bytes that a pipe may hold, the best first: the more, the fewer wake-ups, and those are what zam costs. The first is
+/// for root, the next the most that others may have (/proc/sys/fs/pipe-max-size), the last what every pipe has.
+const PIPES: [usize; 3] = [4 << 20, 1 << 20, 64 << 10];
 const NAP_MIN: Duration = Duration::from_micros(100);
-const NAP_MAX: Duration = Duration::from_millis(10);
+const NAP_MAX: Duration = Duration::from_millis(20);
 
 /// How a stream is treated on its way.
 pub struct Watch<'w> {
@@ -49,7 +49,7 @@ impl Limit {
 
     /// A tenth of a second's worth, so that the rate is even.
     fn step(&self) -> usize {
-        usize::try_from(self.bytes_a_second / 10).unwrap_or(PIPE).clamp(1, PIPE)
+        usize::try_from(self.bytes_a_second / 10).unwrap_or(usize::MAX).clamp(1, 1 << 20)
     }
 
     fn wait(&self, bytes: usize) {
@@ -177,10 +177,8 @@ fn pump(
     moved: &AtomicU64,
     limit: Option<&Limit>,
 ) -> io::Result<()> {
-    // Smaller pipes work as well, only slower.
-    let _ = rustix::pipe::fcntl_setpipe_size(&output, PIPE);
-    let _ = rustix::pipe::fcntl_setpipe_size(&input, PIPE);
-    let step = limit.map_or(PIPE, Limit::step);
+    let size = enlarge(&output).min(enlarge(&input));
+    let step = limit.map_or(size, Limit::step);
     let mut nap = Duration::ZERO;
     loop {
         let passed = match rustix::pipe::splice(&output, None, &input, None, step, SpliceFlags::empty()) {
@@ -193,17 +191,21 @@ fn pump(
         moved.fetch_add(passed as u64, Ordering::Relaxed);
         match limit {
             Some(limit) => limit.wait(passed),
-            None => nap = rest(nap, passed),
+            None => nap = rest(nap, passed, size),
         }
     }
 }
 
+fn enlarge(pipe: impl AsFd) -> usize {
+    PIPES.into_iter().find_map(|size| rustix::pipe::fcntl_setpipe_size(&pipe, size).ok()).unwrap_or(PIPES[2])
+}
+
 /// While zam sleeps the stream collects in the sender's pipe, and goes on in larger pieces: that saves most of the CPU.
 /// The nap is as long as the pipe stays between a quarter and a half full, so that nobody waits for zam.
-fn rest(nap: Duration, passed: usize) -> Duration {
-    let nap = match passed {
-        ..QUARTER => (nap * 2).clamp(NAP_MIN, NAP_MAX),
-        QUARTER..HALF => nap,
+fn rest(nap: Duration, passed: usize, size: usize) -> Duration {
+    let nap = match 4 * passed / size {
+        0 => (nap * 2).clamp(NAP_MIN, NAP_MAX),
+        1 => nap,
         _ => nap / 2,
     };
     if nap >= NAP_MIN {
