@@ -90,7 +90,8 @@ pub struct Destination {
     pub rate_limit: Option<Rate>,
     pub compress: Option<Compression>,
     pub stall_timeout: Span,
-    pub parallel: u8,
+    /// None: as many as the machine is good for.
+    pub parallel: Option<u8>,
     /// What is set for it, in its definition and by the entry, and where it stands.
     pub settings: Vec<Setting>,
 }

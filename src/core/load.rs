@@ -15,8 +15,6 @@ use super::words::{AbsolutePath, Parallel, Pattern, Port, Ssh, SshOption, User};
 use super::yaml::{At, Fault, Key, Node, Source, parse};
 
 const HOUR: Period = Period::Seconds(3600);
-/// Datasets side by side.
-const AT_ONCE: u8 = 2;
 const STALL_TIMEOUT: Span = Span { months: 0, weeks: 0, seconds: 900 };
 
 /// The configuration that the sources give together, and what is wrong with them, by place.
@@ -264,7 +262,7 @@ impl<'n> Reader<'n> {
             rate_limit: fields.get("rate-limit"),
             compress: fields.get("compress"),
             stall_timeout: fields.get("stall-timeout").unwrap_or(STALL_TIMEOUT),
-            parallel: fields.get("parallel").map_or(AT_ONCE, |Parallel(n)| n),
+            parallel: fields.get("parallel").map(|Parallel(n)| n),
             settings: listed,
         };
         fields.finish();

@@ -4,7 +4,7 @@
 use anyhow::Result;
 use serde_json::{Map, Value, json};
 
-use super::print_json;
+use super::{parallel, print_json};
 use crate::core::config::{Destination, Entry, Setting};
 use crate::core::name::Dataset;
 use crate::core::selection::why;
@@ -61,7 +61,7 @@ fn of_entry(entry: &Entry, sources: &[Source]) -> Vec<Resolved> {
 }
 
 fn of_destination(to: &Destination, sources: &[Source]) -> Vec<Resolved> {
-    let (decrypt, parallel) = (to.decrypt.to_string(), to.parallel.to_string());
+    let (decrypt, parallel) = (to.decrypt.to_string(), parallel(to).to_string());
     let defaults = vec![("decrypt", decrypt), ("parallel", parallel), ("stall-timeout", to.stall_timeout.to_string())];
     resolved(&to.settings, defaults, sources)
 }

@@ -19,6 +19,7 @@ mod words;
 
 use std::io::{self, BufWriter, Write};
 use std::sync::Mutex;
+use std::thread;
 
 use anyhow::Result;
 use serde::Serialize;
@@ -75,12 +76,18 @@ fn print_json(value: &impl Serialize) -> Result<()> {
     }
 }
 
+/// How many datasets of a job go to a destination side by side. With one processor two receives take longer together than
+/// one after the other (measured: 1.27 times, small streams, 2.3).
+fn parallel(to: &Destination) -> usize {
+    to.parallel.map_or_else(|| thread::available_parallelism().map_or(1, usize::from).min(2), usize::from)
+}
+
 /// Does `work` on every item, so many at a time; the results come in no order.
 fn side_by_side<T: Send, R: Send>(items: Vec<T>, at_once: usize, work: impl Fn(T) -> R + Sync) -> Vec<R> {
     let workers = at_once.min(items.len());
     let (queue, results) = (Mutex::new(items.into_iter()), Mutex::new(Vec::new()));
     let next = || queue.lock().ok()?.next();
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         for _ in 0..workers {
             scope.spawn(|| {
                 while let Some(item) = next() {

@@ -14,7 +14,7 @@ use super::cursors::Cursors;
 use super::parents::Parents;
 use super::sides::{Sides, TYPES};
 use super::words::{progress, size, snapshots};
-use super::{Run, report, side_by_side};
+use super::{Run, parallel, report, side_by_side};
 use crate::core::config::Destination;
 use crate::core::listing::{State, TREE_COLUMNS};
 use crate::core::name::Dataset;
@@ -101,7 +101,7 @@ impl<'r> Replication<'r> {
             }
         }
         drop(unpruned);
-        let at_once = usize::from(this.to.parallel);
+        let at_once = parallel(this.to);
         for ways in levels.into_values() {
             outcomes.extend(side_by_side(ways, at_once, |way| {
                 let dataset = way.dataset;

@@ -19,25 +19,36 @@ count() {
   ((calls <= bound)) || { cat /root/calls; fail "$what: $calls zfs processes, bound $bound"; }
 }
 
-# seconds COMMAND...: the median of five runs, each in a second of its own, as names of snapshots need.
-seconds() {
-  local i
-  for i in 1 2 3 4 5; do
-    advance '2 sec'
-    local begun=$EPOCHREALTIME
-    "$@" >/dev/null
-    bc_free "$begun"
-  done | sort -n | sed -n 3p
-}
-bc_free() { awk -v a="$1" -v b="$EPOCHREALTIME" 'BEGIN {printf "%.3f\n", b - a}'; }
-# ratio BOUND WHAT SECONDS LEAST
+# Seconds since.
+since() { awk -v a="$1" -v b="$EPOCHREALTIME" 'BEGIN {printf "%.3f\n", b - a}'; }
+# median FILE: the middle of its numbers.
+median() { sort -n "$1" | awk '{a[NR] = $1} END {print a[int((NR + 1) / 2)]}'; }
+
+# ratio BOUND WHAT FILE LEAST: the medians of two files.
 over=""
 ratio() {
-  local verdict
-  verdict=$(awk -v bound="$1" -v a="$3" -v b="$4" 'BEGIN {if (a > bound * b) print ": OVER"}')
-  awk -v bound="$1" -v verdict="$verdict" -v what="$2" -v a="$3" -v b="$4" \
+  local verdict a b
+  a=$(median "$3") b=$(median "$4")
+  verdict=$(awk -v bound="$1" -v a="$a" -v b="$b" 'BEGIN {if (a > bound * b) print ": OVER"}')
+  awk -v bound="$1" -v verdict="$verdict" -v what="$2" -v a="$a" -v b="$b" \
     'BEGIN {printf "%-62s%9.2f times the least (bound %s%s) (%.2f s, %.2f s)\n", what, a / b, bound, verdict, a, b}'
   over+=$verdict
+}
+
+# compare BOUND WHAT COMMAND LEAST: by turns, each in a second of its own, as names of snapshots need.
+compare() {
+  local i begun
+  : >/root/own.times >/root/least.times
+  for i in 1 2 3 4 5 6 7; do
+    advance '2 sec'
+    begun=$EPOCHREALTIME
+    $3 >/dev/null
+    since "$begun" >>/root/own.times
+    begun=$EPOCHREALTIME
+    $4 >/dev/null
+    since "$begun" >>/root/least.times
+  done
+  ratio "$1" "$2" /root/own.times /root/least.times
 }
 
 zfs create backup/zam
@@ -81,16 +92,14 @@ for i in 1 2 3; do
   five_snapshots
   begun=$EPOCHREALTIME
   by_hand "-I @$first" "$(last)"
-  bc_free "$begun" >>/root/hand.times
+  since "$begun" >>/root/hand.times
   first=$(last)
   zpool sync
   begun=$EPOCHREALTIME
   zam replicate tank/tree >/dev/null
-  bc_free "$begun" >>/root/tree.times
+  since "$begun" >>/root/tree.times
 done
-# median FILE: the middle of its numbers.
-median() { sort -n "$1" | awk '{a[NR] = $1} END {print a[int((NR + 1) / 2)]}'; }
-ratio 1.3 "5 new snapshots in each of 11 (least: the same streams by hand)" "$(median /root/tree.times)" "$(median /root/hand.times)"
+ratio 1.3 "5 new snapshots in each of 11 (least: the same streams by hand)" /root/tree.times /root/hand.times
 five_snapshots
 : >/root/calls
 PATH=/root/shim:$PATH zam replicate tank/tree >/dev/null
@@ -101,9 +110,9 @@ listings() {
   zfs list -Hp -r -t snapshot,bookmark -o name,guid,createtxg tank/tree
   zfs list -Hp -r -t snapshot,bookmark -o name,guid,createtxg backup/zam/tank/tree
 }
-ratio 1.25 "replication with nothing to do (least: two bare listings)" "$(seconds zam replicate tank/tree)" "$(seconds listings)"
+compare 1.25 "replication with nothing to do (least: two bare listings)" "zam replicate tank/tree" listings
 bare() { zfs snapshot "tank/one@x$EPOCHSECONDS"; }
-ratio 2 "snapshot of one dataset (least: zfs snapshot)" "$(seconds zam snapshot tank/one)" "$(seconds bare)"
+compare 2 "snapshot of one dataset (least: zfs snapshot)" "zam snapshot tank/one" bare
 count 12 "pruning the tree: one listing, one destroy for each of 11" zam prune tank/tree
 count 1 "pruning with nothing to destroy" zam prune tank/tree
 
@@ -139,15 +148,15 @@ mkfifo /root/never
 for i in 1 2 3 4 5; do
   begun=$EPOCHREALTIME
   zfs send -Lc tank/big@"$(snapshots tank/big)" | zfs receive -s -u backup/bare
-  bc_free "$begun" >>/root/bare.times
+  since "$begun" >>/root/bare.times
   again backup/bare
   begun=$EPOCHREALTIME
   zam replicate tank/big >/dev/null
-  bc_free "$begun" >>/root/zam.times
+  since "$begun" >>/root/zam.times
   again backup/zam/tank/big
 done
 measure_zam
-ratio 1.05 "throughput: time for 300 MB (least: zfs send | zfs receive)" "$(median /root/zam.times)" "$(median /root/bare.times)"
+ratio 1.05 "throughput: time for 300 MB (least: zfs send | zfs receive)" /root/zam.times /root/bare.times
 verdict=$( ((100 * own <= 3 * all)) || echo ': OVER')
 over+=$verdict
 awk -v own=$own -v all=$all -v verdict="$verdict" \
