@@ -99,7 +99,7 @@ own() {
   zam replicate tank/tree >/dev/null
   since "$begun" >>/root/tree.times
 }
-# Who comes second is at a disadvantage of up to a third, so they take turns.
+# By turns, since what the machine needs for the same work drifts by a third within a run.
 for turn in "hand own" "own hand" "hand own" "own hand"; do
   five_snapshots
   for who in $turn; do $who && zpool sync; done
