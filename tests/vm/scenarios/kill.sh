@@ -48,7 +48,7 @@ for ((round = 1; killed < kills && round < 4 * kills; round++)); do
   if ((round % 4 < 2)); then
     sleep "$((RANDOM % 2)).$((RANDOM % 10))"
   else
-    wait_for 60 bash -c "pgrep -f '^zfs receive' || ! kill -0 $run"
+    wait_for 300 bash -c "pgrep -f '^zfs receive' || ! kill -0 $run"
     sleep "0.$((RANDOM % 6))"
   fi
   case $((RANDOM % 4)) in
