@@ -12,15 +12,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
-use rustix::pipe::SpliceFlags;
+use rustix::pipe::{SpliceFlags, fcntl_getpipe_size, fcntl_setpipe_size};
 
 use super::clock;
 use super::command::{Pipeline, not_started, reason};
 use super::outcome::Later;
 
 /// Bytes that a pipe may hold, the best first: the more, the fewer wake-ups, and those are what zam costs. The first is
-/// for root, the next the most that others may have (/proc/sys/fs/pipe-max-size), the last what every pipe has.
-const PIPES: [usize; 3] = [4 << 20, 1 << 20, 64 << 10];
+/// for root, the next the most that others may have (/proc/sys/fs/pipe-max-size).
+const PIPES: [usize; 2] = [4 << 20, 1 << 20];
 const NAP_MIN: Duration = Duration::from_micros(100);
 const NAP_MAX: Duration = Duration::from_millis(20);
 
@@ -196,8 +196,10 @@ fn pump(
     }
 }
 
+/// The bytes that the pipe then holds: who has many pipes may be refused more, and gets small ones (pipe(7)).
 fn enlarge(pipe: impl AsFd) -> usize {
-    PIPES.into_iter().find_map(|size| rustix::pipe::fcntl_setpipe_size(&pipe, size).ok()).unwrap_or(PIPES[2])
+    let enlarged = PIPES.into_iter().find_map(|size| fcntl_setpipe_size(&pipe, size).ok());
+    enlarged.or_else(|| fcntl_getpipe_size(&pipe).ok()).unwrap_or(4096)
 }
 
 /// While zam sleeps the stream collects in the sender's pipe, and goes on in larger pieces: that saves most of the CPU.

@@ -102,7 +102,10 @@ own() {
 # By turns, since what the machine needs for the same work drifts by a third within a run.
 for turn in "hand own" "own hand" "hand own" "own hand"; do
   five_snapshots
-  for who in $turn; do $who && zpool sync; done
+  for who in $turn; do
+    $who
+    zpool sync
+  done
 done
 ratio 1.3 "5 new snapshots in each of 11 (least: the same streams by hand)" /root/tree.times /root/hand.times
 five_snapshots

@@ -1,8 +1,11 @@
 # timeout: 1500
 # kill -9 of zam, of the sender, of the receiver, of ssh, at random moments over a growing history, to a pool of this
 # machine and over ssh in turn, with pruning between: the next run goes on incrementally, and at the end everything is
-# there, and nothing is left over. For more of them:
-#   sed 's/^kills=.*/kills=200/; s/^# timeout:.*/# timeout: 9000/' tests/vm/scenarios/kill.sh | tests/vm/run debian13 -
+# there, and nothing is left over. For more of them (several runs: the listings of a long history make one run slow):
+#   for seed in 1 2 3 4 5 6; do
+#     sed "s/^kills=.*/kills=34/; s/^RANDOM=.*/RANDOM=$seed/; s/^# timeout:.*/# timeout: 3600/" tests/vm/scenarios/kill.sh |
+#       tests/vm/run debian13 -
+#   done
 kills=12
 RANDOM=4711
 install -d -m 700 /root/.ssh

@@ -9,6 +9,9 @@ destinations:
 datasets:
   tank/home: {recursive: true, snapshot-period: 1h, windows: [{max-age: 1d, period: 1h}], destinations: [local]}
 EOF
+# The machine has one processor.
+expect 0 zam config tank/home
+has 'parallel: 1  # default'
 take() { fill tank/home 100K; advance '2 sec'; zam snapshot tank/home >/dev/null; }
 for i in 1 2 3; do take; expect 0 zam replicate tank/home; done
 born=$(zfs get -Hpo value guid backup/zam/tank/home)
