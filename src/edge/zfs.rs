@@ -11,8 +11,8 @@ use crate::core::replication::{Mark, Stream, Token};
 
 /// Names in one `zfs destroy`: thousands at once have hung pools (OpenZFS issues 9575, 13064).
 const DESTROY_MAX: usize = 100;
-/// Names in one listing. Over ssh they are a single word, of which Linux takes 128 KiB (execve(2)).
-const NAMES_MAX: usize = 100;
+/// Names in one listing, of up to 255 bytes each. Over ssh they are a single word, of which Linux takes 128 KiB (execve(2)).
+const NAMES_MAX: usize = 400;
 
 fn failure(error: &anyhow::Error) -> Option<&Failure> {
     error.downcast_ref()
@@ -38,8 +38,8 @@ pub struct Listing {
     pub absent: Vec<String>,
 }
 
-/// What is at and below `roots` (datasets, or single snapshots), of `types` (as `zfs list -t` takes them), with `columns` of it. One zfs process, but
-/// for more names than a command line holds.
+/// What is at and below `roots` (datasets, or single snapshots), of `types` (as `zfs list -t` takes them), with `columns`
+/// of it. One zfs process for every [`NAMES_MAX`] roots.
 ///
 /// # Errors
 /// Every trouble but a root that does not exist: a listing cut short is no listing.

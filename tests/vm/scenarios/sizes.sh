@@ -19,14 +19,18 @@ expect 0 zam snapshot tank/tree
 equal "$(wc -l <<<"$output")" 101
 expect 0 zam replicate tank/tree
 equal "$(tree backup/zam/tank/tree)" "$(tree tank/tree)"
-for i in 1 2 3; do
+for i in 1 2 3 4; do
   advance '2 sec'
   zam snapshot tank/tree >/dev/null
 done
 expect 0 zam replicate tank/tree
 equal "$(tree backup/zam/tank/tree)" "$(tree tank/tree)"
-expect 0 zam replicate tank/tree
+mkdir /root/shim
+printf '#!/bin/bash\necho "$1" >>/root/calls\nexec /usr/sbin/zfs "$@"\n' >/root/shim/zfs
+chmod +x /root/shim/zfs
+expect 0 env PATH=/root/shim:"$PATH" zam replicate tank/tree
 has 'up to date'
+equal "$(cat /root/calls)" $'list\nlist'
 
 say "250 snapshots to destroy"
 zfs create -o canmount=off tank/many
