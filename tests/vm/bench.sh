@@ -1,19 +1,11 @@
 # timeout: 1800
-# What `make bench` measures on real ZFS: processes counted by a shim before zfs, and times as ratios to bare commands.
-mkdir /root/shim
-cat >/root/shim/zfs <<'EOF'
-#!/bin/bash
-echo "$*" >>/root/calls
-exec /usr/sbin/zfs "$@"
-EOF
-chmod +x /root/shim/zfs
+# What `make bench` measures on real ZFS: processes counted, and times as ratios to bare commands.
 
 # count BOUND WHAT COMMAND...: how many zfs processes it starts.
 count() {
   local bound=$1 what=$2 calls
   shift 2
-  : >/root/calls
-  PATH=/root/shim:$PATH "$@" >/dev/null
+  traced "$@" >/dev/null
   calls=$(wc -l </root/calls)
   printf '%-62s%9d processes (bound %d)\n' "$what" "$calls" "$bound"
   ((calls <= bound)) || { cat /root/calls; fail "$what: $calls zfs processes, bound $bound"; }
@@ -64,8 +56,7 @@ EOF
 count 1 "snapshot of one dataset" zam snapshot tank/one
 count 2 "snapshot of a tree of 11" zam snapshot tank/tree
 for i in 1 2 3 4; do advance '2 sec'; zam snapshot tank/tree >/dev/null; done
-: >/root/calls
-PATH=/root/shim:$PATH zam replicate tank/tree >/dev/null
+traced zam replicate tank/tree >/dev/null
 printf '%-62s%9d processes\n' "first replication of the tree, 5 snapshots each" "$(wc -l </root/calls)"
 count 2 "replication with nothing to do" zam replicate tank/tree
 names=(tank/tree $(seq -f 'tank/tree/%g' 0 9))
@@ -109,8 +100,7 @@ for turn in "hand own" "own hand" "hand own" "own hand"; do
 done
 ratio 1.3 "5 new snapshots in each of 11 (least: the same streams by hand)" /root/tree.times /root/hand.times
 five_snapshots
-: >/root/calls
-PATH=/root/shim:$PATH zam replicate tank/tree >/dev/null
+traced zam replicate tank/tree >/dev/null
 equal "$(grep -c '^send' /root/calls)" 11
 printf '%-62s%9d streams for 11 datasets\n' "5 new snapshots in each" "$(grep -c '^send' /root/calls)"
 

@@ -30,6 +30,15 @@ expect() {
   ((code == wanted)) || fail "exit code $code, not $wanted: $*"
 }
 
+# traced COMMAND...: runs it; /root/calls then has the arguments of every zfs that it started, a line for each.
+traced() {
+  mkdir -p /root/traced
+  printf '#!/bin/bash\necho "$*" >>/root/calls\nexec /usr/sbin/zfs "$@"\n' >/root/traced/zfs
+  chmod +x /root/traced/zfs
+  : >/root/calls
+  PATH=/root/traced:$PATH "$@"
+}
+
 # contains TEXT PATTERN / lacks TEXT PATTERN: an extended regular expression.
 contains() { grep -qE -e "$2" <<<"$1" || fail "no '$2' in: $1"; }
 lacks() { ! grep -E -e "$2" <<<"$1" || fail "'$2' is in: $1"; }
