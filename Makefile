@@ -1,4 +1,4 @@
-# make demo | test | bench | install. Directories come from systemd's own pkg-config file.
+# make demo | test | test-all | bench | install. Directories come from systemd's own pkg-config file.
 PREFIX ?= /usr/local
 DESTDIR ?=
 CARGO ?= cargo
@@ -45,10 +45,15 @@ test:
 	tests/setup cargo-nextest cargo-deny
 	tests/run
 
+# Every scenario on both machines; a release needs it.
+test-all:
+	tests/setup cargo-nextest cargo-deny
+	tests/run --run-ignored all
+
 bench: setup build
 	tests/bench
 
 demo: setup build
 	tests/demo
 
-.PHONY: all build install setup test bench demo
+.PHONY: all build install setup test test-all bench demo

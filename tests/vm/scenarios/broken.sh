@@ -1,3 +1,4 @@
+# machines: debian12 (what zam reads and says; systemd only shows it)
 # A configuration that is wrong in part, or not readable at all: what is right goes on, and the rest is said loudly.
 clock '2026-11-23 10:01:00' # no timer fires meanwhile
 zfs create tank/home

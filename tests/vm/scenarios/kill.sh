@@ -1,4 +1,5 @@
 # timeout: 1500
+# machines: both (what a cut receive leaves differs between 2.1 and 2.3)
 # kill -9 of zam, of the sender, of the receiver, of ssh, at random moments over a growing history, to a pool of this
 # machine and over ssh in turn, with pruning between: the next run goes on incrementally, and at the end everything is
 # there, and nothing is left over. For more of them (several runs: the listings of a long history make one run slow):

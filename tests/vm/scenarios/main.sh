@@ -1,4 +1,5 @@
 # timeout: 900
+# machines: both (what zam is for)
 # The main job: three entries, timers that fire as time passes, replicas that arrive, pruning by the windows.
 clock '2026-11-23 00:00:30'
 zfs create tank/home

@@ -1,4 +1,5 @@
 # timeout: 1500
+# machines: both (what a power cut leaves differs between 2.1 and 2.3)
 # The power cut ten times, in the middle of first, incremental and resumed replications and of a pruning: after each
 # boot the next run goes on.
 zfs create tank/home

@@ -1,4 +1,5 @@
 # timeout: 600
+# machines: both (systemd 252 and 257 differ in what a reload does)
 # How a changed configuration comes into force: by hand, or by the path unit; what a mistake does; what is left of what
 # was taken out.
 clock '2026-11-23 10:01:00'

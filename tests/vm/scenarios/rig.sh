@@ -1,3 +1,4 @@
+# machines: debian12 (the rig and its words are the same for both)
 # The rig itself: without this, no other scenario proves anything.
 say "versions"
 expect 0 zfs version

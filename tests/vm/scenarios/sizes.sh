@@ -1,4 +1,5 @@
 # timeout: 900
+# machines: debian13 (how many names zam puts into one command)
 # Sizes: a tree of 100 children with long and odd names, so more snapshots to look at than one listing names; more
 # snapshots than one destroy takes.
 zfs create -o canmount=off tank/tree

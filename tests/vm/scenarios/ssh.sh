@@ -1,4 +1,5 @@
 # timeout: 600
+# machines: both (the versions of OpenSSH differ)
 # Another machine over a real sshd: pushed to it and pulled from it, one connection a run, and the ways it goes wrong.
 clock '2026-11-23 10:01:00' # no timer fires meanwhile
 install -d -m 700 /etc/zam/keys /root/.ssh

@@ -1,4 +1,5 @@
 # timeout: 600
+# machines: debian12 (a table that zam makes from listings that both print alike)
 # `zam status`: what there is, in a table and as JSON, for root and for everybody; late, stale, diverged, unreachable.
 clock '2026-11-23 00:05:00'
 for dataset in tank/home tank/home/kid tank/away backup/zam; do zfs create $dataset; done

@@ -1,4 +1,5 @@
 # timeout: 600
+# machines: both (2.1 and 2.3 print and refuse tokens differently)
 # Resume tokens: one that fits is used; one of another dataset, of a snapshot that is gone, or of the other kind of
 # stream is discarded, once, and the run goes on.
 echo 'a good passphrase' >/root/key

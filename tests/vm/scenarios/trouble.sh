@@ -1,4 +1,5 @@
 # timeout: 600
+# machines: both (2.1 and 2.3 word their refusals differently)
 # Bad days: each ends in one clear error, the right exit code, and nothing lost.
 zfs create tank/home
 zfs create tank/home/kid

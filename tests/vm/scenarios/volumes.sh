@@ -1,4 +1,5 @@
 # timeout: 600
+# machines: both (properties of volumes on receiving differ between 2.1 and 2.3)
 # A volume among filesystems; a source mounted at /home; odd names; a tree of children; new and vanished children.
 zfs create -V 20M tank/disk
 udevadm settle
