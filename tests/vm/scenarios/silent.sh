@@ -1,7 +1,7 @@
 # timeout: 600
 # machines: debian13 (the network and the pipe, neither of which is of ZFS)
-# The network goes silent in the middle of a stream, pushed and pulled: the run ends within stall-timeout, and the next
-# resumes. Compressed on the way, too.
+# The network goes silent in the middle of a stream, pushed and pulled, or the receiver does: the run ends within
+# stall-timeout, and the next resumes. Compressed on the way, too.
 install -d -m 700 /root/.ssh /run/sshd
 ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519
 cat /root/.ssh/id_ed25519.pub >>/root/.ssh/authorized_keys
@@ -59,6 +59,28 @@ for entry in tank/home far:tank/other; do
   equal "$(guids "$replica")" "$(guids "$dataset")"
   equal "$(content "$replica")" "$(content "$dataset@zam_20261101T000000Z")"
 done
+
+say "a receiver that takes nothing: the last byte is on its way, and yet the run ends, by stall-timeout and by SIGTERM"
+printf '#!/bin/bash\n[[ $1 != receive ]] || exec sleep 600\nexec /usr/sbin/zfs "$@"\n' >/usr/local/sbin/zfs
+chmod +x /usr/local/sbin/zfs
+fill tank/home 100K
+zfs snapshot tank/home@zam_20261101T120000Z
+for how in stall signal; do
+  code=0
+  begun=$(uptime_seconds)
+  zam replicate tank/home >/root/run.log 2>&1 &
+  run=$!
+  wait_for 60 pgrep -f '^sleep 600'
+  [[ $how == stall ]] || kill "$run"
+  wait "$run" || code=$?
+  cat /root/run.log
+  equal "$code" 75
+  (($(uptime_seconds) - begun <= 35)) || fail "$how: $(($(uptime_seconds) - begun)) s"
+  pkill -f '^sleep 600' || true
+done
+rm /usr/local/sbin/zfs
+expect 0 zam replicate tank/home
+equal "$(guids backup/zam/tank/home)" "$(guids tank/home)"
 
 say "what is compressible is compressed: 8 MiB of text at 1 MiB/s in less than 8 s"
 zfs set compression=off tank/home
