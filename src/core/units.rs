@@ -55,6 +55,12 @@ pub fn instance(job: &Job) -> String {
     escape(&job.path())
 }
 
+/// Whether a name can be a job's: the other units of zam (`check`, `reload`, ...) begin with no verb.
+pub fn is_job(instance: &str) -> bool {
+    let verb = instance.split(['-', ':']).next().unwrap_or_default();
+    verb.len() < instance.len() && ["snapshot", "replicate", "prune"].contains(&verb)
+}
+
 fn timer(job: &Job, Schedule { on_calendar, random_delay }: &Schedule, name: &str, source: &str) -> String {
     let mut text = format!(
         "{HEADER}[Unit]\nDescription={} every {}\n{DOCUMENTATION}SourcePath={}\nPartOf=zam.target\n\n[Timer]\n",

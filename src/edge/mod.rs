@@ -1,5 +1,6 @@
 //! The outside, thin: files, processes, streams, locks, systemd, the journal. Decides nothing that `core` could.
 
+mod bus;
 pub mod clock;
 pub mod command;
 pub mod configuration;

@@ -9,6 +9,8 @@ pub enum Outcome {
     Done,
     /// Locked, unreachable, stopped, waiting for a parent: the next run will do it.
     Later,
+    /// Pruning waits until the configuration is mended: 75 as well, but for no longer than a day.
+    Waits,
     Failed,
 }
 
@@ -16,7 +18,7 @@ impl From<Outcome> for ExitCode {
     fn from(outcome: Outcome) -> Self {
         match outcome {
             Outcome::Done => 0,
-            Outcome::Later => 75,
+            Outcome::Later | Outcome::Waits => 75,
             Outcome::Failed => 1,
         }
         .into()
@@ -26,6 +28,10 @@ impl From<Outcome> for ExitCode {
 /// An error that another run may not meet: exit 75.
 #[derive(Debug)]
 pub struct Later(pub String);
+
+/// The configuration leaves it in doubt what may be pruned: exit 75, and 78 after a day.
+#[derive(Debug)]
+pub struct Waits(pub String);
 
 /// An error in the configuration: exit 78.
 #[derive(Debug)]
@@ -51,11 +57,15 @@ macro_rules! error_with_text {
     )*};
 }
 
-error_with_text!(Later, Misconfigured, Usage, Undecided);
+error_with_text!(Later, Waits, Misconfigured, Usage, Undecided);
 
 /// What an error makes of the run that met it.
 pub fn of(error: &anyhow::Error) -> Outcome {
-    if error.is::<Later>() { Outcome::Later } else { Outcome::Failed }
+    match error {
+        _ if error.is::<Later>() => Outcome::Later,
+        _ if error.is::<Waits>() => Outcome::Waits,
+        _ => Outcome::Failed,
+    }
 }
 
 /// The exit code of a run that ended with an error.

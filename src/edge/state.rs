@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::core::config::Job;
-use crate::core::units::instance;
+use crate::core::units::{instance, is_job};
 
 /// systemd's own: when a timer with Persistent= last fired (systemd.timer(5)).
 const STAMPS: &str = "/var/lib/systemd/timers";
@@ -25,32 +25,93 @@ fn success(instance: &str) -> PathBuf {
     directory().join("done").join(instance)
 }
 
+/// Since when the pruning of a job waits lies here.
+fn waiting(instance: &str) -> PathBuf {
+    directory().join("waiting").join(instance)
+}
+
 /// `instance` is the job's, as systemd calls it; `now` in epoch seconds.
 pub fn record_success(instance: &str, now: i64) {
-    let path = success(instance);
-    // Not being able to is no failure of the job: it is run once more. Whatever the umask, everybody may know.
-    let _ = path.parent().map(fs::create_dir_all);
-    let _ = fs::write(&path, now.to_string()).and_then(|()| fs::set_permissions(&path, Permissions::from_mode(0o644)));
+    write_time(&success(instance), now);
 }
 
 /// In epoch seconds; none when it never did, as far as is known.
 pub fn last_success(job: &Job) -> Option<i64> {
-    fs::read_to_string(success(&instance(job))).ok()?.trim().parse().ok()
+    read_time(&success(&instance(job)))
+}
+
+/// Since when the job waits, in epoch seconds: `now`, if it did not yet. One that waits since tomorrow began under
+/// another clock.
+pub fn begin_to_wait(instance: &str, now: i64) -> i64 {
+    let path = waiting(instance);
+    match read_time(&path).filter(|since| *since <= now) {
+        Some(since) => since,
+        None => {
+            write_time(&path, now);
+            now
+        }
+    }
+}
+
+pub fn end_to_wait(instance: &str) {
+    // Absent is the rule.
+    let _ = fs::remove_file(waiting(instance));
+}
+
+/// In epoch seconds; none when it does not wait.
+pub fn waits_since(job: &Job) -> Option<i64> {
+    read_time(&waiting(&instance(job)))
+}
+
+fn read_time(path: &Path) -> Option<i64> {
+    fs::read_to_string(path).ok()?.trim().parse().ok()
+}
+
+/// Not being able to is no failure of the job: it is run once more, or waits from then on.
+fn write_time(path: &Path, time: i64) {
+    let _ = path.parent().map(fs::create_dir_all);
+    // Whatever the umask, everybody may know.
+    let _ = fs::write(path, time.to_string()).and_then(|()| fs::set_permissions(path, Permissions::from_mode(0o644)));
 }
 
 /// Removes what jobs other than these have left: an old stamp would make one that comes back run at once, and nobody
-/// would take back its alert.
+/// would take back its alert. What is no job's (zam-check.timer, the alert of a reload) stays.
 pub fn keep_only(instances: &BTreeSet<String>) {
-    let places =
-        [(STAMPS.into(), "stamp-zam-", ".timer"), (directory().join("done"), "", ""), (directory().join("alerts"), "", ".json")];
-    for (place, before, after) in places {
-        for file in fs::read_dir(place).into_iter().flatten().flatten() {
-            let name = file.file_name().into_string().unwrap_or_default();
-            let instance = name.strip_prefix(before).and_then(|name| name.strip_suffix(after));
-            if instance.is_some_and(|instance| !instances.contains(instance)) {
-                // One that stays does no harm.
-                let _ = fs::remove_file(file.path());
-            }
+    keep_only_in(Path::new(STAMPS), "stamp-zam-", ".timer", instances);
+    for (place, after) in [("done", ""), ("waiting", ""), ("alerts", ".json")] {
+        keep_only_in(&directory().join(place), "", after, instances);
+    }
+}
+
+fn keep_only_in(place: &Path, before: &str, after: &str, instances: &BTreeSet<String>) {
+    for file in fs::read_dir(place).into_iter().flatten().flatten() {
+        let name = file.file_name().into_string().unwrap_or_default();
+        let instance = name.strip_prefix(before).and_then(|name| name.strip_suffix(after));
+        if instance.is_some_and(|instance| is_job(instance) && !instances.contains(instance)) {
+            // One that stays does no harm.
+            let _ = fs::remove_file(file.path());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_stamps_of_jobs_that_are_gone_are_removed() {
+        let place = tempfile::tempdir().expect("a directory");
+        let stays = ["stamp-zam-check.timer", "stamp-zam-reload.timer", "stamp-zam-snapshot-tank.timer", "stamp-apt-daily.timer"];
+        let goes = ["stamp-zam-snapshot-gone.timer", "stamp-zam-prune:nas-tank.timer", "stamp-zam-replicate:nas-tank.timer"];
+        for name in stays.iter().chain(&goes) {
+            fs::write(place.path().join(name), "").expect("a stamp");
+        }
+        keep_only_in(place.path(), "stamp-zam-", ".timer", &["snapshot-tank".to_owned()].into());
+        for name in stays {
+            assert!(place.path().join(name).exists(), "{name} is gone");
+        }
+        for name in goes {
+            assert!(!place.path().join(name).exists(), "{name} is still there");
         }
     }
 }

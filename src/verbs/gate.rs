@@ -45,7 +45,7 @@ fn not_idle(job: &Job, idle: &Idle, now: i64) -> Result<Option<String>> {
     if idle.on_ac_power && !systemd::is_on_mains()? {
         return Ok(Some("the machine runs on battery".into()));
     }
-    if idle.unmetered && systemd::is_metered() {
+    if idle.unmetered && systemd::is_metered()? {
         return Ok(Some("the network is metered".into()));
     }
     if idle.pool {

@@ -1,9 +1,11 @@
 //! `zam reload`: checks the configuration, puts it into force, and keeps a copy for the day on which it cannot be read.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 
+use super::notify;
 use crate::core::units::instance;
 use crate::edge::configuration::{Loaded, keep_as_last_good};
 use crate::edge::outcome::Misconfigured;
@@ -20,11 +22,13 @@ pub fn run(loaded: &Loaded, path: &Path) -> Result<()> {
         return Err(loaded.wrong().into());
     }
     keep_as_last_good(path, &loaded.sources).context("cannot keep a copy of the configuration")?;
-    systemd::reload_timers()?;
-    let jobs = loaded.config.jobs().count();
-    journal::print(format!("{jobs} jobs are in force; see: systemctl list-timers 'zam-*'"));
+    let jobs: BTreeSet<String> = loaded.config.jobs().map(|job| instance(&job)).collect();
+    systemd::reload_timers(&jobs)?;
+    journal::print(format!("{} jobs are in force; see: systemctl list-timers 'zam-*'", jobs.len()));
     if loaded.faults.is_empty() {
-        state::keep_only(&loaded.config.jobs().map(|job| instance(&job)).collect());
+        state::keep_only(&jobs);
+        // Of zam-reload.service and zam-config.service, which had nothing to say but what is mended now.
+        ["reload", "config"].into_iter().for_each(notify::withdraw);
         return Ok(());
     }
     journal::warn("entries with errors are not in force; systemctl status zam-config.service tells them too");

@@ -29,6 +29,24 @@ equal "$(systemctl show -p ExecMainPID zam@replicate:local-tank-big.service)" "$
 wait_for 60 bash -c '! systemctl is-active --quiet zam@replicate:local-tank-big.service'
 equal "$(guids backup/zam/tank/big)" "$(guids tank/big)"
 
+say "a new period is in force, and no timer stood still for it"
+since() { systemctl show -p ActiveEnterTimestampMonotonic --value zam-snapshot-tank-home.timer; }
+before=$(since)
+sed -i 's/10min/20min/' /etc/zam/zam.yaml
+expect 0 zam reload
+equal "$(since)" "$before"
+expect 0 systemctl show -p NextElapseUSecRealtime --value zam-snapshot-tank-home.timer
+has ':[024]0:00'
+sed -i 's/20min/10min/' /etc/zam/zam.yaml
+expect 0 zam reload
+
+say "killed at any moment, it leaves the timers running"
+for seconds in 0.05 0.2 0.5 1; do
+  timeout -s KILL $seconds zam reload >/dev/null 2>&1 || true
+  expect 0 systemctl is-active zam.target zam-snapshot-tank-home.timer zam-snapshot-tank-other.timer zam-snapshot-tank-big.timer
+done
+expect 0 zam reload
+
 say "an entry taken out leaves no failed timer, no stamp, no alert, and comes back as a new one"
 zfs rename tank/other tank/hidden
 expect 1 systemctl start zam@snapshot-tank-other.service

@@ -54,6 +54,8 @@ lacks "$output" $'\x1b\\[32m'
 
 say "late, then stale; of a tree the worst child"
 systemctl stop zam.target
+expect 0 zam status
+has 'zam.target is inactive, so no timer fires; this starts them: systemctl start zam.target'
 clock '2026-11-23 01:00:00'
 zam snapshot tank/home >/dev/null
 clock '2026-11-23 03:00:01'

@@ -1,0 +1,58 @@
+//! A question over D-Bus, with a limit: a name on the bus may belong to somebody who never answers, and the bus itself may
+//! be one that takes the connection and says nothing. zbus has a limit for calls alone, none for the handshake.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use zbus::fdo;
+
+use super::outcome::Later;
+
+const TICK: Duration = Duration::from_millis(20);
+
+/// There was no answer for so long.
+#[derive(Debug)]
+pub(super) struct Silence(Duration);
+
+impl fmt::Display for Silence {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "no answer over D-Bus for {} s", self.0.as_secs())
+    }
+}
+
+impl std::error::Error for Silence {}
+
+/// What came of the question. Without an answer its thread stays until zam ends.
+///
+/// # Errors
+/// The question's own; [`Silence`] after `limit`; [`Later`] when `stop` was set meanwhile.
+pub(super) fn ask<T, Q>(limit: Duration, stop: &AtomicBool, question: Q) -> Result<T>
+where
+    T: Send + 'static,
+    Q: Future<Output = zbus::Result<T>> + Send + 'static,
+{
+    let (told, answer) = mpsc::channel();
+    thread::Builder::new().spawn(move || told.send(zbus::block_on(question)))?;
+    let begun = Instant::now();
+    while begun.elapsed() < limit {
+        match answer.recv_timeout(TICK) {
+            Ok(answer) => return Ok(answer?),
+            Err(RecvTimeoutError::Disconnected) => bail!("the question over D-Bus came to nothing"),
+            Err(RecvTimeoutError::Timeout) if stop.load(Ordering::Relaxed) => {
+                return Err(Later("stopped by a signal".into()).into());
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+    }
+    Err(Silence(limit).into())
+}
+
+/// Whether the one asked says that we may not, as systemd does to all but root.
+pub(super) fn is_denied(error: &anyhow::Error) -> bool {
+    let Some(zbus::Error::FDO(error)) = error.downcast_ref() else { return false };
+    matches!(**error, fdo::Error::AccessDenied(_) | fdo::Error::InteractiveAuthorizationRequired(_))
+}
