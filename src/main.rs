@@ -16,8 +16,9 @@ use zam::core::selection::find;
 use zam::core::span::DAY;
 use zam::edge::clock::now;
 use zam::edge::configuration::{self, Loaded};
+use zam::edge::journal;
 use zam::edge::outcome::{self, Misconfigured, Outcome, Undecided, Usage};
-use zam::edge::{journal, state};
+use zam::verbs::settle::settle;
 use zam::verbs::simulate::Simulation;
 use zam::verbs::{Run, explain, gate, notify, prune, reload, replicate, snapshot, status, units};
 
@@ -136,10 +137,9 @@ fn act(
     })?;
     say_faults(loaded);
     let run = Run { config: &loaded.config, entry, dataset, now: now.timestamp(), dry: common.dry_run, json: common.json };
-    let outcome = verb(&run)?;
-    if let (Outcome::Done, false, Ok(instance)) = (outcome, run.dry, std::env::var("ZAM_INSTANCE")) {
-        notify::withdraw(&instance);
-        state::record_success(&instance, run.now);
+    let result = verb(&run);
+    match std::env::var("ZAM_INSTANCE") {
+        Ok(instance) if !run.dry => settle(result, &instance, run.now),
+        _ => result,
     }
-    Ok(outcome)
 }

@@ -8,6 +8,7 @@ mod parents;
 pub mod prune;
 pub mod reload;
 pub mod replicate;
+pub mod settle;
 mod sides;
 pub mod simulate;
 pub mod snapshot;
@@ -61,7 +62,7 @@ impl<'c> Run<'c> {
 fn report(what: &str, error: &anyhow::Error) -> Outcome {
     let outcome = outcome::of(error);
     match outcome {
-        Outcome::Later => journal::warn(format!("{what}: {error:#}")),
+        Outcome::Later | Outcome::Waits => journal::warn(format!("{what}: {error:#}")),
         _ => journal::error(format!("{what}: {error:#}")),
     }
     outcome

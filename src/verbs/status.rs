@@ -48,7 +48,8 @@ pub(super) struct ShownJob {
     pub(super) next: Option<DateTime<Utc>>,
     /// When it last ended.
     pub(super) last: Option<DateTime<Utc>>,
-    /// `running`, `success`, or what systemd calls the failure; none before its first run.
+    /// `running`, `success`, `waiting` (for the configuration to be mended), or what systemd calls the failure; none before
+    /// its first run.
     pub(super) result: Option<String>,
     #[serde(skip)]
     pub(super) verb: Verb,
@@ -80,6 +81,9 @@ pub fn run(config: &Config, only: Option<(&Entry, Dataset)>, json: bool, now: Da
         journal::warn(format!("{error:#}; when jobs run next is not known"));
         Jobs::default()
     });
+    if let Some(why) = jobs.stopped.as_ref().filter(|_| chosen.iter().any(|(entry, _)| !entry.jobs().is_empty())) {
+        journal::warn(why);
+    }
     let mut trees = look(&chosen);
     if let Some(Err(error)) = trees.get_mut(&None) {
         return Err(std::mem::replace(error, anyhow!("told")));
@@ -224,6 +228,7 @@ impl Look<'_> {
             let result = match &alert {
                 _ if known.running.contains(&unit) => Some("running".into()),
                 Some(alert) => Some(alert.result.clone()),
+                None if state::waits_since(&job).is_some() => Some("waiting".into()),
                 None => done.map(|_| "success".into()),
             };
             ShownJob {

@@ -1,0 +1,150 @@
+//! What a failing job leaves behind, as `zam notify` records it: one alert for one trouble, however often it comes back.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+use tempfile::{TempDir, tempdir};
+use zam::edge::outcome::{Outcome, Waits, code};
+use zam::verbs::settle::settle;
+
+const INSTANCE: &str = "snapshot-tank-home";
+
+/// A machine whose journal has these lines of the failed run.
+fn machine() -> TempDir {
+    let directory = tempdir().expect("a directory");
+    let journalctl = directory.path().join("journalctl");
+    fs::write(&journalctl, "#!/bin/sh\ncat \"$LINES_OF_RUN\"\n").expect("a journalctl");
+    fs::set_permissions(&journalctl, fs::Permissions::from_mode(0o755)).expect("a journalctl");
+    directory
+}
+
+/// What `zam notify` says when the job has failed with `result` after these lines, and the alert that is then open.
+#[expect(clippy::disallowed_methods, reason = "a test, not the program")]
+fn fail(directory: &Path, result: &str, lines: &str) -> (String, Value) {
+    fs::write(directory.join("lines"), lines).expect("writing");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_zam"));
+    command.env("PATH", format!("{}:/usr/bin:/bin", directory.display())).env("LINES_OF_RUN", directory.join("lines"));
+    command.env("ZAM_STATE", directory).env("MONITOR_UNIT", format!("zam@{INSTANCE}.service"));
+    command.env("MONITOR_SERVICE_RESULT", result).env("MONITOR_EXIT_STATUS", "1").env("MONITOR_INVOCATION_ID", "1");
+    let output = command.args(["notify", INSTANCE]).output().expect("zam");
+    assert!(output.status.success(), "{output:?}");
+    let alert = fs::read(directory.join(format!("alerts/{INSTANCE}.json"))).expect("an alert");
+    (String::from_utf8_lossy(&output.stderr).into_owned(), serde_json::from_slice(&alert).expect("JSON"))
+}
+
+#[test]
+fn an_alert_whose_unit_logged_nothing_says_so() {
+    for lines in ["", "\n \n"] {
+        let (said, alert) = fail(machine().path(), "exit-code", lines);
+        assert_eq!(alert["lines"].as_array().map(Vec::len), Some(1), "{alert}");
+        let line = alert["lines"][0].as_str().expect("a line");
+        assert!(line.contains("it printed nothing") && line.contains("journalctl -u zam@snapshot-tank-home.service"), "{line}");
+        assert!(said.contains("it printed nothing"), "{said}");
+    }
+}
+
+#[test]
+fn the_same_failure_is_told_once_and_counted() {
+    let machine = machine();
+    let (told, first) =
+        fail(machine.path(), "exit-code", "begins\ntank/vol@zam_20261123T100000Z stays out: out of space after 3 s\n");
+    assert!(told.contains("out of space"), "{told}");
+    let (told, again) = fail(machine.path(), "exit-code", "tank/vol@zam_20261123T101000Z stays out: out of space after 12 s\n");
+    assert_eq!(told, "", "nobody is told again");
+    assert_eq!(again["count"], 2);
+    assert_eq!(again["since"], first["time"]);
+    let (told, again) = fail(machine.path(), "exit-code", "tank/vol@zam_20261123T102000Z stays out: out of space after 1 s\n");
+    assert_eq!((told.as_str(), &again["count"], &again["since"]), ("", &3.into(), &first["time"]));
+}
+
+#[test]
+fn datasets_that_fail_side_by_side_are_one_failure_in_any_order() {
+    let machine = machine();
+    fail(machine.path(), "exit-code", "tank/a: no room\ntank/b: no room\n");
+    assert_eq!(fail(machine.path(), "exit-code", "tank/b: no room\ntank/a: no room\n").0, "");
+}
+
+#[test]
+fn another_failure_is_told_anew() {
+    let machine = machine();
+    fail(machine.path(), "exit-code", "tank/vm1: no room\n");
+    for (result, lines) in [
+        ("exit-code", "tank/vm2: no room\n"),
+        ("exit-code", "tank/vm2: does not exist\n"),
+        ("watchdog", "tank/vm2: does not exist\n"),
+        ("exit-code", "tank/vm1: no room\n"),
+    ] {
+        let (told, alert) = fail(machine.path(), result, lines);
+        assert!(told.contains(lines.trim()), "{told}");
+        assert_eq!(alert["count"], 1);
+        assert_eq!(alert["since"], alert["time"]);
+    }
+}
+
+#[test]
+fn an_alert_of_an_earlier_zam_is_read() {
+    let machine = machine();
+    fs::create_dir(machine.path().join("alerts")).expect("a directory");
+    let earlier = r#"{"unit": "zam@snapshot-tank-home.service", "result": "exit-code", "status": "1",
+        "time": "2026-11-23T10:00:00Z", "lines": ["tank/home does not exist"]}"#;
+    fs::write(machine.path().join(format!("alerts/{INSTANCE}.json")), earlier).expect("writing");
+    let (told, alert) = fail(machine.path(), "exit-code", "tank/home does not exist\n");
+    assert_eq!((told.as_str(), &alert["count"], &alert["since"]), ("", &2.into(), &"2026-11-23T10:00:00Z".into()));
+}
+
+const DAY: i64 = 86_400;
+
+/// A run of a job that ended so at that time, as a process of its own: where the state lies is in its environment.
+#[test]
+#[ignore = "the other tests run it"]
+fn settled() {
+    let now = std::env::var("NOW").expect("a time").parse().expect("a number");
+    let result = match std::env::var("RUN").as_deref() {
+        Ok("waits") => Err(Waits("pruning waits: zam.yaml:3:1: unknown key".into()).into()),
+        Ok("waits in part") => Ok(Outcome::Waits),
+        Ok("failed") => Ok(Outcome::Failed),
+        _ => Ok(Outcome::Done),
+    };
+    match settle(result, INSTANCE, now) {
+        Ok(outcome) => println!("{outcome:?}"),
+        Err(error) => println!("{:?} {error:#}", code(&error)),
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test, not the program")]
+fn settle_at(state: &Path, now: i64, run: &str) -> String {
+    let mut command = Command::new(std::env::current_exe().expect("a test"));
+    command.args(["--ignored", "--exact", "settled", "--nocapture"]).env("ZAM_STATE", state);
+    let output = command.env("NOW", now.to_string()).env("RUN", run).output().expect("a run");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn pruning_that_waits_for_more_than_a_day_fails() {
+    let directory = tempdir().expect("a directory");
+    let at = |now, run| settle_at(directory.path(), now, run);
+    let later = "75";
+    assert!(at(1000, "waits").contains(later));
+    assert!(at(1000 + DAY, "waits").contains(later));
+    let told = at(1000 + DAY + 3600, "waits");
+    assert!(told.contains("78") && told.contains("waited for 25 h") && told.contains("unknown key"), "{told}");
+    let told = at(1000 + DAY + 3600, "waits in part");
+    assert!(told.contains("78") && told.contains("waited for 25 h"), "{told}");
+}
+
+#[test]
+fn waiting_begins_anew_when_the_job_went_through_or_the_clock_was_set_back() {
+    let directory = tempdir().expect("a directory");
+    let at = |now, run| settle_at(directory.path(), now, run);
+    for run in ["done", "failed"] {
+        at(1000, "waits");
+        at(2000, run);
+        assert!(!directory.path().join("waiting").join(INSTANCE).exists(), "{run}");
+        assert!(at(1000 + DAY + 60, "waits").contains("75"));
+    }
+    assert!(at(500, "waits").contains("75"));
+    assert!(at(600 + DAY, "waits").contains("78"));
+}
