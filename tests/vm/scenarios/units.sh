@@ -39,7 +39,7 @@ equal "$(snapshots 'tank/my-data x' | wc -l)" 1
 expect 0 journalctl -q --no-pager -o cat "ZAM_DATASET=tank/my-data x"
 has 'tank/my-data x@zam_'
 
-say "a failing job leaves an alert with its last words; its next success takes it back"
+say "a failing job leaves an alert with its last words, told once; its next success takes it back"
 name=$(systemd-escape 'snapshot/tank/my-data x')
 zfs rename 'tank/my-data x' tank/hidden
 expect 1 systemctl start "$odd"
@@ -50,6 +50,9 @@ has '^exit-code$'
 has 'tank/my-data x does not exist'
 expect 0 journalctl -q --no-pager -o cat -u "zam-notify@$name.service"
 has 'failed .exit-code, 1.: .*does not exist'
+expect 1 systemctl start "$odd"
+wait_for 20 bash -c "[[ \$(jq .count '/var/lib/zam/alerts/$name.json') == 2 ]]"
+equal "$(journalctl -q --no-pager -o cat -p err -u "zam-notify@$name.service" | grep -c failed)" 1
 zfs rename tank/hidden 'tank/my-data x'
 expect 0 systemctl start "$odd"
 [[ ! -e /var/lib/zam/alerts/$name.json ]] || fail "the alert is still there"
