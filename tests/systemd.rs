@@ -117,6 +117,18 @@ fn status_says_that_the_target_is_down_and_how_to_start_it() {
     }
 }
 
+#[test]
+fn status_shows_a_pruning_that_waits() {
+    let directory = directory();
+    let waiting = directory.path().join("state/waiting");
+    fs::create_dir_all(&waiting).and_then(|()| fs::write(waiting.join("prune-tank-home"), "1000")).expect("writing");
+    let (code, said) = zam(directory.path(), &Bus::new(well), &["status"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("zam@prune-tank-home.service waits for the configuration to be mended"), "{said}");
+    let (_, said) = zam(directory.path(), &Bus::new(well), &["status", "--json"]);
+    assert!(said.contains(r#""result":"waiting""#), "{said}");
+}
+
 /// `zam reload` reads the machine's own configuration alone, so what it does with systemd is run here, as a process.
 #[test]
 #[ignore = "the other tests run it"]

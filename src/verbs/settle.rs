@@ -8,6 +8,9 @@ use crate::core::span::DAY;
 use crate::edge::outcome::{self, Misconfigured, Outcome};
 use crate::edge::state;
 
+/// In seconds. A little less than a day, so that a job of once a day fails on the second one, though it comes a moment early.
+const PATIENCE: i64 = DAY as i64 - 600;
+
 /// How the run of a job ended; `instance` is the job's, `now` in epoch seconds.
 ///
 /// # Errors
@@ -23,7 +26,7 @@ pub fn settle(result: Result<Outcome>, instance: &str, now: i64) -> Result<Outco
         return result;
     }
     let waits = now - state::begin_to_wait(instance, now);
-    if waits <= DAY as i64 {
+    if waits < PATIENCE {
         return result;
     }
     let why = result.err().map(|error| format!(": {error:#}")).unwrap_or_default();

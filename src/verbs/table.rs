@@ -106,5 +106,7 @@ fn troubles(entry: &Shown, now: DateTime<Utc>) -> Vec<String> {
         let again = if job.verb == Verb::Replicate { "; zam replicate -n shows how things stand" } else { "" };
         Some(format!("{} ago: {alert}{again}", rough((now - alert.time).num_seconds())))
     });
-    source.chain(replicas).chain(alerts).collect()
+    let waiting = entry.jobs.iter().filter(|job| job.result.as_deref() == Some("waiting"));
+    let waiting = waiting.map(|job| format!("{} waits for the configuration to be mended; see: zam config", job.unit));
+    source.chain(replicas).chain(alerts).chain(waiting).collect()
 }
