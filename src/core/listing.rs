@@ -1,7 +1,8 @@
 //! What `zfs list -Hp` says, as values: datasets with their snapshots and bookmarks. Keeps invariant 3: a row that is
-//! cut short or strange is an error, never a row less. Identity is the GUID, order is createtxg (invariant 5).
+//! cut short or strange, or a listing that lacks what it was asked for, is an error, never a row less. Identity is the
+//! GUID, order is createtxg (invariant 5).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::name::Dataset;
 
@@ -9,8 +10,13 @@ use super::name::Dataset;
 pub const SNAPSHOT_COLUMNS: &str = "name,guid,createtxg,creation,userrefs,clones";
 /// The columns that replication asks for, of both sides.
 pub const TREE_COLUMNS: &str = "name,guid,createtxg,creation,type,written,encryptionroot,receive_resume_token,readonly";
+/// Whatever has a row of its own (as `zfs list -t` takes them).
+pub const ALL_TYPES: &str = "filesystem,volume,snapshot,bookmark";
 /// Those that OpenZFS 2.2 and later read without opening each snapshot: enough to see whether there is anything to do.
 pub const SKIM_COLUMNS: &str = "name,guid,createtxg";
+/// The end of the year 9999, in epoch seconds. Whatever is dated later counts as dated then, so that reckoning with times
+/// has room.
+const CREATION_MAX: i64 = 253_402_300_799;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
@@ -37,6 +43,7 @@ pub struct Bookmark {
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
+    /// 0: the listing has no row of the dataset itself.
     pub guid: u64,
     pub volume: bool,
     /// None: not encrypted. A replica that was received raw is its own root (its parents were sent without it).
@@ -53,18 +60,70 @@ pub struct State {
 /// Datasets by name; a parent comes before its children.
 pub type Tree = BTreeMap<Dataset, State>;
 
-/// Reads rows of tab-separated `columns` (names as `zfs list -o` takes them).
+/// Reads what `zfs list -Hp -o COLUMNS` has just printed: a row a line, with all of its `columns`, the last one ended.
 ///
 /// # Errors
-/// A row with too few or too many columns, or with a value that is not what its column holds.
+/// The last line has no end; a row has too few or too many columns, or a value that is not what its column holds; two
+/// rows contradict each other.
 pub fn parse(columns: &str, text: &str) -> Result<Tree, String> {
+    whole_lines(text)?;
+    rows(columns, text, false)
+}
+
+/// Reads a listing from a file: its last line may lack its end, and its rows the last column where that is `clones`.
+///
+/// # Errors
+/// As those of [`parse`].
+pub fn parse_saved(columns: &str, text: &str) -> Result<Tree, String> {
+    rows(columns, text, columns.ends_with(",clones"))
+}
+
+/// # Errors
+/// The last line has no end: what printed it was cut short, maybe in the middle of a number.
+pub fn whole_lines(text: &str) -> Result<(), String> {
+    let last = text.rsplit('\n').next().unwrap_or_default();
+    if last.is_empty() { Ok(()) } else { Err(format!("the listing is cut short in its last line: {last:?}")) }
+}
+
+/// Whether a listing of `types` (as `zfs list -t` takes them) holds all that it must: each of its `roots` that exist,
+/// and where it lists datasets, the row of each whose snapshots or bookmarks it has.
+///
+/// # Errors
+/// Names the first that is missing.
+pub fn is_complete(tree: &Tree, types: &str, roots: &[&str]) -> Result<(), String> {
+    let with_datasets = types.split(',').any(|kind| kind == "filesystem");
+    let missing = |name: &str| match tree.is_empty() {
+        true => Err(format!("it printed nothing, although {name} was asked for")),
+        false => Err(format!("the listing is cut short: it has no row of {name}")),
+    };
+    let mut by_snapshot = HashSet::new();
+    for root in roots {
+        let (dataset, snapshot) = root.split_once('@').map_or((*root, None), |(dataset, name)| (dataset, Some(name)));
+        let state = tree.get(&dataset.parse::<Dataset>()?);
+        let there = match snapshot {
+            Some(name) => state.is_some_and(|state| state.snapshots.iter().any(|s| &*s.name == name)),
+            None => !with_datasets || state.is_some_and(|state| state.guid != 0),
+        };
+        if !there {
+            return missing(root);
+        }
+        by_snapshot.extend(snapshot.map(|_| dataset));
+    }
+    let rowless = |(name, state): &(&Dataset, &State)| state.guid == 0 && !by_snapshot.contains(name.as_str());
+    match tree.iter().find(rowless) {
+        Some((name, _)) if with_datasets => missing(name.as_str()),
+        _ => Ok(()),
+    }
+}
+
+fn rows(columns: &str, text: &str, may_lack_last: bool) -> Result<Tree, String> {
     let columns: Vec<&str> = columns.split(',').collect();
     let mut tree = Tree::new();
     let mut last: Option<(&str, Dataset)> = None;
     for (number, line) in text.lines().enumerate() {
         let row = Row { columns: &columns, cells: line.split('\t').collect() };
         let wrong = |why: String| format!("line {} of the listing is not as `zfs list` writes it ({why}): {line:?}", number + 1);
-        if row.cells.len() != columns.len() && (columns.last() != Some(&"clones") || row.cells.len() + 1 != columns.len()) {
+        if row.cells.len() != columns.len() && !(may_lack_last && row.cells.len() + 1 == columns.len()) {
             return Err(wrong(format!("{} columns, not {}", row.cells.len(), columns.len())));
         }
         let dataset = row.cells[0].split(['@', '#']).next().unwrap_or_default();
@@ -75,9 +134,10 @@ pub fn parse(columns: &str, text: &str) -> Result<Tree, String> {
         row.add_to(tree.entry(name.clone()).or_default()).map_err(&wrong)?;
         last = Some((dataset, name));
     }
-    for state in tree.values_mut() {
-        state.snapshots.sort_by(|a, b| (a.createtxg, &a.name).cmp(&(b.createtxg, &b.name)));
-        state.bookmarks.sort_by(|a, b| (a.createtxg, &a.name).cmp(&(b.createtxg, &b.name)));
+    for (dataset, state) in &mut tree {
+        state.set_in_order().map_err(|name| {
+            format!("{dataset}{name} is listed twice, with different names or GUIDs: it changed while it was listed")
+        })?;
     }
     Ok(tree)
 }
@@ -91,44 +151,87 @@ impl Row<'_> {
     /// A `-` is an absent value.
     fn cell(&self, column: &str) -> Option<&str> {
         let at = self.columns.iter().position(|c| *c == column)?;
-        self.cells.get(at).copied().filter(|cell| *cell != "-" && !cell.is_empty())
+        self.cells.get(at).copied().filter(|cell| *cell != "-")
     }
 
-    fn number<T: std::str::FromStr + Default>(&self, column: &str) -> Result<T, String> {
-        self.cell(column).map_or(Ok(T::default()), |cell| cell.parse().map_err(|_| format!("`{cell}` is no {column}")))
+    fn text(&self, column: &str) -> Option<&str> {
+        self.cell(column).filter(|cell| !cell.is_empty())
+    }
+
+    /// Digits alone: ZFS writes no sign, so one is part of something else.
+    fn number(&self, column: &str) -> Result<Option<u64>, String> {
+        let Some(cell) = self.cell(column) else { return Ok(None) };
+        let digits = Some(cell).filter(|cell| cell.bytes().all(|byte| byte.is_ascii_digit()));
+        let number = digits.and_then(|digits| digits.parse().ok());
+        number.map(Some).ok_or_else(|| format!("no number as {column}: `{cell}`"))
     }
 
     fn required(&self, column: &str) -> Result<u64, String> {
-        self.cell(column).ok_or_else(|| format!("no {column}"))?.parse().map_err(|_| format!("no number as {column}"))
+        self.number(column)?.ok_or_else(|| format!("no {column}"))
+    }
+
+    fn creation(&self) -> Result<i64, String> {
+        if !self.columns.contains(&"creation") {
+            return Ok(0);
+        }
+        let seconds = i64::try_from(self.required("creation")?).map_err(|_| "no number as creation: it is too large")?;
+        Ok(seconds.min(CREATION_MAX))
     }
 
     fn add_to(&self, state: &mut State) -> Result<(), String> {
         let (guid, createtxg) = (self.required("guid")?, self.required("createtxg")?);
+        if guid == 0 {
+            return Err("no guid".into());
+        }
         if let Some((_, name)) = self.cells[0].split_once('@') {
             state.snapshots.push(Snapshot {
                 name: name.into(),
                 guid,
                 createtxg,
-                creation: if self.columns.contains(&"creation") { self.required("creation")? as i64 } else { 0 },
-                written: self.number("written")?,
-                held: self.number::<u64>("userrefs")? > 0,
-                cloned: self.cell("clones").is_some(),
+                creation: self.creation()?,
+                written: self.number("written")?.unwrap_or(0),
+                held: self.number("userrefs")?.is_some_and(|holds| holds > 0),
+                cloned: self.text("clones").is_some(),
             });
         } else if let Some((_, name)) = self.cells[0].split_once('#') {
             state.bookmarks.push(Bookmark { name: name.into(), guid, createtxg });
         } else {
+            if state.guid != 0 && state.guid != guid {
+                return Err("the dataset stands above with another guid".into());
+            }
             state.guid = guid;
-            state.volume = self.cell("type") == Some("volume");
-            state.encryption_root = self.cell("encryptionroot").map(Into::into);
-            state.written = self.number("written")?;
-            state.resume_token = self.cell("receive_resume_token").map(Into::into);
-            state.writable = self.cell("readonly") == Some("off");
+            state.volume = self.text("type") == Some("volume");
+            state.encryption_root = self.text("encryptionroot").map(Into::into);
+            state.written = self.number("written")?.unwrap_or(0);
+            state.resume_token = self.text("receive_resume_token").map(Into::into);
+            state.writable = self.text("readonly") == Some("off");
         }
         Ok(())
     }
 }
 
 impl State {
+    /// Oldest first, each once: of what stands twice the second could be taken for another one, and be destroyed.
+    ///
+    /// # Errors
+    /// One name has two GUIDs, or one snapshot two names; returned is the name, with its `@` or `#`.
+    fn set_in_order(&mut self) -> Result<(), String> {
+        self.snapshots.sort_by(|a, b| (a.createtxg, &a.name).cmp(&(b.createtxg, &b.name)));
+        self.snapshots.dedup_by(|a, b| a.guid == b.guid && a.name == b.name);
+        self.bookmarks.sort_by(|a, b| (a.createtxg, &a.name).cmp(&(b.createtxg, &b.name)));
+        self.bookmarks.dedup();
+        let names = self.snapshots.iter().map(|s| &*s.name).collect();
+        let guids = self.snapshots.iter().map(|s| s.guid).collect();
+        let marks = self.bookmarks.iter().map(|b| &*b.name).collect();
+        if let Some(name) = doubled(names) {
+            return Err(format!("@{name}"));
+        }
+        if let Some(guid) = doubled(guids) {
+            return Err(format!("@{}", self.snapshot(guid).map_or("", |s| &s.name)));
+        }
+        doubled(marks).map_or(Ok(()), |name| Err(format!("#{name}")))
+    }
+
     pub fn snapshot(&self, guid: u64) -> Option<&Snapshot> {
         self.snapshots.iter().find(|s| s.guid == guid)
     }
@@ -136,6 +239,11 @@ impl State {
     pub fn bookmark(&self, guid: u64) -> Option<&Bookmark> {
         self.bookmarks.iter().find(|b| b.guid == guid)
     }
+}
+
+fn doubled<T: Ord + Copy>(mut all: Vec<T>) -> Option<T> {
+    all.sort_unstable();
+    all.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
 }
 
 #[cfg(test)]
@@ -153,23 +261,100 @@ mod tests {
         assert_eq!((&*state.bookmarks[0].name, state.bookmarks[0].guid), ("m", 6));
     }
 
+    /// A whole listing of one dataset with two snapshots and a bookmark.
+    const WHOLE: &str = "t\t1\t2\t3\t-\t-\nt@a\t5\t2\t1700000000\t0\t-\nt@b\t6\t3\t1700000001\t0\tt/c,t/d\nt#m\t5\t2\t3\t-\t-\n";
+
     #[test]
     fn a_strange_row_is_an_error() {
-        for text in [
+        for row in [
             "t@a",
             "t@a\t1\t2\t3\t0\t-\t-",
             "t@a\t1\t2\tx\t0\t-",
             "t@a\t1\t-\t3\t0\t-",
+            "t@a\t0\t2\t3\t0\t-",
             "t@a\t1\t2\t3\tx\t",
-            "cannot open\t1\t2\t3\t0\t-\n",
+            "t@a\t1\t2\t3\t\t-",
+            "",
         ] {
-            if text.starts_with("cannot") {
-                assert!(parse(SNAPSHOT_COLUMNS, text).is_ok(), "a name may hold a space");
-            } else {
-                assert!(parse(SNAPSHOT_COLUMNS, text).is_err(), "{text}");
-            }
+            let text = format!("{row}\n");
+            assert!(parse(SNAPSHOT_COLUMNS, &text).is_err() && parse_saved(SNAPSHOT_COLUMNS, &text).is_err(), "{row}");
         }
-        assert!(parse(SNAPSHOT_COLUMNS, "t@a\t1\t2\t3\t0").is_ok(), "a saved listing may lack the last column");
+        assert!(parse(SNAPSHOT_COLUMNS, "cannot open\t1\t2\t3\t0\t-\n").is_ok(), "a name may hold a space");
+        assert!(parse(SNAPSHOT_COLUMNS, "t@a\t1\t2\t3\t0\t\n").is_ok(), "no clones may be an empty cell");
         assert!(parse(SNAPSHOT_COLUMNS, "").expect("nothing").is_empty());
+    }
+
+    #[test]
+    fn a_live_listing_cut_at_any_byte_is_an_error_or_lacks_whole_rows() {
+        let whole = parse(SNAPSHOT_COLUMNS, WHOLE).expect("whole");
+        let rows = |text: &str| text.matches('\n').count();
+        for cut in 0..WHOLE.len() {
+            let Ok(tree) = parse(SNAPSHOT_COLUMNS, &WHOLE[..cut]) else { continue };
+            assert!(WHOLE[..cut].is_empty() || WHOLE[..cut].ends_with('\n'), "cut at {cut}");
+            let state = tree.values().next().cloned().unwrap_or_default();
+            assert_eq!(rows(&WHOLE[..cut]), usize::from(state.guid != 0) + state.snapshots.len() + state.bookmarks.len());
+            assert!(state.snapshots.iter().all(|s| whole.values().all(|t| t.snapshots.contains(s))), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn only_a_saved_listing_may_lack_the_last_column_or_the_last_newline() {
+        for text in ["t@a\t1\t2\t3\t0", "t@a\t1\t2\t3\t0\n", "t@a\t1\t2\t3\t0\t-"] {
+            assert!(parse_saved(SNAPSHOT_COLUMNS, text).is_ok() && parse(SNAPSHOT_COLUMNS, text).is_err(), "{text:?}");
+        }
+        assert!(parse_saved(SKIM_COLUMNS, "t@a\t1").is_err(), "no other column may be missing");
+    }
+
+    #[test]
+    fn a_number_is_digits_within_their_bounds() {
+        let creation = |cell: &str| {
+            let tree = parse(SNAPSHOT_COLUMNS, &format!("t@a\t1\t2\t{cell}\t0\t-\n"))?;
+            Ok::<_, String>(tree.values().next().map(|state| state.snapshots[0].creation))
+        };
+        for cell in
+            ["9223372036854775808", "18446744073709551615", "18446744073709551616", "-1", "+1", "1.5", "1e3", " 1", "0x1", ""]
+        {
+            let error = creation(cell).expect_err(cell);
+            assert!(error.contains("no number as creation"), "{error}");
+        }
+        assert_eq!(creation("1700000000"), Ok(Some(1_700_000_000)));
+        assert_eq!(creation("9223372036854775807"), Ok(Some(CREATION_MAX)), "in the future, with room to reckon");
+        for text in ["t@a\t+1\t2\n", "t@a\t1\t+2\n", "t@a\t-1\t2\n", "t@a\t1\t\n"] {
+            assert!(parse(SKIM_COLUMNS, text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_row_that_came_twice_counts_once_and_one_that_contradicts_is_an_error() {
+        let tree = parse(SKIM_COLUMNS, "t\t9\t1\nt@a\t1\t2\nt#m\t1\t2\nt\t9\t1\nt@a\t1\t2\nt#m\t1\t2\n").expect("a tree");
+        let state = tree.values().next().expect("t");
+        assert_eq!((state.snapshots.len(), state.bookmarks.len()), (1, 1));
+        for text in
+            ["t\t1\t1\nt\t2\t1\n", "t@a\t1\t2\nt@b\t2\t3\nt@a\t3\t4\n", "t@a\t1\t2\nt@b\t1\t2\n", "t#m\t1\t2\nt#m\t2\t3\n"]
+        {
+            assert!(parse(SKIM_COLUMNS, text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_listing_without_what_was_asked_for_is_an_error() {
+        let check = |text: &str, types: &str, roots: &[&str]| is_complete(&parse(SKIM_COLUMNS, text)?, types, roots);
+        let all = "filesystem,volume,snapshot,bookmark";
+        assert_eq!(check("t\t1\t2\nt@a\t2\t2\n", all, &["t"]), Ok(()));
+        assert_eq!(check("t\t1\t2\nu@a\t2\t2\n", all, &["t", "u@a"]), Ok(()));
+        assert_eq!(check("", "snapshot", &["t"]), Ok(()), "it may have none");
+        assert_eq!(check("", all, &[]), Ok(()), "nothing was asked for");
+        let error = check("", all, &["t"]).expect_err("nothing at all");
+        assert!(error.contains("printed nothing"), "{error}");
+        for (text, types, roots) in [
+            ("t/a\t1\t2\n", all, ["t"]),
+            ("t@a\t1\t2\n", all, ["t"]),
+            ("t\t1\t2\nt/a@a\t3\t4\n", all, ["t"]),
+            ("t\t1\t2\nt/a#m\t3\t4\n", all, ["t"]),
+            ("t@a\t1\t2\n", "snapshot", ["t@b"]),
+            ("t\t1\t2\n", "filesystem,volume", ["t/a"]),
+        ] {
+            assert!(check(text, types, &roots).is_err(), "{text:?}");
+        }
     }
 }

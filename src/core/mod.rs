@@ -1,6 +1,7 @@
 //! The pure floor: values and `now` in, plans with reasons out. Nothing here starts a process, opens a file,
 //! or asks for the time or the environment (invariant 8).
 
+pub mod complaint;
 pub mod config;
 pub mod conflicts;
 pub mod fields;

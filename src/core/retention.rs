@@ -70,6 +70,13 @@ pub struct Plan<'s> {
     pub suspicious: bool,
 }
 
+impl<'s> Plan<'s> {
+    /// What nothing keeps, oldest first.
+    pub fn given_up(&self) -> impl Iterator<Item = &'s Snapshot> {
+        self.verdicts.iter().filter(|verdict| !verdict.keep()).map(|verdict| verdict.snapshot)
+    }
+}
+
 /// A gap longer than this may be a clock that was set wrong (seconds).
 const LEAP: i64 = 30 * 86_400;
 /// So many snapshots after a leap make it believed.

@@ -5,12 +5,13 @@
 use anyhow::{Context, Result, anyhow, bail};
 
 use super::command::{Failure, Machine, Pipeline};
+use crate::core::complaint;
 use crate::core::listing::{self, Tree};
 use crate::core::name::Dataset;
 use crate::core::replication::{Mark, Stream, Token};
 
 /// Names in one `zfs destroy`: thousands at once have hung pools (OpenZFS issues 9575, 13064).
-const DESTROY_MAX: usize = 100;
+pub const DESTROY_MAX: usize = 100;
 /// Names in one listing, of up to 255 bytes each. Over ssh they are a single word, of which Linux takes 128 KiB (execve(2)).
 const NAMES_MAX: usize = 400;
 
@@ -42,7 +43,8 @@ pub struct Listing {
 /// of it. One zfs process for every [`NAMES_MAX`] roots.
 ///
 /// # Errors
-/// Every trouble but a root that does not exist: a listing cut short is no listing.
+/// Every trouble but a root that does not exist: a listing cut short is no listing, and so is one without a row for each
+/// root that exists (where `types` are such that it has one).
 pub fn list(machine: &Machine, columns: &str, types: &str, depth: Depth, roots: &[&str]) -> Result<Listing> {
     let depth = match depth {
         Depth::Roots => ["-d", "0"].as_slice(),
@@ -50,9 +52,10 @@ pub fn list(machine: &Machine, columns: &str, types: &str, depth: Depth, roots: 
         Depth::All => &["-r"],
     };
     let argv = [&["zfs", "list", "-Hp", "-t", types, "-o", columns], depth].concat();
+    let wrong = |why: String| anyhow!("{}{}: {why}", argv.join(" "), machine.place());
     let (mut text, mut missing) = (String::new(), Vec::new());
     for roots in roots.chunks(NAMES_MAX) {
-        text += &match machine.run(&[&argv, roots].concat()) {
+        let part = match machine.run(&[&argv, roots].concat()) {
             Ok(output) => String::from_utf8(output.stdout).context("zfs list printed something that is not UTF-8")?,
             Err(error) => {
                 let partial = failure(&error).and_then(|failure| Some((failure.stdout.clone(), absent(failure, roots)?)));
@@ -61,9 +64,13 @@ pub fn list(machine: &Machine, columns: &str, types: &str, depth: Depth, roots: 
                 text
             }
         };
+        listing::whole_lines(&part).map_err(wrong)?;
+        text += &part;
     }
     // All at once: what belongs to one dataset may have come in two parts.
-    let tree = listing::parse(columns, &text).map_err(|e| anyhow!("{}{}: {e}", argv.join(" "), machine.place()))?;
+    let tree = listing::parse(columns, &text).map_err(wrong)?;
+    let existing: Vec<&str> = roots.iter().copied().filter(|root| !missing.iter().any(|absent| absent == root)).collect();
+    listing::is_complete(&tree, types, &existing).map_err(wrong)?;
     Ok(Listing { tree, absent: missing })
 }
 
@@ -76,55 +83,57 @@ fn absent(failure: &Failure, roots: &[&str]) -> Option<Vec<String>> {
 
 pub enum Taken {
     Yes,
-    /// One of the names is there already; none was made.
-    NameExists,
-    /// A dataset vanished since it was listed; none was made.
-    DatasetGone(anyhow::Error),
+    /// None was made, because of these; the others can be had without them.
+    Refused(Vec<Refusal>),
+    /// None was made: a dataset vanished since it was listed, and zfs does not say which.
+    SomeGone(anyhow::Error),
 }
 
-/// All of `names` (`dataset@snapshot`), atomically, or none (zfs-snapshot(8)).
-pub fn snapshot(names: &[String]) -> Result<Taken> {
+pub struct Refusal {
+    pub dataset: String,
+    pub reason: String,
+}
+
+/// Snapshots of `datasets` called `name`: all, atomically, or none (zfs-snapshot(8)).
+pub fn snapshot(datasets: &[&str], name: &str) -> Result<Taken> {
+    let names: Vec<String> = datasets.iter().map(|dataset| format!("{dataset}@{name}")).collect();
     let argv: Vec<&str> = ["zfs", "snapshot", "--"].into_iter().chain(names.iter().map(String::as_str)).collect();
-    match Machine::default().run(&argv) {
-        Ok(_) => Ok(Taken::Yes),
-        Err(e) if says(&e, "dataset already exists") => Ok(Taken::NameExists),
-        Err(e) if says(&e, "dataset does not exist") => Ok(Taken::DatasetGone(e)),
-        Err(e) => Err(e),
+    let Err(error) = Machine::default().run(&argv) else { return Ok(Taken::Yes) };
+    let refused = failure(&error).map(|failure| complaint::refused(&failure.stderr, datasets)).unwrap_or_default();
+    let refusals = refused.iter().map(|c| Refusal { dataset: c.name.into(), reason: c.reason.into() });
+    match refusals.collect::<Vec<_>>() {
+        none if none.is_empty() && says(&error, "dataset does not exist") => Ok(Taken::SomeGone(error)),
+        none if none.is_empty() => Err(error),
+        refusals => Ok(Taken::Refused(refusals)),
     }
 }
 
-/// Destroys snapshots of one dataset, oldest first. What is gone already is done. The command is all or nothing, so
-/// when ZFS refuses it the names are tried one by one; returned are those that stay, with the reason.
+/// Destroys snapshots of one dataset, at most [`DESTROY_MAX`]: all or none. False: they were gone already.
 ///
 /// # Errors
-/// The machine cannot be asked at all.
-pub fn destroy_snapshots(machine: &Machine, dataset: &Dataset, names: &[&str]) -> Result<Vec<(String, anyhow::Error)>> {
-    let mut stay = Vec::new();
-    for batch in names.chunks(DESTROY_MAX) {
-        match destroy(machine, &format!("{dataset}@{}", batch.join(","))) {
-            Err(e) if failure(&e).is_none() => return Err(e),
-            Err(_) => {
-                for name in batch {
-                    stay.extend(destroy(machine, &format!("{dataset}@{name}")).err().map(|error| ((*name).to_owned(), error)));
-                }
-            }
-            Ok(()) => {}
-        }
-    }
-    Ok(stay)
+/// ZFS refuses because of one or more of them, or the machine cannot be asked.
+pub fn destroy_snapshots(machine: &Machine, dataset: &Dataset, names: &[&str]) -> Result<bool> {
+    destroy(machine, &format!("{dataset}@{}", names.join(",")))
 }
 
+/// Whether it was ZFS that refused, and not the way to it.
+pub fn is_refusal(error: &anyhow::Error) -> bool {
+    failure(error).is_some()
+}
+
+/// One that is gone already is done.
 pub fn destroy_bookmark(machine: &Machine, dataset: &Dataset, name: &str) -> Result<()> {
-    destroy(machine, &format!("{dataset}#{name}"))
+    destroy(machine, &format!("{dataset}#{name}")).map(drop)
 }
 
-fn destroy(machine: &Machine, name: &str) -> Result<()> {
+fn destroy(machine: &Machine, name: &str) -> Result<bool> {
     if !name.contains(['@', '#']) {
         bail!("refusing to destroy {name}: zam destroys snapshots and bookmarks alone");
     }
     match machine.run(&["zfs", "destroy", name]) {
-        Err(e) if !says(&e, "could not find any snapshots to destroy") && !says(&e, "does not exist") => Err(e),
-        _ => Ok(()),
+        Ok(_) => Ok(true),
+        Err(e) if failure(&e).is_some_and(|failure| complaint::was_gone(&failure.stderr, name)) => Ok(false),
+        Err(e) => Err(e),
     }
 }
 

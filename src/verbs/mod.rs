@@ -1,6 +1,7 @@
 //! One file a verb, each a short story: read, plan, print or do.
 
 mod cursors;
+mod destroying;
 pub mod explain;
 pub mod gate;
 pub mod notify;

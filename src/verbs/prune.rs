@@ -7,10 +7,11 @@ use anyhow::{Context, Result, anyhow, bail};
 use serde::Serialize;
 use serde::ser::Serializer;
 
+use super::destroying::{Destroying, Found};
 use super::words::{does_not_exist, snapshots};
 use super::{Run, print_json, report, side_by_side};
 use crate::core::config::{Destination, Window};
-use crate::core::listing::{self, SNAPSHOT_COLUMNS, Tree};
+use crate::core::listing::{self, ALL_TYPES, SNAPSHOT_COLUMNS, State, Tree};
 use crate::core::name::Dataset;
 use crate::core::pruning;
 use crate::core::retention::{Plan, Reason};
@@ -22,7 +23,6 @@ use crate::edge::{journal, lock};
 
 /// `zfs destroy` waits for a transaction group; side by side they share it.
 const AT_ONCE: usize = 8;
-const TYPES: &str = "snapshot,bookmark";
 
 /// One dataset's plan, as `--json` prints it.
 #[derive(Serialize)]
@@ -35,6 +35,12 @@ struct Planned<'a> {
     /// Where the snapshots are.
     #[serde(skip)]
     place: &'a Dataset,
+    /// What was listed there.
+    #[serde(skip)]
+    pruned: &'a State,
+    /// Of a replica, what was listed of its source.
+    #[serde(skip)]
+    source: Option<&'a State>,
 }
 
 #[derive(Serialize)]
@@ -90,7 +96,7 @@ pub fn run(run: &Run, to: Option<&str>, saved: Option<&Path>) -> Result<Outcome>
         return Ok(Outcome::Done);
     }
     let machine = to.map(|to| Machine::new(to.host.as_ref())).unwrap_or_default();
-    let outcomes = side_by_side(plans, AT_ONCE, |planned| destroy(&machine, &planned, run.json));
+    let outcomes = side_by_side(plans, AT_ONCE, |planned| destroy(run, &machine, windows, &planned));
     machine.close();
     Ok(outcomes.into_iter().max().unwrap_or(Outcome::Done))
 }
@@ -105,7 +111,7 @@ struct Sides {
 impl Sides {
     fn list(run: &Run, to: Option<&Destination>) -> Result<Self> {
         let here = Machine::new(run.entry.host.as_ref());
-        let source = zfs::list(&here, SNAPSHOT_COLUMNS, TYPES, Depth::All, &[run.dataset.as_str()])?;
+        let source = zfs::list(&here, SNAPSHOT_COLUMNS, ALL_TYPES, Depth::All, &[run.dataset.as_str()])?;
         here.close();
         if !source.absent.is_empty() {
             return Err(does_not_exist(&run.dataset, &here.place()));
@@ -118,7 +124,7 @@ impl Sides {
     fn list_replica_of(run: &Run) -> impl Fn(&Destination) -> Result<Tree> {
         |to| {
             let there = Machine::new(to.host.as_ref());
-            let replica = zfs::list(&there, SNAPSHOT_COLUMNS, TYPES, Depth::All, &[to.replica(&run.dataset).as_str()])?;
+            let replica = zfs::list(&there, SNAPSHOT_COLUMNS, ALL_TYPES, Depth::All, &[to.replica(&run.dataset).as_str()])?;
             let root = if replica.absent.is_empty() {
                 None
             } else {
@@ -134,7 +140,7 @@ impl Sides {
     /// A saved listing may hold both sides, told apart by their names.
     fn from_file(run: &Run, to: Option<&Destination>, file: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-        let tree = listing::parse(SNAPSHOT_COLUMNS, &text).map_err(|e| anyhow!("{}: {e}", file.display()))?;
+        let tree = listing::parse_saved(SNAPSHOT_COLUMNS, &text).map_err(|e| anyhow!("{}: {e}", file.display()))?;
         Ok(Sides { source: tree.clone(), pruned: to.map(|_| tree) }.within(run, to))
     }
 
@@ -148,7 +154,8 @@ impl Sides {
 
     /// The datasets to prune: by the source's name, and where they are.
     fn governed(&self, run: &Run, to: Option<&Destination>) -> Vec<(Dataset, Dataset)> {
-        let places = self.pruned.as_ref().unwrap_or(&self.source).keys();
+        let has_any = |(_, state): &(&Dataset, &State)| !state.snapshots.is_empty() || !state.bookmarks.is_empty();
+        let places = self.pruned.as_ref().unwrap_or(&self.source).iter().filter(has_any).map(|(place, _)| place);
         let named = places.filter_map(|place| Some((to.map_or(Some(place.clone()), |to| place.below(&to.root))?, place.clone())));
         named.filter(|(dataset, _)| governs(run.config, run.entry, dataset)).collect()
     }
@@ -165,7 +172,7 @@ fn plan<'a>(
     let pruned = &sides.pruned.as_ref().unwrap_or(&sides.source)[place];
     let source = sides.pruned.as_ref().and_then(|_| sides.source.get(dataset));
     let plan = pruning::plan(&run.config.prefix, pruned, source, windows, run.now);
-    Planned { dataset, destination: to.map(|to| to.name.as_str()), plan, place }
+    Planned { dataset, destination: to.map(|to| to.name.as_str()), plan, place, pruned, source }
 }
 
 fn explain(planned: &Planned) {
@@ -176,19 +183,39 @@ fn explain(planned: &Planned) {
     }
 }
 
-fn destroy(machine: &Machine, planned: &Planned, json: bool) -> Outcome {
-    let goes: Vec<&str> = planned.plan.verdicts.iter().filter(|v| !v.keep()).map(|v| &*v.snapshot.name).collect();
-    let stay = match zfs::destroy_snapshots(machine, planned.place, &goes) {
-        Ok(stay) => stay,
-        Err(error) => return report(&planned.place.to_string(), &error),
+/// Destroys what the plan gives up, if a plan made of what is there by then does so too.
+fn destroy(run: &Run, machine: &Machine, windows: &[Window], planned: &Planned) -> Outcome {
+    let judged = planned.plan.given_up().count();
+    if judged == 0 {
+        return Outcome::Done;
+    }
+    let plan_again = |state: &State| {
+        let plan = pruning::plan(&run.config.prefix, state, planned.source, windows, run.now);
+        plan.given_up().cloned().collect()
     };
-    for (name, error) in &stay {
-        journal::error(format!("{}@{name} stays{}: {error:#}", planned.place, machine.place()));
+    let mut destroying = Destroying::new(machine, planned.place, planned.pruned.guid, planned.plan.given_up());
+    let found = destroying.run(plan_again);
+    let whole = format!("{}{}", planned.place, machine.place());
+    for (name, reason) in &destroying.stay {
+        journal::error(format!("{}@{name} stays{}: {reason}", planned.place, machine.place()));
     }
-    let kept = planned.plan.verdicts.len() - goes.len() + stay.len();
-    if !goes.is_empty() {
-        let text = format!("{}: {} destroyed, {kept} kept", planned.place, snapshots(goes.len() - stay.len()));
-        if json { tracing::info!("{text}") } else { journal::print(text) }
+    let changed =
+        if destroying.destroyed + destroying.stay.len() < judged { " (it has changed since it was listed)" } else { "" };
+    if destroying.destroyed > 0 || matches!(found, Ok(Found::Same)) {
+        let text = format!("{}: {} destroyed, {} kept{changed}", planned.place, snapshots(destroying.destroyed), destroying.kept);
+        if run.json { tracing::info!("{text}") } else { journal::print(text) }
     }
-    if stay.is_empty() { Outcome::Done } else { Outcome::Failed }
+    match found {
+        Ok(Found::Same) if destroying.stay.is_empty() => Outcome::Done,
+        Ok(Found::Same) => Outcome::Failed,
+        Ok(Found::Nothing) => {
+            journal::warn(format!("{whole} is gone since it was listed"));
+            Outcome::Done
+        }
+        Ok(Found::Another) => {
+            journal::warn(format!("{whole} was replaced by another since it was listed; the next run judges that one"));
+            Outcome::Later
+        }
+        Err(error) => report(planned.place.as_str(), &error),
+    }
 }

@@ -93,7 +93,7 @@ impl Sides {
             }
         }
         let words = names.each_ref().map(|names| names.iter().map(String::as_str).collect());
-        let [source, replicas] = machines.list(TREE_COLUMNS, "snapshot", Depth::One, words)?;
+        let [source, replicas] = machines.list(TREE_COLUMNS, "filesystem,volume,snapshot", Depth::One, words)?;
         learn(&mut self.source, source, &names[0]);
         learn(&mut self.replicas, replicas, &names[1]);
         Ok(())
