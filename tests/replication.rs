@@ -9,7 +9,10 @@ use zam::core::config::Window;
 use zam::core::listing::{Bookmark, Snapshot, State};
 use zam::core::name::Prefix;
 use zam::core::pruning;
-use zam::core::replication::{Kind, Mark, Plan, Side, Stream, Token, Wish, is_at_rest, plan, to_look_at, unconfirmed};
+use zam::core::replication::{
+    Base, Kind, Mark, Plan, Side, Stream, Token, TokenUse, Wish, is_at_rest, never_given, plan, set_aside, to_look_at,
+    unconfirmed,
+};
 use zam::core::retention::{self, Reason};
 
 const HOUR: i64 = 3600;
@@ -110,7 +113,7 @@ impl World {
         assert!(plan.kind != Kind::Full || replica.is_none_or(|r| r.state.snapshots.is_empty()), "a full resend: {plan:?}");
         if self.is_at_rest() {
             let cursors: Vec<u64> = self.source.bookmarks.iter().map(|b| b.guid).collect();
-            assert_eq!((plan.kind, plan.discard_token), (Kind::UpToDate, false), "{plan:?}");
+            assert_eq!((plan.kind, plan.token), (Kind::UpToDate, TokenUse::None), "{plan:?}");
             assert_eq!(cursors, plan.base.iter().map(|base| base.guid).collect::<Vec<_>>());
         }
         // Of what begins with a resumed stream, that one alone is carried out (see `a_resumed_plan_...`).
@@ -185,11 +188,11 @@ impl World {
         let mut discarded = false;
         loop {
             let plan = self.plan();
-            if plan.kind == Kind::Diverged {
+            self.mark_way(&plan, life)?;
+            if plan.kind == Kind::Diverged || plan.token == TokenUse::Foreign {
                 return Ok(Some(plan.why));
             }
-            self.mark_way(&plan, life)?;
-            if plan.discard_token {
+            if plan.token == TokenUse::Discard {
                 assert!(!std::mem::replace(&mut discarded, true), "a second token");
                 life.step()?;
                 self.discard_token();
@@ -219,7 +222,10 @@ impl World {
             } else {
                 self.transfer(stream, life)?
             }
-            self.drop_cursors(&[Some(stream.guid), end], life)?;
+            // Until a new replica holds it all, an earlier one may come back.
+            if plan.base.is_some() || Some(stream.guid) == end {
+                self.drop_cursors(&[Some(stream.guid), end], life)?;
+            }
         }
         match (&plan.base, plan.streams.is_empty()) {
             (Some(base), true) => self.drop_cursors(&[Some(base.guid)], life),
@@ -229,14 +235,13 @@ impl World {
 
     /// As verbs/cursors.rs.
     fn mark_way(&mut self, plan: &Plan, life: &mut Life) -> Result<(), Killed> {
-        match (&plan.base, plan.streams.first()) {
+        let streams = if plan.token == TokenUse::Foreign { &[][..] } else { &plan.streams };
+        match (&plan.base, streams.first()) {
             (Some(base), _) => self.mark(&base.mark, base.guid, life)?,
             (None, Some(first)) => self.mark(&Mark::Snapshot(first.to.clone()), first.guid, life)?,
             (None, None) => {}
         }
-        let Some(last) = plan.streams.last() else { return Ok(()) };
-        self.mark(&Mark::Snapshot(last.to.clone()), last.guid, life)?;
-        if plan.base.is_none() { self.drop_cursors(&[Some(plan.streams[0].guid), Some(last.guid)], life) } else { Ok(()) }
+        streams.last().map_or(Ok(()), |last| self.mark(&Mark::Snapshot(last.to.clone()), last.guid, life))
     }
 
     fn mark(&mut self, mark: &Mark, guid: u64, life: &mut Life) -> Result<(), Killed> {
@@ -312,6 +317,7 @@ impl World {
     fn arrive(&mut self, s: Snapshot) {
         self.count += 1;
         let replica = self.replica.get_or_insert_default();
+        assert!(replica.snapshots.iter().all(|there| there.name != s.name), "destination already exists");
         replica.resume_token = None;
         replica.snapshots.push(Snapshot { createtxg: self.count, ..s });
     }
@@ -324,6 +330,8 @@ impl World {
             let at = replica.snapshots.iter().position(|s| Some(&*s.name) == name).expect("it exists");
             replica.snapshots.truncate(at + 1);
             replica.written = 0;
+        } else if why.contains("a resume token of another stream is in the way") {
+            self.discard_token();
         } else {
             assert!(why.ends_with(&format!("zfs rename {REPLICA} {REPLICA}-old")), "{why}");
             (self.replica, self.token) = (None, None);
@@ -334,9 +342,14 @@ impl World {
         let mut before = self.clone();
         if let Some(why) = self.replicate(&mut Life { steps: usize::MAX, leaves_token: false }).expect("nobody kills it") {
             assert!(may_diverge, "{why}");
-            assert_eq!(*self, before, "a diverged replica is not touched");
-            before.mend(&why);
-            *self = before;
+            assert_eq!(self.replica, before.replica, "a diverged replica is not touched");
+            assert_eq!((&self.source.snapshots, &self.token), (&before.source.snapshots, &before.token));
+            let lost = before.source.bookmarks.iter().find(|b| !self.source.bookmarks.contains(b));
+            assert_eq!(lost, None, "a cursor that a mend may need");
+            // What helps now helps after pruning, too.
+            self.take(true, 24 * HOUR);
+            self.prune_source();
+            self.mend(&why);
             return self.run_undisturbed(false);
         }
         // What was begun is brought to its end, wanted still or not: a first stream may take longer than windows are wide.
@@ -448,7 +461,9 @@ impl World {
             Act::Destroy(which) if !self.source.snapshots.is_empty() => {
                 let before = self.clone();
                 self.source.snapshots.remove(which.index(self.source.snapshots.len()));
-                if !wild && !self.is_chained() {
+                // Of a token whose snapshot is gone nobody can tell whose it is.
+                let is_known = self.token.as_ref().is_none_or(|token| knows(&self.source, token.toguid));
+                if !(wild || self.is_chained() && is_known) {
                     *self = before;
                 }
             }
@@ -511,7 +526,7 @@ fn ask(source: &State, replica: &State, token: Option<&Token>) -> Plan {
 }
 
 fn diverged(plan: &Plan, command: &str) {
-    assert!(plan.kind == Kind::Diverged && plan.streams.is_empty() && !plan.discard_token, "{plan:?}");
+    assert!(plan.kind == Kind::Diverged && plan.streams.is_empty() && plan.token == TokenUse::None, "{plan:?}");
     assert!(plan.why.contains(command), "{} does not say {command}", plan.why);
 }
 
@@ -534,33 +549,36 @@ fn a_foreign_snapshot_that_changed_nothing_is_passed_over_by_plain_streams_alone
 #[test]
 fn a_token_is_used_only_if_it_fits() {
     let token = |toguid, fromguid, raw| Some(Token { toguid, fromguid, raw });
-    let foreign = Snapshot { name: "by hand".into(), ..snapshot("", 4, 4, BEGIN) };
-    for (token, fits, why) in [
-        (token(3, Some(2), false), true, "fits"),
-        (token(5, Some(2), false), true, "skips what no window wanted"),
-        (token(77, Some(2), false), false, "another dataset's, or its snapshot is gone"),
-        (token(3, Some(1), false), false, "continues an older snapshot"),
-        (token(3, None, false), false, "a full stream onto something"),
-        (token(2, Some(1), false), false, "has arrived already"),
-        (token(4, Some(2), false), false, "brings a snapshot that is not owned"),
-        (token(3, Some(2), true), false, "raw, on a plain way"),
-        (Some(Token::default()), false, "not readable"),
-        (None, false, "not decoded"),
+    let by_hand = Snapshot { name: "by hand".into(), ..snapshot("", 4, 4, BEGIN) };
+    let (used, discarded, foreign) = (TokenUse::None, TokenUse::Discard, TokenUse::Foreign);
+    for (token, expected, why) in [
+        (token(3, Some(2), false), used, "fits"),
+        (token(5, Some(2), false), used, "skips what no window wanted"),
+        (token(77, Some(2), false), foreign, "another machine's, or its snapshot is gone without a trace"),
+        (token(66, Some(2), false), discarded, "its snapshot is gone, and has left its bookmark"),
+        (token(3, Some(1), false), discarded, "continues an older snapshot"),
+        (token(3, None, false), discarded, "a full stream onto something"),
+        (token(2, Some(1), false), discarded, "has arrived already"),
+        (token(4, Some(2), false), discarded, "brings a snapshot that is not owned"),
+        (token(3, Some(2), true), discarded, "raw, on a plain way"),
+        (Some(Token::default()), foreign, "not readable"),
+        (None, foreign, "not decoded"),
     ] {
         let mut source = side(&[1, 2, 3, 4, 5], None);
-        source.snapshots[3] = foreign.clone();
+        source.snapshots[3] = by_hand.clone();
+        source.bookmarks = vec![Bookmark { name: Prefix::default().bookmark(ROOT, 66).into(), guid: 66, createtxg: 2 }];
         let plan = ask(&source, &with_token(side(&[1, 2], None)), token.as_ref());
-        let expected = if fits { Kind::Resume } else { Kind::Incremental };
-        assert_eq!((plan.kind, plan.discard_token), (expected, !fits), "{why}");
+        let kind = if expected == used { Kind::Resume } else { Kind::Incremental };
+        assert_eq!((plan.kind, plan.token), (kind, expected), "{why}");
     }
     let encrypted = side(&[1, 2, 3], Some(SOURCE));
     let replica = with_token(side(&[1, 2], Some(REPLICA)));
     assert_eq!(ask(&encrypted, &replica, token(3, Some(2), true).as_ref()).kind, Kind::Resume);
-    assert!(ask(&encrypted, &replica, token(3, Some(2), false).as_ref()).discard_token, "plain, on a raw way");
+    assert_eq!(ask(&encrypted, &replica, token(3, Some(2), false).as_ref()).token, discarded, "plain, on a raw way");
     let first = with_token(side(&[], None));
     assert_eq!(ask(&side(&[1, 2], None), &first, token(1, None, false).as_ref()).kind, Kind::Resume);
     let again = ask(&side(&[2], None), &first, token(1, None, false).as_ref());
-    assert_eq!((again.kind, again.discard_token), (Kind::Full, true));
+    assert_eq!((again.kind, again.token), (Kind::Full, foreign), "another machine's first stream");
 }
 
 /// `replicate -n` shows all of them.
@@ -648,4 +666,98 @@ fn a_first_stream_that_was_cut_goes_on_after_pruning() {
         }
         assert_eq!(world.plan().kind, Kind::Resume, "of {count}");
     }
+}
+
+/// Two machines fire in the same second, and the receiver snapshots its replicas.
+#[test]
+fn a_name_that_the_replica_has_already_is_a_divergence_with_a_mend_that_loses_nothing() {
+    let named =
+        |state: &mut State, name: &str, guid| state.snapshots.push(Snapshot { written: 0, ..snapshot(name, guid, guid, BEGIN) });
+    let mend = |guid| format!("zfs rename {REPLICA}@{0} {REPLICA}@{0}-foreign", name(guid));
+    for taken in [3, 4, 5] {
+        let mut replica = side(&[1, 2], None);
+        named(&mut replica, &name(taken), 99);
+        let plan = ask(&side(&[1, 2, 3, 4, 5], None), &replica, None);
+        diverged(&plan, &mend(taken));
+        assert_eq!(plan.divergence.map(|divergence| divergence.word()), Some("foreign-snapshots"), "{taken}");
+        assert_eq!(plan.base.map(|base| base.guid), Some(2));
+    }
+    // Older than the base, where nothing else would show it.
+    let mut replica = State::default();
+    named(&mut replica, &name(3), 99);
+    replica.snapshots.extend(side(&[1, 2], None).snapshots);
+    diverged(&ask(&side(&[1, 2, 3], None), &replica, None), &mend(3));
+    // The stream that is resumed.
+    let mut replica = with_token(side(&[1, 2], None));
+    replica.snapshots.insert(0, Snapshot { name: name(3).into(), ..snapshot("", 99, 1, BEGIN) });
+    let token = Token { toguid: 3, fromguid: Some(2), raw: false };
+    diverged(&ask(&side(&[1, 2, 3], None), &replica, Some(&token)), &mend(3));
+    // What no window wants is not sent, and is nobody's trouble.
+    let mut replica = side(&[1, 2], None);
+    named(&mut replica, &name(3), 99);
+    let plan = ask_for(&windows(&["1d/1h"]), false, &side(&[1, 2, 3, 4], None), Some(&replica), None);
+    assert_eq!(plan.kind, Kind::Incremental, "{}", plan.why);
+}
+
+#[test]
+fn a_divergence_says_its_cause_and_what_both_sides_have_in_common() {
+    let cause = |plan: Plan| (plan.divergence.map(|divergence| divergence.word()), plan.base.map(|base| base.guid));
+    let source = side(&[1, 2, 3], None);
+    let mut foreign = side(&[1, 2], None);
+    foreign.snapshots.push(snapshot("there", 99, 99, BEGIN));
+    assert_eq!(cause(ask(&source, &foreign, None)), (Some("foreign-snapshots"), Some(2)));
+    let written = State { written: 512, ..side(&[1, 2], None) };
+    assert_eq!(cause(ask(&source, &written, None)), (Some("written"), Some(2)));
+    assert_eq!(cause(ask(&source, &side(&[77], None), None)), (Some("no-common"), None));
+    assert_eq!(cause(ask(&source, &side(&[], None), None)), (Some("no-snapshots"), None));
+    let encrypted = side(&[1, 2, 3], Some(SOURCE));
+    assert_eq!(cause(ask(&encrypted, &side(&[1, 2], None), None)), (Some("mixed-kinds"), Some(2)));
+    let volume = State { volume: true, ..side(&[77], None) };
+    assert_eq!(cause(ask(&source, &volume, None)), (Some("wrong-type"), None));
+    let empty = State { volume: true, ..State::default() };
+    let plan = ask(&source, &empty, None);
+    assert!(plan.why.contains(&format!("{REPLICA} is a volume, and {SOURCE} is a filesystem")), "{}", plan.why);
+    assert_eq!(cause(plan), (Some("wrong-type"), None));
+    assert_eq!(cause(ask(&source, &side(&[1], None), None)), (None, Some(1)));
+}
+
+#[test]
+fn a_mend_can_be_run_as_it_stands_also_for_names_with_spaces() {
+    let (source, state) = (side(&[1, 2], None), side(&[77], None));
+    let replica = Side { name: "nas/my data".into(), state: &state };
+    let wish = Wish { prefix: &Prefix::default(), windows: &[], decrypt: false, now: BEGIN };
+    let plan = plan(&wish, &Side { name: "my data".into(), state: &source }, Some(&replica), None);
+    assert!(plan.why.ends_with("zfs rename 'nas/my data' 'nas/my data-old'"), "{}", plan.why);
+}
+
+/// A million comparisons, not ten thousand millions: those took 25 s.
+#[test]
+fn two_sides_without_anything_in_common_are_told_in_linear_time() {
+    let begun = std::time::Instant::now();
+    let (here, there): (Vec<u64>, Vec<u64>) = ((1..=100_000).collect(), (100_001..=200_000).collect());
+    let plan = ask(&side(&here, None), &side(&there, None), None);
+    assert_eq!(plan.divergence.map(|divergence| divergence.word()), Some("no-common"));
+    let (source, replica) = (side(&here, None), side(&there, None));
+    assert_eq!(to_look_at(&Prefix::default(), &[], &source, Some(&replica))[1].len(), there.len());
+    assert!(begun.elapsed().as_secs() < 8, "{:?}", begun.elapsed());
+}
+
+/// One root dataset, one GUID: the cursor says what the other half has been given.
+#[test]
+fn two_halves_of_a_split_mirror_share_no_cursor_once_both_were_used() {
+    let prefix = Prefix::default();
+    let cursor = |guid: u64| Bookmark { name: prefix.bookmark(ROOT, guid).into(), guid, createtxg: guid };
+    let base = |guid| Base { mark: Mark::Snapshot(name(guid)), guid, createtxg: guid };
+    let source = |cursors: &[u64]| State { bookmarks: cursors.iter().map(|guid| cursor(*guid)).collect(), ..State::default() };
+    let told =
+        |cursors: &[u64], at| never_given(&prefix, ROOT, &source(cursors), &base(at)).iter().map(|b| b.guid).collect::<Vec<_>>();
+    assert_eq!(told(&[5], 3), [5], "it has never had 5");
+    assert_eq!(told(&[5, 7], 3), [5, 7], "a run to the other half was killed");
+    assert!(told(&[3], 3).is_empty() && told(&[3, 5], 3).is_empty() && told(&[2, 5], 3).is_empty(), "under way");
+    assert!(told(&[], 3).is_empty());
+    let aside: Vec<Bookmark> = [5, 7].map(|guid| Bookmark { name: set_aside(&prefix, ROOT, guid).into(), ..cursor(guid) }).into();
+    assert!(aside.iter().all(|b| prefix.owns_bookmark(&b.name, b.guid).is_some()), "in the form of a cursor");
+    let kept = State { bookmarks: [aside, vec![cursor(9)]].concat(), ..State::default() };
+    assert!(unconfirmed(&prefix, &kept).is_empty(), "it holds back no pruning");
+    assert!(never_given(&prefix, ROOT, &kept, &base(9)).is_empty());
 }

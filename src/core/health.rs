@@ -134,6 +134,23 @@ mod tests {
         assert_eq!(health("", &[1], None, HOUR), Health::Never);
         let foreign = judged("", &[1, 2], Some(&[1, 5]), 5 * HOUR);
         assert!(foreign.health == Health::Diverged && foreign.why.is_some());
+        assert_eq!(foreign.newest, Some(HOUR), "what both have");
+    }
+
+    #[test]
+    fn a_name_that_the_replica_has_already_is_seen_before_a_run_fails_of_it() {
+        let (mut source, mut replica) = (state(&[1, 2]), state(&[1, 2]));
+        source.snapshots[1].guid = 99;
+        replica.snapshots[1].written = 0;
+        let (config, _) = load(&[Source {
+            path: "zam.yaml".into(),
+            text: "destinations: {nas: {root: b/zam}}\ndatasets: {a: {destinations: [nas]}}".into(),
+        }])
+        .expect("it parses");
+        let there = Side { name: "b/zam/a".into(), state: &replica };
+        let here = Side { name: "a".into(), state: &source };
+        let judged = judge(&config.prefix, &config.entries[0].destinations[0], &here, Some(&there), 2 * HOUR);
+        assert_eq!(judged.health, Health::Diverged);
     }
 
     #[test]

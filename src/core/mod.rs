@@ -4,6 +4,7 @@
 pub mod complaint;
 pub mod config;
 pub mod conflicts;
+pub mod divergence;
 pub mod fields;
 pub mod gate;
 pub mod health;
@@ -19,6 +20,7 @@ pub mod replication;
 pub mod retention;
 pub mod schedule;
 pub mod selection;
+pub mod shell;
 pub mod simulation;
 pub mod span;
 pub mod timeline;

@@ -7,7 +7,8 @@ use std::fmt;
 use std::ops::RangeInclusive;
 
 use super::config::Window;
-use super::listing::{Snapshot, State};
+use super::divergence::{Cause, Divergence};
+use super::listing::{Bookmark, Snapshot, State};
 use super::name::{Prefix, destination_id};
 use super::retention;
 
@@ -66,14 +67,26 @@ pub enum Kind {
     Diverged,
 }
 
+/// What becomes of the replica's resume token. As long as there is one, ZFS receives no other stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenUse {
+    /// There is none, or it is resumed.
+    None,
+    /// It fits nothing, and is of a stream from this source.
+    Discard,
+    /// Of a stream from elsewhere, as far as anybody can tell: what it has brought is not ours to give up.
+    Foreign,
+}
+
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub kind: Kind,
+    /// Of replicas that diverged too: what mends them goes on from there.
     pub base: Option<Base>,
     pub raw: bool,
     pub streams: Vec<Stream>,
-    /// A token that fits nothing blocks every other receive, so it has to go first.
-    pub discard_token: bool,
+    pub token: TokenUse,
+    pub divergence: Option<Divergence>,
     /// One line for people: why this base; or what is wrong, and the command that would mend it.
     pub why: String,
 }
@@ -93,86 +106,123 @@ pub struct Wish<'w> {
 }
 
 /// The plan for one dataset. `token` is what the replica's resume token says, if it has one and it could be decoded.
+/// Takes time and memory in proportion to the number of snapshots.
 pub fn plan(wish: &Wish, source: &Side, replica: Option<&Side>, token: Option<&Token>) -> Plan {
     let raw = source.state.encryption_root.is_some() && !wish.decrypt;
-    let idle = Plan { kind: Kind::UpToDate, base: None, raw, streams: Vec::new(), discard_token: false, why: String::new() };
-    let base = match replica.map(|replica| find_base(source, replica, raw, wish.decrypt)).transpose() {
-        Ok(base) => base.flatten(),
-        Err(why) => return Plan { kind: Kind::Diverged, why, ..idle },
-    };
+    let common = replica.and_then(|replica| newest_common(source.state, &replica.state.snapshots));
+    let (at, base) = common.unzip();
+    if let Some(replica) = replica
+        && let Some(cause) = what_diverged(wish, source, replica, at, raw)
+    {
+        return diverged(source, replica, cause, base, raw);
+    }
     let newer = newer(source.state, base.as_ref());
     let held = replica.map(|replica| replica.state);
-    let resumed = token.zip(held).and_then(|(token, held)| resumed(wish, token, raw, &newer, base.as_ref(), held));
-    if let Some(first) = resumed {
-        let rest: Vec<&Snapshot> = newer.iter().copied().skip_while(|s| s.guid != first.guid).skip(1).collect();
-        let rest = streams(&rest, &wanted(wish, held, &newer), Some(&Mark::Snapshot(first.to.clone())));
-        let why = "a stream was cut, and its resume token fits".into();
-        return Plan { kind: Kind::Resume, base, streams: [vec![first], rest].concat(), why, ..idle };
+    let plan = match token.zip(held).and_then(|(token, held)| resumed(wish, token, raw, &newer, base.as_ref(), held)) {
+        Some(first) => resuming(wish, first, base.clone(), raw, &newer, held),
+        None => from_base(wish, base.clone(), raw, &newer, held, token_use(source.state, held, token)),
+    };
+    if let Some(replica) = replica
+        && let Some(cause) = taken(&plan.streams, replica.state)
+    {
+        return diverged(source, replica, cause, base, raw);
     }
-    let streams = streams(&newer, &wanted(wish, held, &newer), base.as_ref().map(|base| &base.mark));
+    plan
+}
+
+fn resuming(wish: &Wish, first: Stream, base: Option<Base>, raw: bool, newer: &[&Snapshot], held: Option<&State>) -> Plan {
+    let rest: Vec<&Snapshot> = newer.iter().copied().skip_while(|s| s.guid != first.guid).skip(1).collect();
+    let rest = streams(&rest, &wanted(wish, held, newer), Some(&Mark::Snapshot(first.to.clone())));
+    let why = "a stream was cut, and its resume token fits".into();
+    let streams = [vec![first], rest].concat();
+    Plan { kind: Kind::Resume, base, raw, streams, token: TokenUse::None, divergence: None, why }
+}
+
+fn from_base(wish: &Wish, base: Option<Base>, raw: bool, newer: &[&Snapshot], held: Option<&State>, token: TokenUse) -> Plan {
+    let streams = streams(newer, &wanted(wish, held, newer), base.as_ref().map(|base| &base.mark));
     let (kind, why) = match &base {
         None if streams.is_empty() => (Kind::UpToDate, "the source has no snapshot of zam's yet".into()),
         None => (Kind::Full, "the destination has none of it yet".into()),
         Some(base) if streams.is_empty() => (Kind::UpToDate, format!("it has {}, the newest", base.mark)),
         Some(base) => (Kind::Incremental, format!("{} is the newest that both sides have", base.mark)),
     };
-    let discard_token = held.is_some_and(|replica| replica.resume_token.is_some());
-    Plan { kind, base, streams, discard_token, why, ..idle }
+    let why = if token == TokenUse::Foreign { format!("{why}, but a resume token of another stream is in the way") } else { why };
+    Plan { kind, base, raw, streams, token, divergence: None, why }
 }
 
-/// The newest snapshot of the replica that the source has too, or a bookmark of. It must be the replica's newest, but
-/// for foreign snapshots that changed nothing, which a plain stream passes over.
-///
-/// # Errors
-/// The two sides diverged.
-fn find_base(source: &Side, replica: &Side, raw: bool, decrypt: bool) -> Result<Option<Base>, String> {
-    let name = &replica.name;
-    let snapshots = &replica.state.snapshots;
-    let found = snapshots.iter().enumerate().rev().find_map(|(at, s)| Some((at, common(source.state, s.guid)?)));
-    let Some((at, base)) = found else {
-        return match (snapshots.last(), &replica.state.resume_token) {
-            (Some(newest), _) => Err(no_common(source, name, newest)),
-            (None, Some(_)) => Ok(None),
-            (None, None) => Err(format!(
-                "{name} exists and holds no snapshot, so that a first stream cannot be received into it. If nothing was ever \
-                 written to it (what lies below it is not touched): zfs send -Lc{} {}@FIRST | zfs receive -F -u -o readonly=on {name}, \
-                 with the oldest snapshot of zam's as FIRST; otherwise give the destination another root",
-                if raw { "w" } else { "" },
-                source.name
-            )),
+fn diverged(source: &Side, replica: &Side, cause: Cause, base: Option<Base>, raw: bool) -> Plan {
+    let divergence = Divergence { source: source.name.clone(), replica: replica.name.clone(), cause };
+    let why = divergence.to_string();
+    let (kind, token) = (Kind::Diverged, TokenUse::None);
+    Plan { kind, base, raw, streams: Vec::new(), token, divergence: Some(divergence), why }
+}
+
+/// The newest snapshot of `there` that the source has too, or a bookmark of: where it stands, and what the source calls
+/// it.
+fn newest_common(source: &State, there: &[Snapshot]) -> Option<(usize, Base)> {
+    // Nearly always it is the last.
+    if let Some(base) = there.last().and_then(|last| common(source, last.guid)) {
+        return Some((there.len() - 1, base));
+    }
+    let snapshots = source.snapshots.iter().map(|s| s.guid);
+    let known: HashSet<u64> = snapshots.chain(source.bookmarks.iter().map(|b| b.guid)).collect();
+    let at = there.iter().rposition(|s| known.contains(&s.guid))?;
+    Some((at, common(source, there[at].guid)?))
+}
+
+/// What forbids to continue the replica from its snapshot number `at`, the newest in common. That must be its newest,
+/// but for foreign snapshots that changed nothing, which a plain stream passes over.
+fn what_diverged(wish: &Wish, source: &Side, replica: &Side, at: Option<usize>, raw: bool) -> Option<Cause> {
+    let State { snapshots, resume_token, written, .. } = replica.state;
+    let Some(at) = at else {
+        return match snapshots.last() {
+            // Of a first stream that was cut.
+            None if resume_token.is_some() => None,
+            _ if source.state.volume != replica.state.volume => Some(Cause::WrongType { volume: source.state.volume }),
+            Some(newest) => Some(no_common(wish.prefix, source.state, newest)),
+            None => Some(Cause::NoSnapshots { raw }),
         };
     };
-    let mend = format!(
-        "zfs rollback -r {name}@{} (or keep it, and begin again beside it: zfs rename {name} {name}-old)",
-        snapshots[at].name
-    );
-    let foreign = &snapshots[at + 1..];
+    let (common, foreign) = (snapshots[at].name.to_string(), &snapshots[at + 1..]);
     if foreign.iter().any(|s| s.written > 0) || raw && !foreign.is_empty() {
-        let names: Vec<&str> = foreign.iter().map(|s| &*s.name).collect();
-        return Err(format!(
-            "{name} has snapshots that {} has not ({}), newer than the newest in common, @{}; to give them up: {mend}",
-            source.name,
-            names.join(", "),
-            snapshots[at].name
-        ));
+        return Some(Cause::ForeignSnapshots { common, foreign: foreign.iter().map(|s| s.name.to_string()).collect() });
     }
-    if replica.state.written > 0 {
-        let written = replica.state.written;
-        return Err(format!(
-            "{name} was written to since its newest snapshot, or a newer snapshot of it was destroyed ({written} bytes); to give \
-             that up: {mend}"
-        ));
+    if *written > 0 {
+        return Some(Cause::Written { common, bytes: *written });
     }
-    let received_raw = replica.state.encryption_root.as_deref() == Some(name);
-    match (source.state.encryption_root.is_some(), received_raw, decrypt) {
-        (true, true, true) => Err(format!(
-            "{name} was received raw, and `decrypt: true` would mix the kinds; take the setting back, or choose another root"
-        )),
-        (true, false, false) => Err(format!(
-            "{name} was received decrypted (or its key was changed to inherit), and a raw stream would mix the kinds; if \
-             `decrypt: true` was set before, set it again, otherwise choose another root"
-        )),
-        _ => Ok(Some(base)),
+    let was_raw = replica.state.encryption_root.as_deref() == Some(&*replica.name);
+    let mixes = source.state.encryption_root.is_some() && was_raw == wish.decrypt;
+    mixes.then_some(Cause::MixedKinds { was_raw })
+}
+
+fn no_common(prefix: &Prefix, source: &State, newest: &Snapshot) -> Cause {
+    let ends = source.snapshots.first().zip(source.snapshots.last());
+    Cause::NoCommon {
+        of_source: ends.map(|(first, last)| (first.name.to_string(), last.name.to_string())),
+        newest: newest.name.to_string(),
+        has_cursor: source.bookmarks.iter().any(|b| prefix.owns_bookmark(&b.name, b.guid).is_some()),
+    }
+}
+
+/// A name that the replica has already, with another GUID: ZFS would refuse the stream.
+fn taken(streams: &[Stream], replica: &State) -> Option<Cause> {
+    if streams.is_empty() {
+        return None;
+    }
+    let there: HashSet<&str> = replica.snapshots.iter().map(|s| &*s.name).collect();
+    let sent = streams.iter().flat_map(|stream| &stream.snapshots);
+    let taken: Vec<String> = sent.filter(|name| there.contains(name.as_str())).cloned().collect();
+    (!taken.is_empty()).then_some(Cause::TakenNames { taken })
+}
+
+/// Of a token that is not resumed. It is ours where the source knows the snapshot that it was to bring: zam makes a
+/// bookmark of that before each stream.
+fn token_use(source: &State, replica: Option<&State>, token: Option<&Token>) -> TokenUse {
+    let is_ours = |token: &Token| common(source, token.toguid).is_some();
+    match (replica.and_then(|replica| replica.resume_token.as_ref()), token) {
+        (None, _) => TokenUse::None,
+        (Some(_), Some(token)) if is_ours(token) => TokenUse::Discard,
+        (Some(_), _) => TokenUse::Foreign,
     }
 }
 
@@ -180,18 +230,6 @@ fn common(source: &State, guid: u64) -> Option<Base> {
     let snapshot = source.snapshot(guid).map(|s| (Mark::Snapshot(s.name.to_string()), s.createtxg));
     let bookmark = || source.bookmark(guid).map(|b| (Mark::Bookmark(b.name.to_string()), b.createtxg));
     snapshot.or_else(bookmark).map(|(mark, createtxg)| Base { mark, guid, createtxg })
-}
-
-fn no_common(source: &Side, name: &str, newest: &Snapshot) -> String {
-    let of_source = match (source.state.snapshots.first(), source.state.snapshots.last()) {
-        (Some(first), Some(last)) => format!("@{} to @{}", first.name, last.name),
-        _ => "no snapshot".into(),
-    };
-    format!(
-        "{name} (newest @{}) and {} ({of_source}) have no snapshot in common, nor a bookmark of one; nothing was changed. \
-         To begin again beside it: zfs rename {name} {name}-old",
-        newest.name, source.name
-    )
 }
 
 /// The source's snapshots after the base, owned or not, oldest first.
@@ -255,8 +293,7 @@ pub fn is_at_rest(prefix: &Prefix, root: u64, source: &State, replica: &State) -
 /// base; and where windows choose, the source's after the base, and the replica's from its newest of ours on.
 pub fn to_look_at<'s>(prefix: &Prefix, windows: &[Window], source: &'s State, replica: Option<&'s State>) -> [&'s [Snapshot]; 2] {
     let there = replica.map(|replica| replica.snapshots.as_slice()).unwrap_or_default();
-    let base = there.iter().rposition(|s| common(source, s.guid).is_some());
-    let after = base.and_then(|at| common(source, there[at].guid)).map_or(0, |base| base.createtxg);
+    let (base, after) = newest_common(source, there).map_or((None, 0), |(at, base)| (Some(at), base.createtxg));
     if windows.is_empty() {
         return [&[], &there[base.map_or(0, |base| base + 1)..]];
     }
@@ -278,4 +315,19 @@ pub fn unconfirmed(prefix: &Prefix, source: &State) -> Vec<RangeInclusive<u64>> 
     }
     let range = |txgs: Vec<u64>| Some(*txgs.iter().min()?..=*txgs.iter().max()?);
     cursors.into_values().filter(|txgs| txgs.len() > 1).filter_map(range).collect()
+}
+
+/// The cursors, of the destination whose root has the GUID `root`, that this replica was never given: all of them are
+/// newer than what it ends with. Either somebody rolled it back, or it is another copy of the one that was continued
+/// (half of a split mirror has the same GUIDs), and that one still needs them.
+pub fn never_given<'s>(prefix: &Prefix, root: u64, source: &'s State, base: &Base) -> Vec<&'s Bookmark> {
+    let is_ours = |b: &&Bookmark| prefix.owns_bookmark(&b.name, b.guid) == Some(destination_id(root));
+    let cursors: Vec<&Bookmark> = source.bookmarks.iter().filter(is_ours).collect();
+    if cursors.iter().all(|b| b.createtxg > base.createtxg) { cursors } else { Vec::new() }
+}
+
+/// The name under which a cursor is kept for another copy of a replica: as of a destination that nobody has, one for each
+/// snapshot, so that it holds back no pruning.
+pub fn set_aside(prefix: &Prefix, root: u64, guid: u64) -> String {
+    prefix.bookmark(!(root ^ guid ^ guid.rotate_left(32)), guid)
 }

@@ -23,6 +23,17 @@ fn says(error: &anyhow::Error, text: &str) -> bool {
     failure(error).is_some_and(|failure| failure.stderr.contains(text))
 }
 
+/// Whether ZFS refused because the pool was imported read-only.
+pub fn is_read_only(error: &anyhow::Error) -> bool {
+    says(error, "read-only")
+}
+
+/// Whether ZFS refused because a dataset would inherit the key of one that is locked.
+pub fn lacks_key(error: &anyhow::Error) -> bool {
+    let text = format!("{error:#}").to_lowercase();
+    text.contains("key must be loaded") || text.contains("key is not loaded")
+}
+
 /// How far a listing goes below its roots.
 #[derive(Clone, Copy)]
 pub enum Depth {
@@ -210,15 +221,22 @@ fn sending(machine: &Machine, argv: &[&str], compressor: Option<&str>) -> Pipeli
     machine.pipeline([argv].into_iter().chain(pack.as_deref()))
 }
 
+/// What the first stream makes of its dataset.
+#[derive(Clone, Copy)]
+pub struct First {
+    pub volume: bool,
+    /// Not by the key of its parent, which nobody has there.
+    pub unencrypted: bool,
+}
+
 /// The receiving end. It never mounts and never rolls back; the properties are set on the first stream alone, since
 /// later ones keep them, and a volume knows no canmount.
-pub fn receive(machine: &Machine, replica: &Dataset, first_of_volume: Option<bool>, compressor: Option<&str>) -> Pipeline {
+pub fn receive(machine: &Machine, replica: &Dataset, first: Option<First>, compressor: Option<&str>) -> Pipeline {
     let mut argv = vec!["zfs", "receive", "-s", "-u"];
-    argv.extend(match first_of_volume {
-        Some(true) => vec!["-o", "readonly=on", "-o", "volmode=none"],
-        Some(false) => vec!["-o", "readonly=on", "-o", "canmount=noauto"],
-        None => vec![],
-    });
+    if let Some(First { volume, unencrypted }) = first {
+        argv.extend(["-o", "readonly=on", "-o", if volume { "volmode=none" } else { "canmount=noauto" }]);
+        argv.extend(if unencrypted { ["-o", "encryption=off"].as_slice() } else { &[] });
+    }
     argv.push(replica.as_str());
     let unpack = compressor.map(|program| vec![program, "-dqc"]);
     machine.pipeline(unpack.as_deref().into_iter().chain([argv.as_slice()])).called(&argv.join(" "))

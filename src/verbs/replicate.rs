@@ -85,6 +85,8 @@ struct Shown {
     destination: String,
     replica: Dataset,
     state: &'static str,
+    /// Why it diverged, in a word.
+    cause: Option<&'static str>,
     base: Option<String>,
     why: String,
     streams: Vec<ShownStream>,
@@ -106,8 +108,9 @@ fn show(replication: &Replication, shown: &mut Vec<Shown>) -> Result<()> {
         let streams: Vec<ShownStream> =
             plan.streams.iter().map(|stream| shown_stream(replication, &dataset, stream, plan.raw)).collect();
         let (base, state) = (plan.base.map(|base| base.mark.to_string()), word(plan.kind));
+        let cause = plan.divergence.map(|divergence| divergence.word());
         let destination = replication.to.name.to_string();
-        let plan = Shown { dataset, destination, replica, state, base, why: plan.why, streams };
+        let plan = Shown { dataset, destination, replica, state, cause, base, why: plan.why, streams };
         if !replication.run.json {
             print(&plan);
         }

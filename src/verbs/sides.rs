@@ -8,15 +8,16 @@ use anyhow::{Result, anyhow};
 use super::Run;
 use super::words::does_not_exist;
 use crate::core::config::Destination;
-use crate::core::listing::{SKIM_COLUMNS, Snapshot, TREE_COLUMNS, Tree};
+use crate::core::listing::{SKIM_COLUMNS, Snapshot, State, TREE_COLUMNS, Tree};
 use crate::core::name::Dataset;
 use crate::core::replication::{is_at_rest, to_look_at};
 use crate::core::selection::governs;
+use crate::core::shell::quoted;
 use crate::edge::command::Machine;
 use crate::edge::zfs::{self, Depth, Listing};
 
 pub(super) const TYPES: &str = "filesystem,volume,snapshot,bookmark";
-const DATASETS: &str = "filesystem,volume";
+pub(super) const DATASETS: &str = "filesystem,volume";
 /// From so many snapshots on, listing all that a dataset has costs less than asking for each.
 const SINGLY_MAX: usize = 50;
 
@@ -33,6 +34,8 @@ pub(super) struct Sides {
     pub(super) existing: BTreeSet<Dataset>,
     /// Replicas whose source is gone.
     pub(super) orphans: Vec<Dataset>,
+    /// Sources that were replaced, or whose replicas went or were replaced, while both sides were listed.
+    pub(super) unsteady: Vec<Dataset>,
 }
 
 impl Sides {
@@ -64,13 +67,22 @@ impl Sides {
         let places = replicas.tree.keys().chain(&above).map(Dataset::as_str).collect();
         let names = [source.tree.keys().map(Dataset::as_str).collect(), places];
         let [datasets, places] = machines.list(TREE_COLUMNS, DATASETS, Depth::Roots, names)?;
-        let (source, replicas) = (with_snapshots(datasets.tree, source.tree), with_snapshots(places.tree, replicas.tree));
+        if !datasets.tree.contains_key(&run.dataset) {
+            return Err(does_not_exist(&run.dataset, &machines.here.place()));
+        }
+        let unsteady = unsteady(to, [&source.tree, &replicas.tree], [&datasets.tree, &places.tree]);
+        let (mut source, replicas) = (with_snapshots(datasets.tree, source.tree), with_snapshots(places.tree, replicas.tree));
+        source.retain(|dataset, _| !unsteady.contains(dataset));
         let root = replicas.get(&to.root).map(|state| state.guid).ok_or_else(|| {
-            anyhow!("{}; the replicas go below it (zfs create {})", does_not_exist(&to.root, &machines.there.place()), to.root)
+            let missing = does_not_exist(&to.root, &machines.there.place());
+            anyhow!("{missing}; the replicas go below it (zfs create {})", quoted(to.root.as_str()))
         })?;
+        if let Some((inside, _)) = source.iter().find(|(_, state)| state.guid == root) {
+            return Err(is_its_own_source(&to.root, &machines, inside));
+        }
         existing.extend(replicas.keys().cloned());
         let Machines { here, there, .. } = machines.clone();
-        let mut sides = Sides { here, there, source, replicas, root, existing, orphans };
+        let mut sides = Sides { here, there, source, replicas, root, existing, orphans, unsteady };
         sides.read_busy(run, &machines)?;
         Ok(sides)
     }
@@ -122,6 +134,28 @@ impl Machines<'_> {
         let (replicas, source) = tree.into_iter().partition(|(name, _)| is_replica(name));
         Ok([Listing { tree: source, absent: absent.clone() }, Listing { tree: replicas, absent }])
     }
+}
+
+/// Under another name of this machine, say over ssh, no comparison of names shows it.
+fn is_its_own_source(root: &Dataset, machines: &Machines, inside: &Dataset) -> anyhow::Error {
+    let (here, there) = (machines.here.place(), machines.there.place());
+    anyhow!(
+        "the destination's root {root}{there} is {inside}{here} itself, which this entry replicates: each run would replicate \
+         the replicas; exclude {inside} from the entry, or choose a root outside of it"
+    )
+}
+
+/// Sources that are not what was listed first any more, or whose replicas are not.
+fn unsteady(to: &Destination, [source, replicas]: [&Tree; 2], [datasets, places]: [&Tree; 2]) -> Vec<Dataset> {
+    let gone = replicas.keys().filter(|place| !places.contains_key(place)).cloned();
+    let replicas = gone.chain(replaced(places, replicas)).filter_map(|place| place.below(&to.root));
+    replaced(datasets, source).into_iter().chain(replicas).collect()
+}
+
+/// The datasets that are not the ones any more whose snapshots were listed.
+fn replaced(now: &Tree, skimmed: &Tree) -> Vec<Dataset> {
+    let other = |dataset: &Dataset, state: &State| skimmed.get(dataset).is_some_and(|skimmed| skimmed.guid != state.guid);
+    now.iter().filter(|(dataset, state)| other(dataset, state)).map(|(dataset, _)| dataset.clone()).collect()
 }
 
 fn with_snapshots(mut datasets: Tree, mut skimmed: Tree) -> Tree {

@@ -12,17 +12,18 @@ use anyhow::{Result, anyhow, bail};
 
 use super::cursors::Cursors;
 use super::parents::Parents;
-use super::sides::{Sides, TYPES};
+use super::sides::{DATASETS, Sides, TYPES};
 use super::words::{progress, size, snapshots};
 use super::{Run, parallel, report, side_by_side};
 use crate::core::config::Destination;
-use crate::core::listing::{State, TREE_COLUMNS};
+use crate::core::listing::{SKIM_COLUMNS, State, TREE_COLUMNS};
 use crate::core::name::Dataset;
-use crate::core::replication::{Kind, Plan, Side, Stream, Wish, plan};
-use crate::edge::command::Pipeline;
+use crate::core::replication::{Kind, Plan, Side, Stream, TokenUse, Wish, plan};
+use crate::core::shell::quoted;
+use crate::edge::command::{Machine, Pipeline};
 use crate::edge::outcome::{Later, Outcome};
 use crate::edge::pipe::{Limit, Watch, transfer};
-use crate::edge::zfs::{self, Depth};
+use crate::edge::zfs::{self, Depth, First};
 use crate::edge::{journal, lock, systemd};
 
 /// Bookmarks side by side: each waits for a transaction group, which they then share.
@@ -50,6 +51,8 @@ struct Way<'w> {
     source: &'w State,
     plan: Plan,
     cursors: Cursors<'w>,
+    /// A stream was begun, so that something may have arrived, however it ended.
+    has_begun: bool,
 }
 
 impl<'r> Replication<'r> {
@@ -92,6 +95,7 @@ impl<'r> Replication<'r> {
         let unpruned = self.unpruned.take();
         let this = &*self;
         let (mut levels, mut outcomes) = (BTreeMap::<usize, Vec<Way>>::new(), Vec::new());
+        outcomes.extend(this.sides.unsteady.iter().map(|dataset| this.failed(dataset, &unsteady(dataset))));
         for (dataset, way) in
             side_by_side(this.sides.source.iter().collect(), MARKS_AT_ONCE, |(d, source)| (d, this.mark(d, source)))
         {
@@ -101,11 +105,19 @@ impl<'r> Replication<'r> {
             }
         }
         drop(unpruned);
+        if levels.values().flatten().any(|way| way.cursors.is_read_only) {
+            let pool = this.run.dataset.pool();
+            journal::warn(format!(
+                "the pool {pool}{} is read-only, so no bookmark can mark what is sent: as soon as it can be written to, replicate \
+                 once more before its snapshots are pruned",
+                this.sides.here.place()
+            ));
+        }
         let at_once = parallel(this.to);
         for ways in levels.into_values() {
             outcomes.extend(side_by_side(ways, at_once, |way| {
                 let dataset = way.dataset;
-                this.bring(way).map_or_else(|error| this.failed(dataset, &error), |()| Outcome::Done)
+                this.bring_or_unmark(way).map_or_else(|error| this.failed(dataset, &error), |()| Outcome::Done)
             }));
         }
         let outcome = outcomes.into_iter().max().unwrap_or(Outcome::Done);
@@ -115,7 +127,13 @@ impl<'r> Replication<'r> {
         outcome
     }
 
+    /// A dataset that is gone by now is no failure, but for the one that was asked for.
     fn failed(&self, dataset: &Dataset, error: &anyhow::Error) -> Outcome {
+        let is_late = error.is::<Later>();
+        if *dataset != self.run.dataset && !is_late && is_absent(&self.sides.here, dataset) {
+            self.say(format!("{dataset}{} is gone since this run began", self.sides.here.place()));
+            return Outcome::Done;
+        }
         report(&format!("{dataset} to {}", self.to.name), error)
     }
 
@@ -129,7 +147,8 @@ impl<'r> Replication<'r> {
             if self.sides.replicas.get(&place).is_some_and(|replica| replica.writable && !replica.snapshots.is_empty()) {
                 journal::warn(format!(
                     "{place}{there} is writable, and a write to it would end its replication; to prevent that: \
-                     zfs set readonly=on {place}"
+                     zfs set readonly=on {}",
+                    quoted(place.as_str())
                 ));
             }
         }
@@ -139,35 +158,80 @@ impl<'r> Replication<'r> {
         self.go_on()?;
         let plan = self.plan(dataset, source)?;
         let mut cursors = Cursors::of(&self.sides.here, dataset, source, &self.run.config.prefix, self.sides.root);
+        if plan.kind == Kind::Full {
+            self.parents.look(self.run, self.to, dataset, |above| self.sides.source.contains_key(above))?;
+            self.tell_of_an_earlier_replica(dataset, &cursors);
+        }
+        if let Some(base) = &plan.base {
+            let aside = cursors.set_aside(base)?;
+            self.tell_what_was_set_aside(dataset, &aside);
+        }
         cursors.mark_way(&plan)?;
-        Ok(Way { dataset, source, plan, cursors })
+        Ok(Way { dataset, source, plan, cursors, has_begun: false })
+    }
+
+    /// A cursor is proof of a replica, or of a first stream that was cut and given up.
+    fn tell_of_an_earlier_replica(&self, dataset: &Dataset, cursors: &Cursors) {
+        let place = self.to.replica(dataset);
+        if let (None, Some(cursor)) = (self.sides.replicas.get(&place), cursors.first()) {
+            journal::warn(format!(
+                "{place}{} is not there, although {dataset}#{cursor} says that something was sent there: it is gone, or has another \
+                 name. The history is sent anew; if that was not meant, stop this run and rename it back",
+                self.sides.there.place()
+            ));
+        }
+    }
+
+    fn tell_what_was_set_aside(&self, dataset: &Dataset, aside: &[String]) {
+        if aside.is_empty() {
+            return;
+        }
+        let commands: Vec<String> = aside.iter().map(|name| format!("zfs destroy {}", quoted(name))).collect();
+        journal::warn(format!(
+            "{}{} ends before what {dataset} has sent there: it was rolled back, or it is another copy, such as half of a split \
+             mirror. It goes on from where it ends, and a bookmark is kept for the other copy; if there is none: {}",
+            self.to.replica(dataset),
+            self.sides.there.place(),
+            commands.join(" && ")
+        ));
+    }
+
+    /// A run of which nothing can have arrived leaves no marks, or those of many such runs would pile up.
+    fn bring_or_unmark(&self, mut way: Way) -> Result<()> {
+        let result = self.bring(&mut way);
+        // When it is to stop, there is no time for it.
+        let is_stopping = self.stop.load(Ordering::Relaxed);
+        if result.is_err() && !is_stopping && (!way.has_begun || way.plan.base.is_none() && self.is_untouched(way.dataset)) {
+            let base = way.plan.base.as_ref().map(|base| base.guid);
+            // What went wrong before says more than that a mark stays.
+            let _ = way.cursors.unmark(base);
+        }
+        result
+    }
+
+    fn is_untouched(&self, dataset: &Dataset) -> bool {
+        is_absent(&self.sides.there, &self.to.replica(dataset))
     }
 
     /// One dataset: as many rounds as it takes, since a token brings one snapshot and a stale one is discarded once.
-    fn bring(&self, mut way: Way) -> Result<()> {
+    fn bring(&self, way: &mut Way) -> Result<()> {
         let place = self.to.replica(way.dataset);
         let mut token = self.sides.replicas.get(&place).and_then(|replica| replica.resume_token.clone());
         let mut discarded = false;
         loop {
             self.go_on()?;
-            let plan = &way.plan;
-            if plan.kind == Kind::Diverged {
-                bail!("the replica diverged: {}", plan.why);
+            if self.has_nothing_to_send(way)? {
+                return Ok(());
             }
-            if plan.kind == Kind::UpToDate && plan.base.is_none() && !plan.discard_token {
-                let why = format!("{} has no snapshot of zam's yet, so there is nothing to send", way.dataset);
-                // Its timer will take one; where there is none, somebody has to.
-                return Err(if self.run.entry.snapshot_period.is_some() { Later(why).into() } else { anyhow!(why) });
-            }
-            if plan.discard_token {
+            if way.plan.token == TokenUse::Discard {
                 if discarded {
                     bail!("{place} shows a new resume token right after the old one was discarded");
                 }
                 zfs::discard_token(&self.sides.there, &place)?;
                 discarded = true;
             } else {
-                let resume = token.as_deref().filter(|_| plan.kind == Kind::Resume);
-                self.follow(&mut way, &place, resume)?;
+                let resume = token.as_deref().filter(|_| way.plan.kind == Kind::Resume);
+                self.follow(way, &place, resume)?;
                 if resume.is_none() {
                     return Ok(());
                 }
@@ -179,9 +243,36 @@ impl<'r> Replication<'r> {
         }
     }
 
+    /// # Errors
+    /// The plan is none that can be carried out.
+    fn has_nothing_to_send(&self, way: &Way) -> Result<bool> {
+        let Way { dataset, source, plan, .. } = way;
+        let place = self.to.replica(dataset);
+        if plan.kind == Kind::Diverged {
+            bail!("the replica diverged: {}", plan.why);
+        }
+        if plan.token == TokenUse::Foreign {
+            bail!(
+                "{place}{} holds part of a stream whose snapshot {dataset} does not know, perhaps from another machine that sends \
+                 there too, and takes no other stream until that is given up; if nobody needs it: zfs receive -A {}",
+                self.sides.there.place(),
+                quoted(place.as_str())
+            );
+        }
+        let nothing = plan.kind == Kind::UpToDate && plan.base.is_none() && plan.token == TokenUse::None;
+        if nothing {
+            let why =
+                if source.resume_token.is_some() { "is itself still being received" } else { "has no snapshot of zam's yet" };
+            self.say(format!("{dataset}{} {why}, so there is nothing to send", self.sides.here.place()));
+        }
+        Ok(nothing)
+    }
+
     /// Sends what the plan says; of a plan that begins with a resumed stream, that one alone.
     fn follow(&self, way: &mut Way, place: &Dataset, resume: Option<&str>) -> Result<()> {
         let (dataset, plan) = (way.dataset, &way.plan);
+        let is_new = plan.base.is_none() && !plan.streams.is_empty();
+        let first = if is_new { Some(self.first(way.source, dataset, resume)?) } else { None };
         if plan.kind == Kind::Full {
             self.parents.make(self.run, self.to, &self.sides.there, dataset)?;
         }
@@ -190,28 +281,72 @@ impl<'r> Replication<'r> {
         for stream in plan.streams.iter().take(if resume.is_some() { 1 } else { usize::MAX }) {
             self.go_on()?;
             way.cursors.mark_end_of(stream)?;
-            let first = plan.base.is_none() && stream.from.is_none();
-            let receiver = zfs::receive(&self.sides.there, place, first.then_some(way.source.volume), self.compressor());
-            bytes += self.transfer(dataset, stream, plan.raw, resume, receiver)?;
+            way.has_begun = true;
+            let first = first.filter(|_| stream.from.is_none());
+            let receiver = zfs::receive(&self.sides.there, place, first, self.compressor());
+            let sent = self.transfer(dataset, stream, plan.raw, resume, receiver);
+            bytes += sent.map_err(|error| self.with_key(error, place))?;
             count += stream.snapshots.len();
             self.parents.arrived(place);
             if self.compressor().is_some() {
                 self.check_arrival(place, stream)?;
             }
-            if first {
-                self.check_properties(place, way.source.volume, plan.raw)?;
+            if let Some(first) = first {
+                self.check_properties(place, first.volume, plan.raw)?;
             }
             let end = plan.streams.last().unwrap_or(stream);
-            way.cursors.keep_only(&[stream.guid, end.guid])?;
+            // Until a new replica holds it all, an earlier one may come back under its old name.
+            if plan.base.is_some() || stream.guid == end.guid {
+                way.cursors.keep_only(&[stream.guid, end.guid])?;
+            }
         }
         if let (true, Some(base)) = (plan.streams.is_empty(), &plan.base) {
             way.cursors.keep_only(&[base.guid])?;
         }
         if count > 0 {
+            if let Some(base) = &plan.base {
+                way.cursors.drop_what_was_set_aside(base)?;
+            }
             self.busy.fetch_add(1, Ordering::Relaxed);
             self.tell_what_arrived(dataset, place, count, bytes, begun.elapsed());
         }
         Ok(())
+    }
+
+    /// What the first stream of a dataset sets. One that is continued has its encryption already, and ZFS refuses to be
+    /// told again.
+    fn first(&self, source: &State, dataset: &Dataset, resume: Option<&str>) -> Result<First> {
+        let is_plain = source.encryption_root.is_none() && resume.is_none();
+        Ok(First { volume: source.volume, unencrypted: is_plain && self.is_below_raw(dataset)? })
+    }
+
+    /// Whether the replica's parent is there, or will be, as it was received raw: nobody has its key there, and a plain
+    /// child would inherit it. What is encrypted with the key of the root or of what is above is no replica.
+    fn is_below_raw(&self, dataset: &Dataset) -> Result<bool> {
+        let (Some(above), Some(parent)) = (dataset.parent(), self.to.replica(dataset).parent()) else { return Ok(false) };
+        if let Some(source) = self.sides.source.get(&above) {
+            return Ok(source.encryption_root.is_some() && !self.to.decrypt);
+        }
+        let mut known = parent.and_above().filter_map(|above| self.sides.replicas.get(&above));
+        // What is there and no replica of this entry has come with another.
+        let is_strange = !self.sides.replicas.contains_key(&parent) && self.parents.has(&parent);
+        let root = if is_strange {
+            zfs::properties(&self.sides.there, parent.as_str(), "encryptionroot")?.pop()
+        } else {
+            known.next().and_then(|state| state.encryption_root.clone())
+        };
+        let root = root.and_then(|root| root.parse::<Dataset>().ok());
+        Ok(root.is_some_and(|root| root != self.to.root && root.is_within(&self.to.root)))
+    }
+
+    /// A plain stream below what is locked: the message says what unlocks it.
+    fn with_key(&self, error: anyhow::Error, place: &Dataset) -> anyhow::Error {
+        if error.is::<Later>() || !zfs::lacks_key(&error) {
+            return error;
+        }
+        let above = place.and_above().skip(1).find_map(|above| self.sides.replicas.get(&above));
+        let Some(root) = above.and_then(|state| state.encryption_root.as_deref()) else { return error };
+        anyhow!("{error:#}; to unlock what it lies in: zfs load-key {}{}", quoted(root), self.sides.there.place())
     }
 
     fn go_on(&self) -> Result<()> {
@@ -299,11 +434,22 @@ impl<'r> Replication<'r> {
         if (readonly.as_str(), other.as_str()) != ("on", value) {
             bail!(
                 "{place} arrived, but its properties could not be set{there}; let somebody who may run: \
-                 zfs set readonly=on {name}={value} {place}"
+                 zfs set readonly=on {name}={value} {}",
+                quoted(place.as_str())
             );
         }
         Ok(())
     }
+}
+
+/// Whether the machine says that there is no such dataset; asked after something failed.
+fn is_absent(machine: &Machine, dataset: &Dataset) -> bool {
+    let listed = zfs::list(machine, SKIM_COLUMNS, DATASETS, Depth::Roots, &[dataset.as_str()]);
+    listed.is_ok_and(|listing| listing.absent.iter().any(|absent| absent == dataset.as_str()))
+}
+
+fn unsteady(dataset: &Dataset) -> anyhow::Error {
+    Later(format!("{dataset}, or its replica, was renamed or replaced while they were listed; the next run looks again")).into()
 }
 
 impl Drop for Replication<'_> {

@@ -1,7 +1,7 @@
 # timeout: 600
 # machines: both (2.1 and 2.3 print and refuse tokens differently)
-# Resume tokens: one that fits is used; one of another dataset, of a snapshot that is gone, or of the other kind of
-# stream is discarded, once, and the run goes on.
+# Resume tokens: one that fits is used; one of this source that does not (its snapshot is gone, or it is of the other kind
+# of stream) is discarded, once, and the run goes on; one that may be somebody else's is reported and stays.
 echo 'a good passphrase' >/root/key
 for dataset in tank/home tank/other backup/zam backup/zam/tank; do zfs create "$dataset"; done
 zfs create -o encryption=on -o keyformat=passphrase -o keylocation=file:///root/key tank/secret
@@ -34,7 +34,13 @@ say "another dataset's, on the first stream"
 for dataset in tank/home tank/other tank/secret; do take "$dataset"; done
 leave_token backup/zam/tank/home zfs send -Lc "$(newest tank/other)"
 expect 0 zam replicate -n tank/home
-has ': full '
+has ': full .*a resume token of another stream is in the way'
+before=$(token backup/zam/tank/home)
+expect 1 zam replicate tank/home
+has 'if nobody needs it: zfs receive -A backup/zam/tank/home'
+equal "$(token backup/zam/tank/home)" "$before"
+equal "$(zfs list -H -t bookmark -o name tank/home | wc -l)" 0
+expect 0 zfs receive -A backup/zam/tank/home
 expect 0 zam replicate tank/home
 arrived tank/home
 equal "$(content backup/zam/tank/home)" "$(content "$(newest tank/home)")"
@@ -55,6 +61,9 @@ base=$(newest tank/home)
 fill tank/home 4M
 take tank/home
 leave_token backup/zam/tank/home zfs send -Lc -i "$base" "$(newest tank/home)"
+# As zam marks what it sends: the destination's id, and the GUID.
+cursor=$(printf '%016x' "$(zfs get -Hpo value guid backup/zam)")
+zfs bookmark "$(newest tank/home)" "tank/home#zam_${cursor:0:8}_$(printf '%016x' "$(guids tank/home | tail -n 1)")"
 zfs destroy "$(newest tank/home)"
 take tank/home
 expect 0 zam replicate -n tank/home
