@@ -66,6 +66,10 @@ fn run(cli: Cli) -> Result<Outcome> {
             loaded.faults.iter().for_each(journal::error);
             let only =
                 dataset.map(|dataset| find(&loaded.config, &dataset)).transpose().map_err(|why| nothing_governs(&loaded, why))?;
+            loaded.config.notes.iter().for_each(journal::warn);
+            if let Some(why) = &loaded.config.pruning_waits {
+                journal::warn(format!("pruning waits: {why}"));
+            }
             if !check {
                 explain::config(&loaded, only.as_ref(), json)?;
             }
@@ -102,10 +106,10 @@ fn run(cli: Cli) -> Result<Outcome> {
             });
             gate::run(&job.ok_or_else(|| Undecided(format!("the configuration has no job {verb} for {dataset}")))?)
         }
-        Verb::Snapshot(common) => act(&load()?, &common, now(), snapshot::run),
-        Verb::Replicate { common, to } => act(&load()?, &common, now(), |run| replicate::run(run, to.as_deref())),
+        Verb::Snapshot(common) => act(&load()?, &common, now(), false, snapshot::run),
+        Verb::Replicate { common, to } => act(&load()?, &common, now(), false, |run| replicate::run(run, to.as_deref())),
         Verb::Prune { common, to, now: then, snapshots } => {
-            act(&load()?, &common, then.unwrap_or_else(now), |run| prune::run(run, to.as_deref(), snapshots.as_deref()))
+            act(&load()?, &common, then.unwrap_or_else(now), true, |run| prune::run(run, to.as_deref(), snapshots.as_deref()))
         }
     }
 }
@@ -129,13 +133,17 @@ fn act(
     loaded: &Loaded,
     common: &Common,
     now: DateTime<chrono::Utc>,
+    is_prune: bool,
     verb: impl FnOnce(&Run) -> Result<Outcome>,
 ) -> Result<Outcome> {
     let (entry, dataset) = find(&loaded.config, &common.dataset).map_err(|why| {
         loaded.faults.iter().for_each(journal::error);
         nothing_governs(loaded, why)
     })?;
-    say_faults(loaded);
+    // One line is enough for pruning that waits, and it names the fault.
+    if !is_prune || loaded.config.pruning_waits.is_none() {
+        say_faults(loaded);
+    }
     let run = Run { config: &loaded.config, entry, dataset, now: now.timestamp(), dry: common.dry_run, json: common.json };
     let result = verb(&run);
     match std::env::var("ZAM_INSTANCE") {

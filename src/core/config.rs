@@ -28,6 +28,10 @@ pub struct Config {
     pub roots: BTreeSet<Dataset>,
     /// The keys of entries at fault.
     pub dropped: BTreeSet<String>,
+    /// Why nothing may be pruned: a fault that could have meant another policy for any dataset (invariant 10).
+    pub pruning_waits: Option<String>,
+    /// What is no fault and should be known.
+    pub notes: Vec<String>,
 }
 
 /// A machine reached over ssh.

@@ -78,27 +78,35 @@ impl<'n, 'f> Fields<'n, 'f> {
         node.items().iter().filter_map(|item| item.scalar(self.faults)).collect()
     }
 
-    /// Every key that no field took is a fault, with the nearest one that exists.
+    /// Every key that no field took is a fault.
     pub fn finish(self) {
         for (name, (key, _)) in &self.map {
             if !self.known.contains(name) {
-                let message = match nearest(name, self.known.iter().copied()) {
-                    Some(near) => format!("unknown key `{name}`; did you mean `{near}`?"),
-                    None => format!("unknown key `{name}`; the keys here are {}", self.known.join(", ")),
-                };
-                self.faults.push(key.fault(message));
+                self.faults.push(unknown(key, &self.known));
             }
         }
     }
 }
 
+/// That no such key is known, with the nearest one that is.
+pub fn unknown(key: &Key, known: &[&str]) -> Fault {
+    let name = &key.text;
+    key.fault(match nearest(name, known.iter().copied()) {
+        Some(near) => format!("unknown key `{name}`; did you mean `{near}`?"),
+        None => format!("unknown key `{name}`; the keys here are {}", known.join(", ")),
+    })
+}
+
 /// The candidate with the smallest edit distance (Levenshtein), if it is near enough to be a slip of the hand.
 pub fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = word.chars().count() / 4 + 1;
+    let length = word.chars().count();
+    let limit = length / 4 + 1;
+    let candidates = candidates.filter(|c| c.chars().count().abs_diff(length) <= limit);
     candidates.map(|c| (distance(word, c), c)).filter(|(d, _)| *d <= limit).min().map(|(_, c)| c)
 }
 
-fn distance(a: &str, b: &str) -> usize {
+/// How many letters have to be put in, taken out or changed (Levenshtein).
+pub fn distance(a: &str, b: &str) -> usize {
     let mut row: Vec<usize> = (0..=b.chars().count()).collect();
     for (i, x) in a.chars().enumerate() {
         let mut diagonal = std::mem::replace(&mut row[0], i + 1);

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use super::config::{Config, Destination, Entry, Host, Setting};
 use super::conflicts;
 use super::fields::{Fields, Text, nearest};
-use super::layers::{Map, Sections};
+use super::layers::{Layer, Map, SETTINGS, Sections, TOP, Templates};
 use super::name::{Dataset, Label};
 use super::parts::{hooks, idle, schedulable, windows};
+use super::reach;
 use super::span::{Period, Span};
 use super::words::{AbsolutePath, Parallel, Pattern, Port, Ssh, SshOption, User};
-use super::yaml::{At, Fault, Key, Node, Source, parse};
+use super::yaml::{At, Fault, Key, Node, Source, Value, parse};
 
 const HOUR: Period = Period::Seconds(3600);
 const STALL_TIMEOUT: Span = Span { months: 0, weeks: 0, seconds: 900 };
@@ -29,30 +30,47 @@ pub fn load(sources: &[Source]) -> Result<(Config, Vec<Fault>), Fault> {
     let files: Vec<Node> = (0..sources.len()).map(|file| parse(sources, file)).collect::<Result<_, _>>()?;
     let mut faults = Vec::new();
     let sections = Sections::new(&files, &mut faults);
-    let no_map = faults.first().cloned();
+    names_datasets(&sections, faults.first())?;
     let mut config = top(&sections, &mut faults)?;
-    let mut reader = Reader { sections: &sections, hosts: &config.hosts, broken: BTreeSet::new(), roots: BTreeSet::new() };
+    config.notes = without_effect_yet(&sections).iter().map(|note| note.line(sources)).collect();
+    let mut reader = Reader::new(&sections, &config.hosts, &mut faults);
     reader.check_definitions(&mut faults);
-    if let Some((_, (key, _))) = sections.top.iter().find(|(name, _)| **name == "prefix" && sections.doubled.contains(*name)) {
-        return Err(key.fault("`prefix` stands here a second time; remove one"));
-    }
-    if sections.datasets.is_empty() && sections.doubled.is_empty() {
-        let message = "the configuration names no dataset: write one below `datasets:`, like `tank/home: {snapshot-period: 1h}`";
-        let near = nearest("datasets", sections.top.keys().copied()).map(|name| sections.top[name].0.at);
-        let at = near.unwrap_or(At { file: 0, line: 1, column: 1 });
-        return Err(no_map.unwrap_or(Fault { at, message: message.into() }));
-    }
-    let entries =
-        sections.datasets.values().filter_map(|(key, node)| sound(&mut faults, |faults| reader.entry(key, node, faults)));
-    config.entries = entries.collect();
+    let (entries, mut contained) = reader.entries(&mut faults);
+    config.entries = entries;
     config.roots = reader.roots;
-    config.entries.sort_by(|a, b| a.key.cmp(&b.key));
-    let named = sections.datasets.keys().chain(&sections.doubled).chain(&sections.lost).map(|key| key.trim_end_matches('/'));
-    config.dropped = named.filter(|key| config.entry(key).is_none()).map(Into::into).collect();
-    conflicts::drop_conflicting(&mut config, &mut faults);
+    let named = sections.datasets.keys().copied().chain(sections.doubled_datasets()).chain(sections.lost.iter().copied());
+    config.dropped = named.map(tidy).filter(|key| config.entry(key).is_none()).collect();
+    // Each is an entry's own affair; all others could have meant another policy for any dataset (invariant 10).
+    conflicts::drop_conflicting(&mut config, &mut contained);
+    config.pruning_waits = faults.iter().min().map(|fault| fault.line(sources));
+    faults.append(&mut contained);
     faults.sort();
     faults.dedup();
     Ok((config, faults))
+}
+
+/// Without any dataset it is no configuration, but one that is still being written, or has a misspelt section.
+fn names_datasets(sections: &Sections, first: Option<&Fault>) -> Result<(), Fault> {
+    if !sections.datasets.is_empty() || sections.doubled_datasets().next().is_some() {
+        return Ok(());
+    }
+    let message = "the configuration names no dataset: write one below `datasets:`, like `tank/home: {snapshot-period: 1h}`";
+    let near = nearest("datasets", sections.top.keys().copied()).map(|name| sections.top[name].0.at);
+    let at = near.unwrap_or(At { file: 0, line: 1, column: 1 });
+    Err(first.cloned().unwrap_or(Fault { at, message: message.into() }))
+}
+
+/// What a malformed key is likely to have meant: that dataset goes to no shorter entry either.
+fn tidy(key: &str) -> String {
+    let name = key.split(['@', '#']).next().unwrap_or_default();
+    Vec::from_iter(name.split('/').map(str::trim).filter(|part| !["", ".", "*"].contains(part))).join("/")
+}
+
+/// Settings that are checked and do nothing yet: who waits for a mail must know that none will come.
+fn without_effect_yet(sections: &Sections) -> Vec<Fault> {
+    let set = ["user", "prune-user", "notify", "metrics-file"].iter().filter_map(|name| sections.top.get(name));
+    let set = set.filter(|(_, node)| !matches!(node.value, Value::Null));
+    set.map(|(key, _)| key.fault(format!("`{}` has no effect yet", key.text))).collect()
 }
 
 /// What `read` gives, if it found no fault. So a reader may fill what was at fault with anything: it is never used.
@@ -63,6 +81,9 @@ fn sound<T>(faults: &mut Vec<Fault>, read: impl FnOnce(&mut Vec<Fault>) -> Optio
 
 /// A wrong prefix is as bad as a file that cannot be read: under another name nothing that exists would be ours.
 fn top(sections: &Sections, faults: &mut Vec<Fault>) -> Result<Config, Fault> {
+    if let Some((key, _)) = sections.top.get("prefix").filter(|_| sections.is_doubled("", "prefix")) {
+        return Err(key.fault("`prefix` stands here a second time; remove one"));
+    }
     let mut fields = Fields::new(sections.top.clone(), faults);
     let prefix = fields
         .node("prefix")
@@ -103,6 +124,8 @@ fn host(name: Label, node: &Node, faults: &mut Vec<Fault>) -> Option<Host> {
 struct Reader<'n> {
     sections: &'n Sections<'n>,
     hosts: &'n BTreeMap<Label, Arc<Host>>,
+    templates: Templates<'n>,
+    defaults: Layer<'n>,
     /// Destinations whose definition is at fault: that is said once, and the entries that use them go on without.
     broken: BTreeSet<&'n str>,
     /// Where destinations of this machine keep replicas, used or not.
@@ -110,6 +133,12 @@ struct Reader<'n> {
 }
 
 impl<'n> Reader<'n> {
+    fn new(sections: &'n Sections<'n>, hosts: &'n BTreeMap<Label, Arc<Host>>, faults: &mut Vec<Fault>) -> Self {
+        let templates = sections.resolve(faults);
+        let defaults = sections.over(sections.defaults.clone(), &templates, faults);
+        Reader { sections, hosts, templates, defaults, broken: BTreeSet::new(), roots: BTreeSet::new() }
+    }
+
     /// Reads each template and destination by itself, so that what is wrong with one is said even where nobody uses it.
     fn check_definitions(&mut self, faults: &mut Vec<Fault>) {
         for (name, (key, node)) in &self.sections.destinations {
@@ -119,24 +148,68 @@ impl<'n> Reader<'n> {
                 None => drop(self.broken.insert(name)),
             }
         }
-        let templates = self.sections.templates.iter().map(|(name, (_, node))| (*name, node.entries(faults))).collect::<Vec<_>>();
-        for (name, map) in [("defaults", self.sections.defaults.clone())].into_iter().chain(templates) {
-            let settings = self.sections.layers(&map, &[name], faults);
-            self.settings(Dataset::default(), settings, faults);
+        for layer in self.templates.values().chain([&self.defaults]) {
+            self.settings(Dataset::default(), layer.written.clone(), faults);
+        }
+        self.check_unused(faults);
+    }
+
+    /// A template that nobody uses, with the name of something else, may be that, with too much indentation.
+    fn check_unused(&self, faults: &mut Vec<Fault>) {
+        let used = self.sections.used();
+        for (name, (key, _)) in self.sections.templates.iter().filter(|(name, _)| !used.contains(*name)) {
+            if TOP.contains(name) || SETTINGS.contains(name) || (name.contains('/') && name.parse::<Dataset>().is_ok()) {
+                faults.push(key.fault(format!("`{name}` stands here as a template that nobody uses: put it where it belongs")));
+            }
         }
     }
 
+    /// The entries by key, and the faults that are an entry's own affair. What could have meant more goes to `faults`, in
+    /// which what is wrong with templates stands already.
+    fn entries(&self, faults: &mut Vec<Fault>) -> (Vec<Entry>, Vec<Fault>) {
+        let said: BTreeSet<Fault> = faults.iter().cloned().collect();
+        let (mut entries, mut contained) = (Vec::new(), Vec::new());
+        for (key, node) in self.sections.datasets.values() {
+            let mut own = Vec::new();
+            entries.extend(sound(&mut own, |faults| self.entry(key, node, faults)));
+            own.retain(|fault| !said.contains(fault));
+            let is_contained = reach::is_contained(self.split(key).1, node);
+            if is_contained { contained.append(&mut own) } else { faults.append(&mut own) }
+        }
+        entries.sort_by(|a, b| a.key.cmp(&b.key));
+        (entries, contained)
+    }
+
+    /// The host and the dataset of a key. A host that is at fault is one too.
+    fn split(&self, key: &'n Key) -> (Option<&'n str>, &'n str) {
+        let is_host = |name| self.sections.hosts.contains_key(name) || self.sections.is_doubled("hosts", name);
+        match key.text.split_once(':') {
+            Some((host, name)) if is_host(host) => (Some(host), name),
+            _ => (None, &key.text),
+        }
+    }
+
+    /// The name of a pool may have a colon, but hardly one that stands behind what is almost a host.
+    fn near_host(&self, name: &str) -> Option<String> {
+        let (host, _) = name.split('/').next()?.split_once(':')?;
+        let near = nearest(host, self.sections.hosts.keys().copied())?;
+        Some(format!("no host is called `{host}`; did you mean `{near}`?"))
+    }
+
     fn entry(&self, key: &'n Key, node: &'n Node, faults: &mut Vec<Fault>) -> Option<Entry> {
-        let (host, name) = match key.text.split_once(':') {
-            Some((host, name)) if self.sections.hosts.contains_key(host) => (Some(host), name),
-            _ => (None, key.text.as_str()),
-        };
+        let (host, name) = self.split(key);
         let dataset: Dataset = name.parse().map_err(|message: String| faults.push(key.fault(message))).ok()?;
-        let written = node.entries(faults);
-        let own = self.sections.layers(&written, &[], faults);
-        let mut settings = self.sections.layers(&self.sections.defaults, &["defaults"], faults);
+        if reach::is_setting(name, node) {
+            faults.push(key.fault(format!("`{name}` stands here as a dataset: indent it below the one that it belongs to")));
+            return None;
+        }
+        if host.is_none() {
+            faults.extend(self.near_host(name).map(|message| key.fault(message)));
+        }
+        let own = self.sections.layer(node, &self.templates, faults);
+        let mut settings = self.defaults.settings.clone();
         if host.is_some() {
-            for (setting, _) in ["snapshot-period", "windows", "hooks"].iter().filter_map(|name| own.get(name)) {
+            for (setting, _) in ["snapshot-period", "windows", "hooks"].iter().filter_map(|name| own.settings.get(name)) {
                 faults.push(setting.fault(format!(
                     "{key} is pulled, and its host takes and prunes the snapshots: `{}` has no place here",
                     setting.text,
@@ -145,20 +218,16 @@ impl<'n> Reader<'n> {
             }
             settings.retain(|name, _| !["snapshot-period", "windows", "hooks"].contains(name));
         }
-        settings.extend(own);
+        settings.extend(&own.settings);
         let listed = listed(&settings);
         let host = match host {
-            Some(name) => Some(self.host(name)?),
+            Some(name) => Some(self.hosts.get(name)?.clone()),
             None => None,
         };
         let entry =
             Entry { key: key.text.clone(), at: key.at, host, settings: listed, ..self.settings(dataset, settings, faults) };
-        without_effect(&entry, &written, faults);
-        Some(entry)
-    }
-
-    fn host(&self, name: &str) -> Option<Arc<Host>> {
-        self.hosts.values().find(|host| host.name.as_str() == name).cloned()
+        without_effect(&entry, &own.written, faults);
+        (own.is_sound && self.defaults.is_sound).then_some(entry)
     }
 
     fn settings(&self, dataset: Dataset, settings: Map<'n>, faults: &mut Vec<Fault>) -> Entry {
@@ -168,10 +237,10 @@ impl<'n> Reader<'n> {
         let prune_period = schedulable(&mut fields, "prune-period").unwrap_or(HOUR);
         let windows = windows(&mut fields);
         let destinations = fields.node("destinations").map(Node::items).unwrap_or_default();
-        let mut used: Vec<Destination> = Vec::new();
+        let (mut used, mut names) = (Vec::new(), BTreeSet::new());
         for node in destinations {
             let to = self.used_destination(node, fields.faults);
-            if to.as_ref().is_some_and(|to| used.iter().any(|other| other.name == to.name)) {
+            if to.as_ref().is_some_and(|to| !names.insert(to.name.clone())) {
                 fields.faults.push(
                     node.fault("this destination stands in the list already; a second place needs a destination of its own"),
                 );
@@ -224,7 +293,8 @@ impl<'n> Reader<'n> {
         let replication_period = schedulable(&mut fields, "replication-period");
         let prune_period = schedulable(&mut fields, "prune-period");
         let windows = windows(&mut fields);
-        let host = fields.node("host").zip(fields.text("host")).map(|(node, name)| (node, self.host(&name), name));
+        let host =
+            fields.node("host").zip(fields.text("host")).map(|(node, name)| (node, self.hosts.get(name.as_str()).cloned(), name));
         if let Some((node, None, name)) = &host
             && !self.sections.hosts.contains_key(name.as_str())
         {

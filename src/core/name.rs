@@ -2,6 +2,7 @@
 //! A name that parsed is right; nothing else checks names again. Keeps invariant 5: a name says who owns a
 //! snapshot and nothing more, so no time is ever read from one.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
@@ -92,6 +93,12 @@ pub struct Label(String);
 
 impl Label {
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for Label {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }

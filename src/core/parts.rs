@@ -26,7 +26,25 @@ pub fn windows(fields: &mut Fields) -> Vec<Window> {
     node.items().iter().filter_map(|node| window(node, fields.faults)).collect()
 }
 
+/// What other tools have words for, and what they are here.
+const WORDS: [(&str, &str); 5] = [("hourly", "1h"), ("daily", "1d"), ("weekly", "1w"), ("monthly", "1mo"), ("yearly", "1y")];
+
+/// A right window in place of what stands there.
+fn no_window(node: &Node) -> Fault {
+    let text = node.text().unwrap_or_default();
+    let word = WORDS.iter().find(|(word, _)| *word == text).map(|(_, period)| *period);
+    let period = word.or_else(|| text.parse::<Period>().is_ok().then_some(text)).unwrap_or("1h");
+    node.fault(format!(
+        "a window is a map: write {{max-age: 1y, period: {period}}} to keep one snapshot for each {period} of a year, or \
+         {{period: {period}}} for ever"
+    ))
+}
+
 fn window(node: &Node, faults: &mut Vec<Fault>) -> Option<Window> {
+    if !node.is_map() {
+        faults.push(no_window(node));
+        return None;
+    }
     let mut fields = Fields::new(node.map(faults)?, faults);
     let (max_age, period_node): (Option<Span>, _) = (fields.get("max-age"), fields.node("period"));
     let period: Option<Period> = fields.get("period");

@@ -117,6 +117,11 @@ impl Pattern {
         self.regex.is_match(dataset.as_str())
     }
 
+    /// The one dataset that it names, if it is a full name.
+    pub fn path(&self) -> Option<Dataset> {
+        self.glob.as_ref().filter(|glob| !glob.contains(['*', '?']))?.parse().ok()
+    }
+
     /// Whether any name below `entry` could match. A regular expression is not asked.
     pub fn can_match_below(&self, entry: &Dataset) -> bool {
         let Some(glob) = &self.glob else { return true };

@@ -6,6 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_yaml::Options;
 use serde_yaml::options::DuplicateKeyPolicy;
 use serde_yaml::{Location, Spanned};
 
@@ -31,16 +32,51 @@ pub struct Fault {
     pub message: String,
 }
 
+/// How many faults are shown; the others are counted.
+const SHOWN: usize = 100;
+/// A line of more characters is shown in part, so many before and after the caret.
+const LONG: usize = 300;
+const AROUND: usize = 60;
+
 impl Fault {
-    /// `zam.yaml:4:11: message`, the line, and a caret below the place.
-    pub fn render(&self, sources: &[Source]) -> String {
+    /// `zam.yaml:4:11: message`.
+    pub fn line(&self, sources: &[Source]) -> String {
         let At { file, line, column } = self.at;
-        let Some(source) = sources.get(file) else { return self.message.clone() };
-        let text = source.text.lines().nth(line as usize - 1).unwrap_or_default();
-        let indent: String = text.chars().take(column as usize - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
-        let (margin, message) = (line.to_string(), &self.message);
-        format!("{}:{line}:{column}: {message}\n {margin} | {text}\n {} | {indent}^", source.path, " ".repeat(margin.len()))
+        let path = sources.get(file).map_or("", |source| &source.path);
+        format!("{path}:{line}:{column}: {}", self.message)
     }
+
+    /// The same, then the line, and a caret below the place.
+    pub fn render(&self, sources: &[Source]) -> String {
+        let text = sources.get(self.at.file).and_then(|source| source.text.lines().nth(self.at.line as usize - 1));
+        self.show(sources, text.unwrap_or_default())
+    }
+
+    /// Of a long line only what is near the caret: JSON may be all in one line.
+    fn show(&self, sources: &[Source], text: &str) -> String {
+        let mut before = self.at.column as usize - 1;
+        let mut shown: String = text.chars().take(LONG).collect();
+        if text.chars().nth(LONG).is_some() {
+            let cut = before.saturating_sub(AROUND);
+            before -= cut;
+            shown = text.chars().skip(cut).take(before + AROUND).collect();
+        }
+        let indent: String = shown.chars().take(before).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+        let margin = self.at.line.to_string();
+        let blank = " ".repeat(margin.len());
+        format!("{}\n {margin} | {shown}\n {blank} | {indent}^", self.line(sources))
+    }
+}
+
+/// Faults as they are shown, the first hundred of them; the rest is one line with their number.
+pub fn render(faults: &[Fault], sources: &[Source]) -> Vec<String> {
+    let lines: Vec<Vec<&str>> = sources.iter().map(|source| source.text.lines().collect()).collect();
+    let text = |at: At| lines.get(at.file).and_then(|lines| lines.get(at.line as usize - 1)).copied().unwrap_or_default();
+    let mut shown: Vec<String> = faults.iter().take(SHOWN).map(|fault| fault.show(sources, text(fault.at))).collect();
+    if faults.len() > SHOWN {
+        shown.push(format!("and {} more errors", faults.len() - SHOWN));
+    }
+    shown
 }
 
 #[derive(Clone, Debug)]
@@ -66,8 +102,10 @@ pub struct Key {
 
 /// The tree of one source. An empty file is Null; text that is no YAML is a fault.
 pub fn parse(sources: &[Source], file: usize) -> Result<Node, Fault> {
-    let options = serde_yaml::options! { duplicate_keys: DuplicateKeyPolicy::PassThrough, with_snippet: false };
     let text = &sources[file].text;
+    if let Some((offset, message)) = unreadable(text) {
+        return Err(Fault { at: place(file, text, offset), message: message.into() });
+    }
     let fault = |e: serde_yaml::Error| {
         let (line, column) = e.location().map_or((1, 1), |l| (l.line().max(1), l.column().max(1)));
         let message = e.to_string().lines().next().unwrap_or_default().to_owned();
@@ -75,17 +113,48 @@ pub fn parse(sources: &[Source], file: usize) -> Result<Node, Fault> {
         let message = message.strip_prefix(&format!("line {line} column {column}: ")).unwrap_or(message);
         Fault { at: At { file, line, column }, message: format!("this is not valid YAML: {}", advise(message)) }
     };
+    let raw: Spanned<Raw> = serde_yaml::from_str_with_options(text, options(text.len())).map_err(fault)?;
+    Located { file, text }.node(raw)
+}
+
+/// Bytes that make a text mean something else than a person sees, by their offset.
+fn unreadable(text: &str) -> Option<(usize, &'static str)> {
     // What reads the files puts this sign where the bytes are no UTF-8.
-    if let Some((line, before)) = text.lines().zip(1..).find_map(|(line, n)| Some((n, line.split_once('\u{fffd}')?.0))) {
-        let at = At { file, line, column: before.chars().count() as u64 + 1 };
-        return Err(Fault {
-            at,
-            message: "this is not UTF-8: write the file in that encoding, in which ASCII is the same".into(),
-        });
+    if let Some(offset) = text.find('\u{fffd}') {
+        return Some((offset, "this is not UTF-8: write the file in that encoding, in which ASCII is the same"));
     }
-    let raw: Spanned<Raw> = serde_yaml::from_str_with_options(text, options).map_err(fault)?;
-    let lines: Vec<&str> = text.lines().collect();
-    Ok(Located { file, lines: &lines }.node(raw))
+    // The parser would begin a line there, and an editor would not: a comment would end where nobody sees it.
+    let mut returns = text.match_indices('\r').map(|(offset, _)| offset);
+    let lone = returns.find(|offset| !text[offset + 1..].starts_with('\n'))?;
+    Some((lone, "a carriage return stands here without a line feed: write the file with one kind of line ends"))
+}
+
+fn place(file: usize, text: &str, offset: usize) -> At {
+    let before = &text[..offset];
+    let line = before.rsplit('\n').next().unwrap_or_default();
+    At { file, line: before.matches('\n').count() as u64 + 1, column: line.chars().count() as u64 + 1 }
+}
+
+/// The parser's limits, by the size of the text: a configuration may use one anchor in thousands of entries, but one that
+/// grows without bounds when its aliases are put in is refused.
+fn options(size: usize) -> Options {
+    let events = 1_000_000 + 20 * size;
+    let budget = serde_yaml::budget! {
+        max_events: events,
+        max_nodes: events,
+        max_aliases: events,
+        max_anchors: events,
+        max_merge_keys: events,
+        max_recorded_anchor_events: events,
+        enforce_alias_anchor_ratio: false,
+    };
+    let aliases = serde_yaml::alias_limits! { max_total_replayed_events: events };
+    serde_yaml::options! {
+        budget: budget,
+        alias_limits: aliases,
+        duplicate_keys: DuplicateKeyPolicy::PassThrough,
+        with_snippet: false,
+    }
 }
 
 /// What the parser says, and what to do about it: it speaks to programmers, and gives no advice.
@@ -180,7 +249,7 @@ impl<'de> Visitor<'de> for RawVisitor {
 
 struct Located<'a> {
     file: usize,
-    lines: &'a [&'a str],
+    text: &'a str,
 }
 
 impl Located<'_> {
@@ -189,24 +258,32 @@ impl Located<'_> {
     }
 
     /// The place of an aliased value is where it is written, not where the alias stands: there it must be mended.
-    fn node(&self, raw: Spanned<Raw>) -> Node {
+    fn node(&self, raw: Spanned<Raw>) -> Result<Node, Fault> {
+        let at = self.at(raw.defined);
         let value = match raw.value {
             Raw::Null => Value::Null,
-            Raw::Plain => Value::Scalar(self.written(raw.defined)),
+            Raw::Plain => Value::Scalar(self.written(raw.defined)?),
             Raw::Text(text) => Value::Scalar(text),
-            Raw::List(items) => Value::List(items.into_iter().map(|item| self.node(item)).collect()),
-            Raw::Map(entries) => Value::Map(entries.into_iter().map(|(key, value)| (self.key(key), self.node(value))).collect()),
+            Raw::List(items) => Value::List(items.into_iter().map(|item| self.node(item)).collect::<Result<_, _>>()?),
+            Raw::Map(entries) => {
+                let pair = |(key, value)| Ok((self.key(key), self.node(value)?));
+                Value::Map(entries.into_iter().map(pair).collect::<Result<_, Fault>>()?)
+            }
         };
-        Node { at: self.at(raw.defined), value }
+        Ok(Node { at, value })
     }
 
     fn key(&self, key: Spanned<String>) -> Key {
         Key { at: self.at(key.defined), text: key.value }
     }
 
-    fn written(&self, place: Location) -> String {
-        let line = self.lines.get(place.line() as usize - 1).unwrap_or(&"");
-        line.chars().skip(place.column() as usize - 1).take(place.span().len() as usize).collect()
+    /// By bytes: lines can be counted in more than one way.
+    fn written(&self, place: Location) -> Result<String, Fault> {
+        let span = place.span();
+        let bytes = span.byte_offset().zip(span.byte_len()).map(|(begin, length)| begin as usize..(begin + length) as usize);
+        let text = bytes.and_then(|bytes| self.text.get(bytes)).filter(|text| !text.is_empty());
+        let message = "the parser does not say where this value stands: put it into quotes";
+        text.map(Into::into).ok_or_else(|| Fault { at: self.at(place), message: message.into() })
     }
 }
 
@@ -251,6 +328,14 @@ impl Node {
             _ => Err(self.fault(format!("a single value is wanted here, not {}", self.kind()))),
         };
         parsed.map_err(|fault| faults.push(fault)).ok()
+    }
+
+    /// The text of a single value.
+    pub fn text(&self) -> Option<&str> {
+        match &self.value {
+            Value::Scalar(text) => Some(text),
+            _ => None,
+        }
     }
 
     /// The items of a list; a single value is a list of one.

@@ -1,37 +1,42 @@
 //! The configuration's files. One loader for the generator and the verbs: both see the same entries and the same
 //! faults. Starts no process and logs nothing, so that the generator may use it.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::outcome::Misconfigured;
 use crate::core::config::Config;
+use crate::core::fields::distance;
 use crate::core::load::load;
-use crate::core::yaml::{Fault, Source};
+use crate::core::yaml::{Source, render};
 
 const DEFAULT: &str = "/etc/zam/zam.yaml";
 const LAST_GOOD: &str = "/var/lib/zam/last-good.yaml";
+/// More is no configuration, but a device or a log under a wrong name.
+const SIZE_MAX: u64 = 16 << 20;
 
 pub struct Loaded {
     pub config: Config,
     pub sources: Vec<Source>,
     /// What is wrong, rendered with its place. Empty: nothing.
     pub faults: Vec<String>,
+    /// How many faults there are; not all of them are rendered.
+    pub errors: usize,
     /// Nothing of the files can be in force, and this is what they said when something last could.
     pub is_last_good: bool,
 }
 
 impl Loaded {
     pub fn wrong(&self) -> Misconfigured {
-        let errors = if self.faults.len() == 1 { "1 error".into() } else { format!("{} errors", self.faults.len()) };
+        let errors = if self.errors == 1 { "1 error".into() } else { format!("{} errors", self.errors) };
         Misconfigured(format!("{errors} in the configuration"))
     }
 
     /// What is left of a configuration that could not be read at all.
     pub fn nothing(path: &Path, fault: String) -> Self {
         let sources = vec![Source { path: path.display().to_string(), text: String::new() }];
-        Loaded { config: Config::default(), sources, faults: vec![fault], is_last_good: false }
+        Loaded { config: Config::default(), sources, faults: vec![fault], errors: 1, is_last_good: false }
     }
 }
 
@@ -48,73 +53,174 @@ pub fn path_of_generator() -> PathBuf {
 /// Reads `path` and the `*.yaml` in `zam.d` beside it. None when there is none of them.
 ///
 /// # Errors
-/// A file cannot be read, or cannot be parsed and there is no last good configuration (which also stands in where every
-/// entry is at fault: a slip in `defaults` must not stop everything).
+/// A file cannot be read or parsed, and there is no last good configuration (which also stands in where every entry is at
+/// fault: a slip in `defaults` must not stop everything).
 pub fn read(path: &Path) -> Result<Option<Loaded>, String> {
-    let sources = sources(path)?;
-    if sources.is_empty() {
+    let files = Files::read(path);
+    if files.sources.is_empty() && files.unreadable.is_empty() {
         return Ok(None);
     }
-    let render = |faults: Vec<Fault>, sources: &[Source]| faults.iter().map(|fault| fault.render(sources)).collect();
-    let (config, faults) = match load(&sources) {
-        Ok((config, faults)) => (Some(config), render(faults, &sources)),
-        Err(fault) => (None, render(vec![fault], &sources)),
-    };
-    let is_in_force = config.as_ref().is_some_and(|config| !config.entries.is_empty());
-    let last_good = if is_in_force { None } else { read_last_good(path) };
-    match (config, last_good.and_then(|good| Some((load(&good).ok()?, good)))) {
-        (_, Some(((config, more), good))) => {
-            let notice = vec!["the last good configuration is in force instead".to_owned()];
-            let faults = [faults, notice, render(more, &good)].concat();
-            Ok(Some(Loaded { config, sources: good, faults, is_last_good: true }))
-        }
-        (Some(config), None) => Ok(Some(Loaded { config, faults, sources, is_last_good: false })),
-        (None, None) => Err(faults.concat()),
+    let good = read_last_good(path);
+    let gone = gone(path, good.as_deref(), &files.sources);
+    let loaded = files.load(gone);
+    if loaded.as_ref().is_ok_and(|loaded| !loaded.config.entries.is_empty()) {
+        return Ok(loaded.ok());
     }
+    match (loaded, good.and_then(|good| Some((load(&good).ok()?.0, good)))) {
+        (Ok(loaded), None) => Ok(Some(loaded)),
+        (Err(faults), None) => Err(faults.join("\n")),
+        (Ok(Loaded { faults, .. }) | Err(faults), Some((config, sources))) => {
+            Ok(Some(last_good_instead(config, sources, faults)))
+        }
+    }
+}
+
+/// Under what was in force once nothing is pruned: it may have been given up since (invariant 10).
+fn last_good_instead(mut config: Config, sources: Vec<Source>, mut faults: Vec<String>) -> Loaded {
+    const NOTICE: &str = "the last good configuration is in force instead";
+    let first = faults.first().and_then(|fault| fault.lines().next()).unwrap_or_default();
+    config.pruning_waits = Some(format!("{first}; {NOTICE}, and nothing is pruned under it"));
+    let errors = faults.len();
+    faults.push(NOTICE.into());
+    Loaded { config, sources, faults, errors, is_last_good: true }
+}
+
+/// A file that was in force and is not there: what it said of its datasets, nothing says now. Without a copy of what was in
+/// force only the first file is known to be missed.
+fn gone(path: &Path, good: Option<&[Source]>, now: &[Source]) -> Option<String> {
+    let first = [Source { path: path.display().to_string(), text: String::new() }];
+    let is_there = |source: &Source| now.iter().any(|other| other.path == source.path);
+    let gone = good.unwrap_or(&first).iter().find(|source| !is_there(source))?;
+    Some(format!("{} was part of the configuration and is gone: put it back, or accept that with zam reload", gone.path))
 }
 
 /// Whether the files still say what was read.
 pub fn is_unchanged(path: &Path, loaded: &Loaded) -> bool {
-    sources(path).is_ok_and(|sources| sources == loaded.sources)
+    let files = Files::read(path);
+    files.unreadable.is_empty() && files.sources == loaded.sources
 }
 
-fn sources(path: &Path) -> Result<Vec<Source>, String> {
-    let mut paths = vec![path.to_owned()];
-    let more = path.with_file_name("zam.d");
-    match fs::read_dir(&more) {
-        Ok(files) => paths.extend(files.flatten().map(|file| file.path()).filter(|p| p.extension().is_some_and(|e| e == "yaml"))),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-        Err(e) => return Err(format!("cannot read {}: {e}", more.display())),
+/// The files that are there.
+#[derive(Default)]
+struct Files {
+    sources: Vec<Source>,
+    /// Why one cannot be read: then nothing is known of what was meant.
+    unreadable: Vec<String>,
+    /// Those that are not read because of their names, and look as if they should be.
+    misnamed: Vec<String>,
+}
+
+impl Files {
+    fn read(path: &Path) -> Self {
+        let mut files = Files::default();
+        files.add(path);
+        let more = path.with_file_name("zam.d");
+        match list(&more) {
+            Ok(paths) => paths.iter().for_each(|path| files.add_if_named(path)),
+            Err(e) => files.unreadable.push(format!("cannot read {}: {e}", more.display())),
+        }
+        files
     }
-    paths[1..].sort();
-    let read = |path: PathBuf| match fs::read(&path) {
-        Ok(bytes) => Some(Ok(Source { path: path.display().to_string(), text: String::from_utf8_lossy(&bytes).into_owned() })),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => None,
-        Err(e) => Some(Err(format!("cannot read {}: {e}", path.display()))),
-    };
-    paths.into_iter().filter_map(read).collect()
+
+    /// Hidden files, and copies that editors and packages leave (`x.yaml~`, `x.yaml.dpkg-old`), are nobody's configuration.
+    fn add_if_named(&mut self, path: &Path) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+        let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
+        let is_near = extension.starts_with('y') && distance(extension.trim(), "yaml") <= 2;
+        if name.starts_with('.') {
+        } else if path.extension().is_some_and(|extension| extension == "yaml") {
+            self.add(path);
+        } else if is_near || name.ends_with("yaml") || name.ends_with("yml") {
+            let right = path.with_extension("yaml");
+            self.misnamed.push(format!("{} is not read: rename it to {}", path.display(), right.display()));
+        }
+    }
+
+    fn add(&mut self, path: &Path) {
+        match read_file(path) {
+            Ok(None) => {}
+            Ok(Some(bytes)) => {
+                let text = String::from_utf8_lossy(&bytes).into_owned();
+                self.sources.push(Source { path: path.display().to_string(), text });
+            }
+            Err(e) => self.unreadable.push(format!("cannot read {}: {e}", path.display())),
+        }
+    }
+
+    /// What they give together, or the faults for which they give nothing. `gone` is why they may not be all.
+    fn load(self, gone: Option<String>) -> Result<Loaded, Vec<String>> {
+        if !self.unreadable.is_empty() {
+            return Err(self.unreadable);
+        }
+        let (mut config, faults) = load(&self.sources).map_err(|fault| vec![fault.render(&self.sources)])?;
+        let errors = faults.len() + self.misnamed.len();
+        config.pruning_waits = config.pruning_waits.or_else(|| self.misnamed.first().cloned()).or(gone);
+        let faults = [render(&faults, &self.sources), self.misnamed].concat();
+        Ok(Loaded { config, sources: self.sources, faults, errors, is_last_good: false })
+    }
 }
 
-/// The last good copy of another configuration than the machine's lies beside that one.
-fn last_good(path: &Path) -> PathBuf {
-    if path == Path::new(DEFAULT) { LAST_GOOD.into() } else { path.with_extension("last-good") }
+/// The paths in a directory by name; none when there is no such directory.
+fn list(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    if fs::symlink_metadata(directory).is_err_and(|e| e.kind() == io::ErrorKind::NotFound) {
+        return Ok(Vec::new());
+    }
+    let mut paths = fs::read_dir(directory)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
+    paths.sort();
+    Ok(paths)
 }
 
-/// Keeps the sources for a day on which they cannot be parsed. Whole or not at all.
+/// None when there is no such file. A link to nothing is one that should be there. Nothing but a regular file is opened:
+/// a pipe would be waited for, and a device may do anything.
+fn read_file(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    if fs::symlink_metadata(path).is_err_and(|e| e.kind() == io::ErrorKind::NotFound) {
+        return Ok(None);
+    }
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?.take(SIZE_MAX + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > SIZE_MAX {
+        return Err(io::Error::other("it has more than 16 MiB"));
+    }
+    Ok(Some(bytes))
+}
+
+/// Where the last good copy lies, and a second one beside the configuration: /var may be a file system that is not
+/// mounted yet when systemd runs the generator. The copy of another configuration than the machine's lies only there.
+fn last_good(path: &Path) -> Vec<PathBuf> {
+    let beside = path.with_extension("last-good");
+    if path == Path::new(DEFAULT) { vec![LAST_GOOD.into(), beside] } else { vec![beside] }
+}
+
+/// Keeps the sources for a day on which they cannot be parsed. Whole or not at all, and for root alone.
+///
+/// # Errors
+/// The copy cannot be written. The second one may fail: /etc can be read-only.
 pub fn keep_as_last_good(path: &Path, sources: &[Source]) -> io::Result<()> {
-    let copy = last_good(path);
-    let directory = copy.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(directory)?;
-    let mut file = tempfile::NamedTempFile::new_in(directory)?;
     // JSON is YAML too, and needs no mark that a comment could hold.
     let pairs: Vec<(&str, &str)> = sources.iter().map(|source| (source.path.as_str(), source.text.as_str())).collect();
-    serde_json::to_writer_pretty(&mut file, &pairs)?;
+    let text = serde_json::to_vec_pretty(&pairs)?;
+    let mut written = last_good(path).into_iter().map(|copy| replace(&copy, &text));
+    let first = written.next().unwrap_or(Ok(()));
+    written.for_each(drop);
+    first
+}
+
+/// Follows no link: the new file takes the place of whatever has the name.
+fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::create_dir_all(directory)?;
+    let mut file = tempfile::NamedTempFile::new_in(directory)?;
+    io::Write::write_all(&mut file, text)?;
     file.as_file().sync_all()?;
-    file.persist(&copy)?;
+    file.persist(path)?;
     Ok(())
 }
 
 fn read_last_good(path: &Path) -> Option<Vec<Source>> {
-    let pairs: Vec<(String, String)> = serde_json::from_str(&fs::read_to_string(last_good(path)).ok()?).ok()?;
+    let read = |copy: PathBuf| serde_json::from_slice::<Vec<(String, String)>>(&read_file(&copy).ok()??).ok();
+    let pairs = last_good(path).into_iter().find_map(read)?;
     Some(pairs.into_iter().map(|(path, text)| Source { path, text }).collect())
 }

@@ -1,6 +1,7 @@
 //! `zam prune`: destroys what no window keeps, of a source or of its replica at a destination. Reads the source alone
 //! for the source, so that an unreachable destination stops nothing; reads both sides for a replica.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -12,12 +13,13 @@ use super::words::{does_not_exist, snapshots};
 use super::{Run, print_json, report, side_by_side};
 use crate::core::config::{Destination, Window};
 use crate::core::listing::{self, ALL_TYPES, SNAPSHOT_COLUMNS, State, Tree};
+use crate::core::misnamed::{Misnamed, misnamed};
 use crate::core::name::Dataset;
 use crate::core::pruning;
 use crate::core::retention::{Plan, Reason};
 use crate::core::selection::governs;
 use crate::edge::command::Machine;
-use crate::edge::outcome::Outcome;
+use crate::edge::outcome::{Outcome, Waits};
 use crate::edge::zfs::{self, Depth};
 use crate::edge::{journal, lock};
 
@@ -55,7 +57,13 @@ fn verdicts<S: Serializer>(plan: &Plan, to: S) -> Result<S::Ok, S::Error> {
 }
 
 /// Prunes the source, or the replica at the destination `to`. `saved` is a listing to plan from instead of ZFS.
+///
+/// # Errors
+/// [`Waits`], before anything is read: the configuration may mean something else than it says (invariant 10).
 pub fn run(run: &Run, to: Option<&str>, saved: Option<&Path>) -> Result<Outcome> {
+    if let Some(why) = &run.config.pruning_waits {
+        return Err(Waits(format!("pruning waits: {why}")).into());
+    }
     let to = to.map(|name| run.destination(name)).transpose()?;
     let windows = to.map_or(&run.entry.windows, |to| &to.windows);
     if windows.is_empty() {
@@ -77,7 +85,7 @@ pub fn run(run: &Run, to: Option<&str>, saved: Option<&Path>) -> Result<Outcome>
         Some(file) => Sides::from_file(run, to, file)?,
         None => Sides::list(run, to)?,
     };
-    let places: Vec<(Dataset, Dataset)> = sides.governed(run, to);
+    let (places, waits) = sides.without_misnamed(run, sides.governed(run, to))?;
     let plans: Vec<Planned> = places.iter().map(|(dataset, place)| plan(run, to, windows, &sides, dataset, place)).collect();
     for planned in plans.iter().filter(|planned| planned.plan.suspicious) {
         journal::warn(format!(
@@ -93,12 +101,12 @@ pub fn run(run: &Run, to: Option<&str>, saved: Option<&Path>) -> Result<Outcome>
         if !run.json {
             plans.iter().for_each(explain);
         }
-        return Ok(Outcome::Done);
+        return Ok(waits);
     }
     let machine = to.map(|to| Machine::new(to.host.as_ref())).unwrap_or_default();
     let outcomes = side_by_side(plans, AT_ONCE, |planned| destroy(run, &machine, windows, &planned));
     machine.close();
-    Ok(outcomes.into_iter().max().unwrap_or(Outcome::Done))
+    Ok(outcomes.into_iter().max().unwrap_or(Outcome::Done).max(waits))
 }
 
 /// What is known of both sides.
@@ -106,6 +114,8 @@ struct Sides {
     source: Tree,
     /// Where pruning takes place: the source again, or the replica.
     pruned: Option<Tree>,
+    /// What else a saved listing holds; none when ZFS can be asked.
+    others: Option<BTreeSet<Dataset>>,
 }
 
 impl Sides {
@@ -117,7 +127,7 @@ impl Sides {
             return Err(does_not_exist(&run.dataset, &here.place()));
         }
         let pruned = to.map(Self::list_replica_of(run)).transpose()?;
-        Ok(Sides { source: source.tree, pruned })
+        Ok(Sides { source: source.tree, pruned, others: None })
     }
 
     /// A replica that does not exist yet has nothing to lose, but its root must be there.
@@ -141,7 +151,8 @@ impl Sides {
     fn from_file(run: &Run, to: Option<&Destination>, file: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
         let tree = listing::parse_saved(SNAPSHOT_COLUMNS, &text).map_err(|e| anyhow!("{}: {e}", file.display()))?;
-        Ok(Sides { source: tree.clone(), pruned: to.map(|_| tree) }.within(run, to))
+        let others = Some(tree.keys().cloned().collect());
+        Ok(Sides { source: tree.clone(), pruned: to.map(|_| tree), others }.within(run, to))
     }
 
     fn within(mut self, run: &Run, to: Option<&Destination>) -> Self {
@@ -158,6 +169,37 @@ impl Sides {
         let places = self.pruned.as_ref().unwrap_or(&self.source).iter().filter(has_any).map(|(place, _)| place);
         let named = places.filter_map(|place| Some((to.map_or(Some(place.clone()), |to| place.below(&to.root))?, place.clone())));
         named.filter(|(dataset, _)| governs(run.config, run.entry, dataset)).collect()
+    }
+
+    /// Those of which a misspelt name in the configuration may have meant something else wait for a person.
+    fn without_misnamed(&self, run: &Run, mut places: Vec<(Dataset, Dataset)>) -> Result<(Vec<(Dataset, Dataset)>, Outcome)> {
+        let governed: Vec<Dataset> = places.iter().map(|(dataset, _)| dataset.clone()).collect();
+        let mut found = misnamed(run.config, run.entry, &self.source.keys().collect(), &governed);
+        let elsewhere = self.elsewhere(run, &found)?;
+        found.retain(|misnamed| !elsewhere.contains(&misnamed.name));
+        let waiting: BTreeMap<&Dataset, &Misnamed> = found.iter().map(|misnamed| (&misnamed.waits, misnamed)).collect();
+        for (dataset, misnamed) in &waiting {
+            journal::warn(format!("{dataset}: pruning waits: {}", misnamed.why()));
+        }
+        places.retain(|(dataset, _)| !waiting.contains_key(dataset));
+        Ok((places, if waiting.is_empty() { Outcome::Done } else { Outcome::Waits }))
+    }
+
+    /// Those of the names outside of what was listed that exist.
+    fn elsewhere(&self, run: &Run, found: &[Misnamed]) -> Result<BTreeSet<Dataset>> {
+        if let Some(others) = &self.others {
+            return Ok(others.clone());
+        }
+        let outside = found.iter().map(|misnamed| &misnamed.name).filter(|name| !name.is_within(&run.dataset));
+        let outside: BTreeSet<&str> = outside.map(Dataset::as_str).collect();
+        if outside.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let here = Machine::new(run.entry.host.as_ref());
+        let names: Vec<&str> = outside.into_iter().collect();
+        let listing = zfs::list(&here, "name,guid,createtxg", "filesystem,volume", Depth::Roots, &names);
+        here.close();
+        Ok(listing?.tree.into_keys().collect())
     }
 }
 
