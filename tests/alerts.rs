@@ -136,6 +136,32 @@ fn pruning_that_waits_for_more_than_a_day_fails() {
     assert!(told.contains("78") && told.contains("waited for 25 h"), "{told}");
 }
 
+/// `zam prune tank` under a configuration with a fault that could mean another policy, as systemd runs it or by hand.
+#[expect(clippy::disallowed_methods, reason = "a test, not the program")]
+fn prune(directory: &Path, instance: Option<&str>) -> (Option<i32>, String) {
+    let config = "default: {exclude: [tank/archive]}\ndatasets: {tank: {windows: [{max-age: 1d, period: 1h}]}}\n";
+    fs::write(directory.join("zam.yaml"), config).expect("writing");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_zam"));
+    command.env("ZAM_CONFIG", directory.join("zam.yaml")).env("ZAM_STATE", directory).env("ZAM_RUN", directory);
+    command.env_remove("ZAM_INSTANCE").envs(instance.map(|instance| ("ZAM_INSTANCE", instance)));
+    let output = command.args(["prune", "tank"]).output().expect("zam");
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+fn a_prune_job_that_waits_since_yesterday_fails_and_by_hand_it_is_75() {
+    let directory = tempdir().expect("a directory");
+    let (code, said) = prune(directory.path(), Some("prune-tank"));
+    assert_eq!(code, Some(75), "{said}");
+    let since = directory.path().join("waiting/prune-tank");
+    assert!(since.exists(), "{said}");
+    fs::write(&since, "1000000000").expect("writing");
+    let (code, said) = prune(directory.path(), Some("prune-tank"));
+    assert_eq!(code, Some(78), "{said}");
+    assert!(said.contains("pruning has waited for") && said.contains("default"), "{said}");
+    assert_eq!(prune(directory.path(), None).0, Some(75));
+}
+
 #[test]
 fn waiting_begins_anew_when_the_job_went_through_or_the_clock_was_set_back() {
     let directory = tempdir().expect("a directory");
