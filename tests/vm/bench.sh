@@ -111,7 +111,7 @@ listings() {
 compare 1.25 "replication with nothing to do (least: two bare listings)" "zam replicate tank/tree" listings
 bare() { zfs snapshot "tank/one@x$EPOCHSECONDS"; }
 compare 2 "snapshot of one dataset (least: zfs snapshot)" "zam snapshot tank/one" bare
-count 12 "pruning the tree: one listing, one destroy for each of 11" zam prune tank/tree
+count 23 "pruning the tree: one listing; another look and one destroy for each of 11" zam prune tank/tree
 count 1 "pruning with nothing to destroy" zam prune tank/tree
 
 say "300 MB to another pool"
