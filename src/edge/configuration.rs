@@ -126,7 +126,7 @@ impl Files {
     fn add_if_named(&mut self, path: &Path) {
         let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
         let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
-        let is_near = extension.starts_with('y') && distance(extension.trim(), "yaml") <= 2;
+        let is_near = extension.starts_with('y') && !extension.ends_with('~') && distance(extension.trim(), "yaml") <= 2;
         if name.starts_with('.') {
         } else if path.extension().is_some_and(|extension| extension == "yaml") {
             self.add(path);

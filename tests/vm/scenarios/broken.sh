@@ -69,8 +69,11 @@ rm /etc/zam/zam.yaml
 expect 78 zam snapshot tank/home
 has 'no configuration at /etc/zam/zam.yaml'
 mkdir /etc/zam/zam.yaml
-expect 78 zam snapshot tank/home
+expect 0 zam snapshot tank/home
 has 'cannot read /etc/zam/zam.yaml'
+has 'the last good configuration is in force'
+expect 75 zam prune tank/home
+has 'pruning waits: cannot read /etc/zam/zam.yaml'
 rmdir /etc/zam/zam.yaml
 expect 2 zam snapshot
 expect 2 zam nonsense

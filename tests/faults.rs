@@ -1,0 +1,224 @@
+//! What a fault stops: pruning waits wherever it could have meant another policy (invariant 10), whatever the files are;
+//! and reading takes time and memory by the size of the configuration alone (invariant 9).
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use tempfile::{TempDir, tempdir};
+use zam::core::load::load;
+use zam::core::yaml::{Fault, Source, render};
+use zam::edge::configuration::{Loaded, keep_as_last_good, read};
+
+/// Everything that is in force below says so.
+const SHORT: &str = "  tank: {recursive: true, snapshot-period: 1h, windows: [{max-age: 1d, period: 1h}]}\n";
+
+fn sources(text: &str) -> Vec<Source> {
+    vec![Source { path: "zam.yaml".into(), text: text.into() }]
+}
+
+fn faults(text: &str) -> Vec<Fault> {
+    load(&sources(text)).map_or_else(|fault| vec![fault], |(_, faults)| faults)
+}
+
+fn waits(text: &str) -> Option<String> {
+    load(&sources(text)).map_or_else(|fault| Some(fault.message), |(config, _)| config.pruning_waits)
+}
+
+/// A configuration in a directory of its own.
+fn written(text: &str) -> (TempDir, PathBuf) {
+    let directory = tempdir().expect("a directory");
+    let path = directory.path().join("zam.yaml");
+    fs::create_dir(directory.path().join("zam.d")).expect("zam.d");
+    fs::write(&path, text).expect("writing");
+    (directory, path)
+}
+
+fn loaded(path: &Path) -> Loaded {
+    read(path).expect("readable").expect("a configuration")
+}
+
+#[test]
+fn pruning_waits_for_a_fault_that_could_have_meant_another_policy() {
+    for slip in [
+        "defaults: {exclude: [tank/archive], exclude: [tank/scratch]}\n",
+        "default: {exclude: [tank/archive]}\n",
+        "defaults:\n  - exclude: [tank/archive]\n",
+        "defaults: {exlude: [tank/archive]}\n",
+        "tank/vm: {windows: [{max-age: 1y, period: 1d}]}\n",
+        "prefx: nas\n",
+        "templates: {tank/vm: {snapshot-period: 1h}}\n",
+        "templates: {long: {use: gone}}\n",
+        "destinations: {tank/vm: {snapshot-period: 1h}}\n",
+        "hosts: {laptop: {}}\n",
+    ] {
+        assert!(waits(&format!("{slip}datasets:\n{SHORT}")).is_some(), "{slip}");
+    }
+    for entry in [
+        "/tank/vm: {}",
+        "tank//vm: {}",
+        "./tank/vm: {}",
+        "tank/vm@: {}",
+        "tank/vm/*: {}",
+        "exclude: [tank/archive]",
+        "exclude:",
+        "defaults: {windows: [{period: 1d}]}",
+        "prefix: nas",
+        "data: {tank/vm: {windows: [{period: 1d}]}}",
+        "data: {tank/vm: }",
+        "data: [tank/vm: {windows: [{period: 1d}]}]",
+        "data: {defaults: {exclude: [tank/archive]}}",
+    ] {
+        assert!(waits(&format!("datasets:\n{SHORT}  {entry}\n")).is_some(), "{entry}");
+    }
+}
+
+#[test]
+fn a_fault_inside_one_entry_stops_that_alone() {
+    for entry in [
+        "tank/vm: {recursive: maybe}",
+        "tank/vm: {windws: [{period: 1d}]}",
+        "tank/vm: {windows: [daily]}",
+        "tank/vm: {windows: [{period: 1d}], windows: [{period: 1w}]}",
+        "tank/vm: {use: gone}",
+        "tank/vm: hourly",
+        "tank/vm: {exclude: [tank/vm/x]}",
+    ] {
+        let text = format!("datasets:\n{SHORT}  {entry}\n");
+        let (config, faults) = load(&sources(&text)).expect("a configuration");
+        assert_eq!((config.pruning_waits, config.entries.len()), (None, 1), "{entry}");
+        assert!(!faults.is_empty() && config.dropped.contains("tank/vm"), "{entry}");
+    }
+}
+
+#[test]
+fn a_host_at_fault_or_almost_named_makes_no_dataset_of_this_machine() {
+    let hosts = "hosts:\n  laptop: {ssh: zam@laptop}\n";
+    for text in [
+        format!("{hosts}  laptop: {{ssh: zam@other}}\ndatasets:\n{SHORT}  laptop:tank/x: {{snapshot-period: 1h}}\n"),
+        format!("{hosts}datasets:\n{SHORT}  lapto:tank/x: {{snapshot-period: 1h}}\n"),
+    ] {
+        let (config, _) = load(&sources(&text)).expect("a configuration");
+        assert_eq!(config.entries.len(), 1, "{text}");
+        assert!(config.pruning_waits.is_some(), "{text}");
+    }
+    let (config, faults) = load(&sources(&format!("datasets:\n{SHORT}  a:b/c: {{snapshot-period: 1h}}\n"))).expect("legal");
+    assert_eq!((config.entries.len(), faults.len()), (2, 0), "a pool may be called a:b");
+}
+
+#[test]
+fn a_name_that_stands_twice_is_doubled_in_its_section_alone() {
+    let text = format!(
+        "defaults: {{exclude: [tank/x]}}\ntemplates:\n  exclude: {{}}\n  exclude: {{}}\n  tank: {{}}\n  tank: {{}}\ndatasets:\n{SHORT}"
+    );
+    let (config, _) = load(&sources(&text)).expect("a configuration");
+    assert_eq!(config.entries.iter().map(|entry| entry.exclude.len()).collect::<Vec<_>>(), [1]);
+}
+
+#[test]
+fn the_last_good_configuration_never_prunes() {
+    let (_directory, path) = written(&format!("datasets:\n{SHORT}"));
+    keep_as_last_good(&path, &loaded(&path).sources).expect("kept");
+    for text in ["datasets:\n  tank: {snapshot-period: 1h\n", "", "datasets: {}\n", "datasets: {tank: {windows: daily}}\n"] {
+        fs::write(&path, text).expect("writing");
+        let loaded = loaded(&path);
+        assert!(loaded.is_last_good && loaded.config.entries.len() == 1, "{text}");
+        assert!(loaded.config.pruning_waits.is_some(), "{text}");
+    }
+}
+
+#[test]
+fn what_is_no_readable_file_is_a_fault_and_the_last_good_configuration_is_in_force() {
+    let (directory, path) = written(&format!("datasets:\n{SHORT}"));
+    let more = directory.path().join("zam.d/vm.yaml");
+    keep_as_last_good(&path, &loaded(&path).sources).expect("kept");
+    let socket = || drop(std::os::unix::net::UnixListener::bind(&more).expect("a socket"));
+    let makers: [(&str, &dyn Fn()); 4] = [
+        ("a link to nothing", &|| symlink("../gone.yaml", &more).expect("a link")),
+        ("a directory", &|| fs::create_dir(&more).expect("a directory")),
+        ("a device", &|| symlink("/dev/zero", &more).expect("a link")),
+        ("no regular file", &socket),
+    ];
+    for (what, make) in makers {
+        make();
+        let loaded = loaded(&path);
+        assert!(loaded.is_last_good && loaded.config.pruning_waits.is_some(), "{what}: {:?}", loaded.faults);
+        drop(fs::remove_file(&more).or_else(|_| fs::remove_dir(&more)));
+    }
+}
+
+#[test]
+fn a_file_that_is_not_read_or_gone_is_said_and_pruning_waits() {
+    let (directory, path) = written(&format!("datasets:\n{SHORT}"));
+    let more = directory.path().join("zam.d");
+    for name in ["vm.yml", "vm.YAML", "vm.ymal", "vmyaml"] {
+        fs::write(more.join(name), "").expect("writing");
+        let loaded = loaded(&path);
+        assert!(loaded.faults.len() == 1 && loaded.config.pruning_waits.is_some(), "{name}");
+        fs::remove_file(more.join(name)).expect("removing");
+    }
+    symlink("me@here.1", more.join(".#vm.yaml")).expect("a link");
+    for name in ["vm.yaml~", "vm.yaml.dpkg-old", ".vm.yaml.swp", "README", "vm.yaml.disabled"] {
+        fs::write(more.join(name), "").expect("writing");
+    }
+    assert!(loaded(&path).faults.is_empty() && loaded(&path).config.pruning_waits.is_none());
+    fs::write(more.join("vm.yaml"), "datasets: {tank/vm: {snapshot-period: 1h}}").expect("writing");
+    keep_as_last_good(&path, &loaded(&path).sources).expect("kept");
+    fs::remove_file(more.join("vm.yaml")).expect("removing");
+    assert!(loaded(&path).config.pruning_waits.is_some_and(|why| why.contains("vm.yaml")));
+    keep_as_last_good(&path, &loaded(&path).sources).expect("accepted");
+    assert!(loaded(&path).config.pruning_waits.is_none());
+}
+
+#[test]
+fn a_lone_carriage_return_is_refused_and_values_come_from_their_place() {
+    let of =
+        |end: &str| format!("# ä{end}hosts:{end}  a: {{ssh: root@gw, port: 2201}}{end}  b: {{ssh: root@gw, port: 2202}}{end}");
+    for text in ["# a\r# b\n".to_owned() + &of("\n"), of("\r\r\n"), of("\n") + "# end\r"] {
+        assert!(faults(&(text.clone() + "datasets:\n" + SHORT))[0].message.contains("carriage return"), "{text:?}");
+    }
+    for text in [of("\n"), of("\r\n"), "\u{feff}".to_owned() + &of("\n")] {
+        let (config, _) = load(&sources(&(text.clone() + "datasets:\n" + SHORT))).expect("a configuration");
+        let ports: Vec<Option<u16>> = config.hosts.values().map(|host| host.port).collect();
+        assert_eq!(ports, [Some(2201), Some(2202)], "{text:?}");
+    }
+}
+
+#[test]
+fn a_setting_without_effect_is_noted_and_no_fault() {
+    let (config, faults) = load(&sources(&format!("notify: [mail]\nuser: root\ndatasets:\n{SHORT}"))).expect("a configuration");
+    assert_eq!((config.notes.len(), faults.len(), config.pruning_waits), (2, 0, None));
+}
+
+#[test]
+fn a_wrong_window_is_shown_a_right_one() {
+    for (window, right) in [("10min", "period: 10min"), ("daily", "period: 1d")] {
+        let said = &faults(&format!("datasets:\n  tank: {{windows: [{window}]}}\n"))[0].message;
+        assert!(said.contains(right), "{said}");
+    }
+}
+
+/// Generous: what was wrong took minutes, or gigabytes.
+fn within_limit(what: &str, text: &str) -> usize {
+    let begin = Instant::now();
+    let found = faults(text);
+    let shown: usize = render(&found, &sources(text)).iter().map(String::len).sum();
+    assert!(begin.elapsed() < Duration::from_secs(60) && shown < 200_000, "{what}: {:?}, {shown} bytes", begin.elapsed());
+    found.len()
+}
+
+#[test]
+fn reading_is_linear_whatever_is_used_however_often() {
+    let repeat = |count: usize, line: &dyn Fn(usize) -> String| (0..count).map(line).collect::<String>();
+    let aliases = repeat(3000, &|i| format!("  tank/d{i}: {{<<: *t}}\n"));
+    assert_eq!(within_limit("aliases", &format!("templates: {{t: &t {{snapshot-period: 1h}}}}\ndatasets:\n{aliases}")), 0);
+    let chain = repeat(3000, &|i| format!("  t{i}: {{use: [t{0}, t{0}]}}\n", i + 1));
+    let chain = format!("templates:\n{chain}  t3000: {{snapshot-period: 1h}}\ndatasets: {{tank: {{use: t0}}}}\n");
+    assert_eq!(within_limit("chain", &chain), 0);
+    let names = (0..40).map(|i| format!("t{i}")).collect::<Vec<_>>().join(", ");
+    let knot = repeat(40, &|i| format!("  t{i}: {{use: [{names}]}}\n"));
+    assert!(within_limit("knot", &format!("templates:\n{knot}datasets: {{tank: {{}}}}\n")) < 2000);
+    let line = repeat(5000, &|i| format!("\"tank/d{i}\": {{\"use\": \"gone\"}}, "));
+    assert_eq!(within_limit("one line", &format!("{{\"datasets\": {{{}}}}}", line.trim_end_matches(", "))), 5000);
+}
