@@ -1,11 +1,13 @@
 //! `zam-generator`: a systemd.generator(7). Reads the configuration, writes the units, and nothing else: it talks to no
 //! process and no network, never fails a boot, and drops only the entry that is wrong, loudly (invariant 9).
 
+use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use zam::core::printable::printable;
 use zam::core::units::units;
 use zam::edge::configuration;
 
@@ -13,9 +15,9 @@ use zam::edge::configuration;
 const RECORD_MAX: usize = 950;
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     if arguments.len() != 1 && arguments.len() != 3 {
-        eprintln!("usage: zam-generator NORMAL-DIR [EARLY-DIR LATE-DIR]");
+        let _ = writeln!(io::stderr(), "usage: zam-generator NORMAL-DIR [EARLY-DIR LATE-DIR]");
         return ExitCode::from(2);
     }
     let told = |name: &str, value: &str| std::env::var(name).is_ok_and(|v| v == value);
@@ -52,6 +54,7 @@ fn write(path: &Path, text: &str, folder: &mut PathBuf) -> io::Result<()> {
 
 /// To the kernel's log when systemd runs us (it sends our stderr nowhere), otherwise to stderr.
 fn log(message: &str) {
+    let message = printable(message);
     let by_systemd = std::env::var("SYSTEMD_EXEC_PID").is_ok_and(|pid| pid == std::process::id().to_string());
     match OpenOptions::new().write(true).open("/dev/kmsg") {
         Ok(mut kmsg) if by_systemd => {
@@ -64,6 +67,6 @@ fn log(message: &str) {
                 let _ = kmsg.write_all(&record);
             }
         }
-        _ => eprintln!("zam-generator: {message}"),
+        _ => drop(writeln!(io::stderr(), "zam-generator: {message}")),
     }
 }

@@ -12,21 +12,29 @@ use clap::{CommandFactory, Parser};
 use clap_complete::CompleteEnv;
 
 use cli::{Cli, Common, Verb};
+use zam::core::config;
 use zam::core::selection::find;
 use zam::core::span::DAY;
+use zam::core::units::instance;
 use zam::edge::clock::now;
 use zam::edge::configuration::{self, Loaded};
 use zam::edge::journal;
 use zam::edge::outcome::{self, Misconfigured, Outcome, Undecided, Usage};
+use zam::edge::sockets;
 use zam::verbs::settle::settle;
 use zam::verbs::simulate::Simulation;
 use zam::verbs::{Run, explain, gate, notify, prune, reload, replicate, snapshot, status, units};
 
 fn main() -> ExitCode {
-    CompleteEnv::with_factory(Cli::command).complete(); // ends here when a shell asks
+    // What shells run is `zam` alone, or `zam -- WORD...`: a COMPLETE that was left in the environment stops no job.
+    if std::env::args_os().nth(1).is_none_or(|word| word == "--") {
+        CompleteEnv::with_factory(Cli::command).complete(); // ends here when a shell asks
+    }
     let cli = Cli::parse();
     journal::start();
-    match run(cli) {
+    let result = run(cli);
+    sockets::remove();
+    match result {
         Ok(outcome) => outcome.into(),
         Err(error) => {
             journal::error(format!("{error:#}"));
@@ -106,10 +114,14 @@ fn run(cli: Cli) -> Result<Outcome> {
             });
             gate::run(&job.ok_or_else(|| Undecided(format!("the configuration has no job {verb} for {dataset}")))?)
         }
-        Verb::Snapshot(common) => act(&load()?, &common, now(), false, snapshot::run),
-        Verb::Replicate { common, to } => act(&load()?, &common, now(), false, |run| replicate::run(run, to.as_deref())),
+        Verb::Snapshot(common) => act(&load()?, &common, (config::Verb::Snapshot, None), now(), snapshot::run),
+        Verb::Replicate { common, to } => {
+            let to = to.as_deref();
+            act(&load()?, &common, (config::Verb::Replicate, to), now(), |run| replicate::run(run, to))
+        }
         Verb::Prune { common, to, now: then, snapshots } => {
-            act(&load()?, &common, then.unwrap_or_else(now), true, |run| prune::run(run, to.as_deref(), snapshots.as_deref()))
+            let (to, now) = (to.as_deref(), then.unwrap_or_else(now));
+            act(&load()?, &common, (config::Verb::Prune, to), now, |run| prune::run(run, to, snapshots.as_deref()))
         }
     }
 }
@@ -132,8 +144,8 @@ fn say_faults(loaded: &Loaded) {
 fn act(
     loaded: &Loaded,
     common: &Common,
+    (name, to): (config::Verb, Option<&str>),
     now: DateTime<chrono::Utc>,
-    is_prune: bool,
     verb: impl FnOnce(&Run) -> Result<Outcome>,
 ) -> Result<Outcome> {
     let (entry, dataset) = find(&loaded.config, &common.dataset).map_err(|why| {
@@ -141,13 +153,23 @@ fn act(
         nothing_governs(loaded, why)
     })?;
     // One line is enough for pruning that waits, and it names the fault.
-    if !is_prune || loaded.config.pruning_waits.is_none() {
+    if name != config::Verb::Prune || loaded.config.pruning_waits.is_none() {
         say_faults(loaded);
     }
     let run = Run { config: &loaded.config, entry, dataset, now: now.timestamp(), dry: common.dry_run, json: common.json };
     let result = verb(&run);
-    match std::env::var("ZAM_INSTANCE") {
-        Ok(instance) if !run.dry => settle(result, &instance, run.now),
+    match instance_that_ran(&run, name, to) {
+        Some(instance) if !run.dry => settle(result, &instance, run.now),
         _ => result,
     }
+}
+
+/// The job that systemd started, if this run was that job: a hook inherits the variable, and runs what it likes.
+fn instance_that_ran(run: &Run, verb: config::Verb, to: Option<&str>) -> Option<String> {
+    let is_this = |job: &config::Job| {
+        let name = job.destination.map(|to| to.name.as_str());
+        job.verb == verb && name == to && run.dataset == run.entry.dataset
+    };
+    let instance = run.entry.jobs().into_iter().find(is_this).map(|job| instance(&job))?;
+    std::env::var("ZAM_INSTANCE").is_ok_and(|told| told == instance).then_some(instance)
 }

@@ -29,7 +29,11 @@ impl FromStr for Text {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if text.is_empty() { Err("a text is wanted here, not nothing".into()) } else { Ok(Text(text.into())) }
+        match text {
+            "" => Err("a text is wanted here, not nothing".into()),
+            _ if text.contains('\0') => Err("a text with a NUL in it reaches no program".into()),
+            _ => Ok(Text(text.into())),
+        }
     }
 }
 

@@ -16,6 +16,7 @@ pub mod name;
 pub mod outlook;
 pub mod parts;
 pub mod picture;
+pub mod printable;
 pub mod pruning;
 pub mod reach;
 pub mod replication;

@@ -1,4 +1,36 @@
-//! Words of commands, as a person's shell reads them. Pure.
+//! Commands as shells read them. One for another machine meets a shell that nobody chose: sh, dash, bash, zsh, ksh, csh, tcsh and fish read it alike. Keeps the
+//! second half of invariant 1: whoever cuts the line short may not make it destroy more.
+
+/// Comes first in every line. A shell that ends the line at one of these characters ends it here, before any program that
+/// changes something.
+const WALL: &str = "ZAM=#@,. %";
+
+/// `env` finds zfs in sbin for users who lack it.
+const BEFORE: [&str; 4] =
+    ["env", WALL, "LC_ALL=C", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/current-system/sw/bin"];
+
+/// The line that runs a program with these arguments.
+///
+/// # Errors
+/// A word holds a character that shells read differently.
+pub fn line(argv: &[&str]) -> Result<String, String> {
+    let words: Result<Vec<String>, String> = BEFORE.iter().chain(argv).map(|argument| word(argument)).collect();
+    words.map(|words| words.join(" "))
+}
+
+/// Names with `@` and `#` always stand in quotes: one that is cut short lacks the second quote, and no shell runs that.
+fn word(word: &str) -> Result<String, String> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._=,:-".contains(c);
+    if !word.is_empty() && !word.starts_with('=') && word.chars().all(is_plain) {
+        return Ok(word.into());
+    }
+    // fish reads \ in single quotes, csh reads ! and ends at a newline; what is no ASCII depends on the locale.
+    let is_alike = |c: char| (c == ' ' || c.is_ascii_graphic()) && !"'\\!".contains(c);
+    match word.chars().find(|c| !is_alike(*c)) {
+        None => Ok(format!("'{word}'")),
+        Some(c) => Err(format!("{word:?} holds {c:?}, which shells read differently; no name of ZFS has it")),
+    }
+}
 
 /// The word as it stands in a command that a message tells a person to run: in quotes where a shell would read it
 /// otherwise. Names of ZFS may hold spaces, and what another machine lists may hold anything.
@@ -10,6 +42,30 @@ pub fn quoted(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn plain_words_are_bare_and_marks_are_quoted() {
+        assert_eq!(word("name,guid:x=1/a-b_c.d").as_deref(), Ok("name,guid:x=1/a-b_c.d"));
+        assert_eq!(word("tank/x#zam_1").as_deref(), Ok("'tank/x#zam_1'"));
+        assert_eq!(word("tank/a b@x").as_deref(), Ok("'tank/a b@x'"));
+        assert_eq!((word("").as_deref(), word("=ls").as_deref()), (Ok("''"), Ok("'=ls'")));
+    }
+
+    #[test]
+    fn what_shells_read_differently_is_refused() {
+        for word in ["it's", "a\\b", "a!b", "a\nb", "a\0b", "a\x1bb", "ä", "\u{85}"] {
+            assert!(line(&["zfs", "list", word]).is_err(), "{word:?}");
+        }
+    }
+
+    #[test]
+    fn every_mark_stands_before_the_program() {
+        let line = line(&["zfs", "destroy", "tank/a b@x,y#z"]).expect("a line");
+        let program = line.find(" zfs ").expect("a program");
+        for (at, c) in line.char_indices().filter(|(_, c)| !c.is_ascii_alphanumeric()) {
+            assert!(line.find(c).is_some_and(|first| first < program), "{c:?} at {at}");
+        }
+    }
 
     #[test]
     fn a_word_that_a_shell_would_split_or_read_is_quoted() {

@@ -63,10 +63,10 @@ pub fn is_job(instance: &str) -> bool {
 
 fn timer(job: &Job, Schedule { on_calendar, random_delay }: &Schedule, name: &str, source: &str) -> String {
     let mut text = format!(
-        "{HEADER}[Unit]\nDescription={} every {}\n{DOCUMENTATION}SourcePath={}\nPartOf=zam.target\n\n[Timer]\n",
+        "{HEADER}[Unit]\nDescription={} every {}\n{DOCUMENTATION}{}PartOf=zam.target\n\n[Timer]\n",
         specifiers(&describe(job)),
         job.period,
-        specifiers(source)
+        source_path(source)
     );
     for expression in on_calendar {
         let _ = writeln!(text, "OnCalendar={expression}");
@@ -79,7 +79,7 @@ fn timer(job: &Job, Schedule { on_calendar, random_delay }: &Schedule, name: &st
 }
 
 fn drop_in(job: &Job, source: &str) -> String {
-    let mut text = format!("{HEADER}[Unit]\nDescription={}\nSourcePath={}\n", specifiers(&describe(job)), specifiers(source));
+    let mut text = format!("{HEADER}[Unit]\nDescription={}\n{}", specifiers(&describe(job)), source_path(source));
     if is_remote(job) {
         text += "Wants=network-online.target\nAfter=network-online.target\n";
     }
@@ -122,9 +122,9 @@ fn hooks(entry: &Entry) -> String {
 
 fn config_service(source: &str) -> String {
     format!(
-        "{HEADER}[Unit]\nDescription=Errors in the configuration of zam\n{DOCUMENTATION}SourcePath={}\n\
+        "{HEADER}[Unit]\nDescription=Errors in the configuration of zam\n{DOCUMENTATION}{}\
          OnFailure=zam-notify@config.service\n\n[Service]\nType=oneshot\nExecStart=zam config --check\n",
-        specifiers(source)
+        source_path(source)
     )
 }
 
@@ -143,10 +143,30 @@ fn is_remote(job: &Job) -> bool {
     job.entry.host.is_some() || job.destination.is_some_and(|to| to.host.is_some())
 }
 
-/// As a word of a unit file: systemd.syntax(7) for the quotes, systemd.unit(5) for `%`, systemd.service(5) for `$`.
+/// Where it comes from. A name that would end the line, or join it with the next, is left out.
+fn source_path(source: &str) -> String {
+    if source.is_empty() || source.ends_with('\\') || source.contains(char::is_control) {
+        return String::new();
+    }
+    format!("SourcePath={}\n", specifiers(source))
+}
+
+/// As a word of a unit file: systemd.syntax(7) for the quotes and escapes, systemd.unit(5) for `%`, systemd.service(5) for
+/// `$`. A NUL cannot be written; the configuration refuses it.
 fn quote(text: &str) -> String {
-    let text = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n").replace('$', "$$");
-    format!("\"{}\"", specifiers(&text))
+    let mut quoted = String::new();
+    for c in text.chars() {
+        match c {
+            '\\' | '"' => quoted.extend(['\\', c]),
+            '$' | '%' => quoted.extend([c, c]),
+            '\n' => quoted += "\\n",
+            '\r' => quoted += "\\r",
+            '\t' => quoted.push(c),
+            _ if c.is_ascii_control() => drop(write!(quoted, "\\x{:02x}", c as u32)),
+            _ => quoted.push(c),
+        }
+    }
+    format!("\"{quoted}\"")
 }
 
 fn specifiers(text: &str) -> String {
@@ -209,5 +229,14 @@ mod tests {
     #[test]
     fn words_are_quoted() {
         assert_eq!(quote(r#"a "b" $c %d \e"#), r#""a \"b\" $$c %%d \\e""#);
+    }
+
+    #[test]
+    fn no_control_character_ends_a_line_of_a_unit() {
+        assert_eq!(quote("a\rb\nc\x1b\x7f"), r#""a\rb\nc\x1b\x7f""#);
+        for source in ["/etc/zam/zam.d/x\n[Service]\nUser=evil.yaml", "a\rb", "a\0b", "a\\"] {
+            assert_eq!(source_path(source), "", "{source:?}");
+        }
+        assert_eq!(source_path("/etc/zam/100%.yaml"), "SourcePath=/etc/zam/100%%.yaml\n");
     }
 }

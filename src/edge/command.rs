@@ -5,17 +5,18 @@ use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{Command, ExitStatus, Output, Stdio};
 use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result, anyhow};
 
-use super::lock;
 use super::outcome::Later;
+use super::{process, sockets};
 use crate::core::config::Host;
+use crate::core::shell;
 
 /// Where `zfs` may be, beside what PATH says: an ordinary user's PATH has no sbin.
 const SBIN: &str = "/usr/local/sbin:/usr/sbin:/sbin";
@@ -53,7 +54,8 @@ pub fn reason(stderr: &str, status: ExitStatus) -> String {
 
 /// One end of a stream.
 pub struct Pipeline {
-    pub commands: Vec<Command>,
+    /// An error where there can be no such command.
+    pub commands: Result<Vec<Command>>,
     /// As errors call it.
     pub name: String,
     /// Over ssh, whose own exit code is 255.
@@ -99,18 +101,21 @@ impl Machine {
         self.0.as_ref().map(|host| format!(" on {}", host.name)).unwrap_or_default()
     }
 
-    pub fn command(&self, argv: &[&str]) -> Command {
+    fn command(&self, argv: &[&str]) -> Result<Command> {
         match &self.0 {
-            None => local(argv),
-            Some(host) => ssh(host, &remote(argv)),
+            None => Ok(local(argv)),
+            Some(host) => ssh(host, &shell::line(argv).map_err(|why| anyhow!(why))?),
         }
     }
 
     /// Programs that each read what the one before writes; on another machine, one command there.
     pub fn pipeline<'a>(&self, argvs: impl Iterator<Item = &'a [&'a str]>) -> Pipeline {
         let commands = match &self.0 {
-            None => argvs.map(local).collect(),
-            Some(host) => vec![ssh(host, &argvs.map(remote).collect::<Vec<_>>().join(" | "))],
+            None => Ok(argvs.map(local).collect()),
+            Some(host) => {
+                let lines: Result<Vec<String>, String> = argvs.map(shell::line).collect();
+                lines.map_err(|why| anyhow!(why)).and_then(|lines| Ok(vec![ssh(host, &lines.join(" | "))?]))
+            }
         };
         Pipeline { commands, name: String::new(), is_remote: self.0.is_some() }
     }
@@ -118,9 +123,13 @@ impl Machine {
     /// Runs it to its end.
     ///
     /// # Errors
-    /// [`Failure`] for a bad exit; [`Later`] when the machine cannot be reached.
+    /// [`Failure`] for a bad exit; [`Later`] when the machine cannot be reached, or the run is to stop.
     pub fn run(&self, argv: &[&str]) -> Result<Output> {
-        let output = self.command(argv).stdin(Stdio::null()).output().map_err(|e| not_started(argv[0], &e))?;
+        let output = process::output(&mut self.command(argv)?).map_err(|e| match e.downcast::<io::Error>() {
+            Ok(e) => not_started(argv[0], &e),
+            Err(e) if e.is::<Later>() => e,
+            Err(e) => e.context(format!("{}{}", abridged(&argv.join(" ")), self.place())),
+        })?;
         if output.status.success() {
             return Ok(output);
         }
@@ -143,9 +152,10 @@ impl Machine {
     /// Ends the connection, if one was made. On a network that went silent its master does not hear of it before its
     /// keepalives fail, which is not waited for; systemd ends it with the job.
     pub fn close(&self) {
-        let Some(host) = &self.0 else { return };
+        let Some(host) = self.0.as_ref().filter(|host| sockets::is_open(host.name.as_str())) else { return };
+        let Ok(socket) = sockets::of(host.name.as_str()) else { return };
         let mut exit = local(&["ssh"]);
-        exit.args(options(host)).args(["-O", "exit", "--", &host.ssh]).stdin(Stdio::null()).stderr(Stdio::null());
+        exit.args(options(host, &socket)).args(["-O", "exit", "--", &host.ssh]).stdin(Stdio::null()).stderr(Stdio::null());
         if let Ok(mut asking) = exit.spawn() {
             let begun = Instant::now();
             while matches!(asking.try_wait(), Ok(None)) && begun.elapsed() < PATIENCE {
@@ -153,7 +163,7 @@ impl Machine {
             }
             let _ = asking.kill().and_then(|()| asking.wait());
         }
-        let _ = std::fs::remove_file(socket(host));
+        sockets::close(host.name.as_str());
     }
 }
 
@@ -177,42 +187,51 @@ fn local(argv: &[&str]) -> Command {
     command
 }
 
-fn ssh(host: &Host, command: &str) -> Command {
+fn ssh(host: &Host, line: &str) -> Result<Command> {
+    let socket = sockets::of(host.name.as_str()).with_context(|| format!("cannot reach {}", host.name))?;
     let mut ssh = local(&["ssh"]);
-    ssh.args(options(host)).arg("--").arg(&host.ssh).arg(command);
-    ssh
+    // ssh_config's SendEnv would take the language of this machine to a far side that may not have it.
+    for (name, _) in std::env::vars_os() {
+        if name.as_encoded_bytes().starts_with(b"LANG") || name.as_encoded_bytes().starts_with(b"LC_") {
+            ssh.env_remove(name);
+        }
+    }
+    ssh.env("LC_ALL", "C").args(options(host, &socket)).arg("--").arg(&host.ssh).arg(line);
+    Ok(ssh)
 }
 
-fn options(host: &Host) -> Vec<String> {
-    let ours = [
-        "BatchMode=yes",
-        "LogLevel=ERROR",
-        "ServerAliveInterval=15",
-        "ServerAliveCountMax=4",
-        "ConnectTimeout=30",
-        "ControlMaster=auto",
-        "ControlPersist=60",
-    ];
+/// What a stream of bytes between two programs needs, whatever ssh_config(5) says for a person at a terminal.
+const NEEDED: [&str; 21] = [
+    "BatchMode=yes",
+    "LogLevel=ERROR",
+    "ServerAliveInterval=15",
+    "ServerAliveCountMax=4",
+    "ConnectTimeout=30",
+    "ControlMaster=auto",
+    "ControlPersist=60",
+    "RequestTTY=no",
+    "RemoteCommand=none",
+    "SessionType=default",
+    "StdinNull=no",
+    "ForkAfterAuthentication=no",
+    "EscapeChar=none",
+    "ForwardAgent=no",
+    "ForwardX11=no",
+    "ClearAllForwardings=yes",
+    "ExitOnForwardFailure=no",
+    "Tunnel=no",
+    "PermitLocalCommand=no",
+    "VisualHostKey=no",
+    // The first SetEnv counts alone.
+    "SetEnv=LC_ALL=C",
+];
+
+fn options(host: &Host, socket: &Path) -> Vec<String> {
     // ssh takes the first value that it is given, so the configuration's come first.
-    let options = host.options.iter().map(String::as_str).chain(ours).map(|option| format!("-o{option}"));
-    let options = options.chain([format!("-oControlPath={}", socket(host).display())]);
+    let options = host.options.iter().map(String::as_str).chain(NEEDED).map(|option| format!("-o{option}"));
+    // ssh_config(5), TOKENS.
+    let socket = socket.display().to_string().replace('%', "%%");
+    let options = options.chain([format!("-oControlPath={socket}")]);
     let identity = host.identity.iter().map(|file| format!("-i{file}"));
     options.chain(identity).chain(host.port.iter().map(|port| format!("-p{port}"))).collect()
-}
-
-/// Of this run alone.
-fn socket(host: &Host) -> PathBuf {
-    lock::directory().join(format!("ssh-{}-{}", std::process::id(), host.name))
-}
-
-/// A command for ssh, whatever shell reads it there; `env` finds zfs in sbin for users who lack it.
-fn remote(argv: &[&str]) -> String {
-    let words =
-        ["env", "LC_ALL=C", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/current-system/sw/bin"];
-    words.iter().chain(argv).map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
-}
-
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "@#%_-+=:,./".contains(c);
-    if !word.is_empty() && word.chars().all(plain) { word.into() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }

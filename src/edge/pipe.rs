@@ -1,28 +1,39 @@
 //! A stream from one process to another, through zam: in the kernel (splice), counted,
 //! limited, and watched. If zam dies both ends see a closed pipe, and the receiver keeps what it has (invariant 7).
 
-use std::io::{self, ErrorKind, Read};
-use std::iter;
-use std::os::fd::AsFd;
-use std::process::{Child, ExitStatus, Stdio};
+use std::fs::File;
+use std::io::{self, ErrorKind};
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::process::{ChildStdin, ChildStdout, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
+use rustix::fs::OFlags;
+use rustix::io::ioctl_fionread;
 use rustix::pipe::{SpliceFlags, fcntl_getpipe_size, fcntl_setpipe_size};
+use rustix::process::Signal;
 
 use super::clock;
 use super::command::{Pipeline, not_started, reason};
 use super::outcome::Later;
+use super::process::{self, Process, nap};
 
 /// Bytes that a pipe may hold, the best first: the more, the fewer wake-ups, and those are what zam costs. The first is
 /// for root, the next the most that others may have (/proc/sys/fs/pipe-max-size).
 const PIPES: [usize; 2] = [4 << 20, 1 << 20];
 const NAP_MIN: Duration = Duration::from_micros(100);
 const NAP_MAX: Duration = Duration::from_millis(20);
+/// How often progress is looked at.
+const LOOK: Duration = Duration::from_millis(500);
+/// How long the receiver may take to keep its token, once there is nothing more to come.
+const GRACE: Duration = Duration::from_secs(5);
+/// How long a sender may take to end once its receiver has.
+const FAREWELL: Duration = Duration::from_secs(10);
 
 /// How a stream is treated on its way.
 pub struct Watch<'w> {
@@ -61,7 +72,7 @@ impl Limit {
     }
 }
 
-#[derive(PartialEq)]
+#[derive(Clone, Copy, PartialEq)]
 enum Cut {
     Stopped,
     Stalled,
@@ -78,110 +89,99 @@ pub fn transfer(sender: Pipeline, receiver: Pipeline, watch: &Watch) -> Result<u
     let mut sending = match start(sender, true) {
         Ok(sending) => sending,
         Err(error) => {
-            receiving.children[0].stdin.take();
-            return receiving.end().and(Err(error));
+            process::end(receiving.processes.iter_mut());
+            return Err(error);
         }
     };
-    let output = sending.children.last_mut().and_then(|child| child.stdout.take());
-    let input = receiving.children[0].stdin.take();
     let moved = Arc::new(AtomicU64::new(0));
-    let (finished, pumped) = mpsc::channel();
-    let (counter, limit) = (moved.clone(), watch.limit.clone());
-    let pump = thread::spawn(move || {
-        let result = match (output, input) {
-            (Some(output), Some(input)) => pump(output, input, &counter, limit.as_deref()),
-            _ => Ok(()),
-        };
-        let _ = finished.send(result);
-    });
-    let (result, cut) = supervise(&pumped, &moved, &mut sending, watch);
-    if result.is_err() || cut == Some(Cut::Stalled) {
-        // Whoever has not noticed yet: the sender of a broken pipe, or a receiver that takes nothing.
-        sending.kill();
-    }
-    if cut == Some(Cut::Stalled) {
-        receiving.kill();
-        // No word of theirs is waited for: the master of an ssh connection holds its clients' pipes, and outlives them.
-        receiving.said.clear();
-        sending.said.clear();
-    } else {
-        let _ = pump.join();
-    }
-    let judged = judge((sending.end()?, receiving.end()?), result, cut, watch);
+    let pumped = start_pump(&mut sending, &mut receiving, &moved, watch);
+    let mut course = Course { sending, receiving, pumped, pump: Pump::Runs, moved, watch, cut: None };
+    course.supervise();
+    let moved = course.moved.load(Ordering::Relaxed);
+    let judged = course.judge();
     // The kernel interrupts both ends for it, and they say all sorts of things (seen on 2.1 and 2.3).
     let has_slept = clock::slept() > slept + Duration::from_secs(1);
     let judged = judged.map_err(|e| match has_slept {
         true => Later(format!("the machine slept meanwhile; the next run goes on: {e:#}")).into(),
         false => e,
     });
-    judged.map(|()| moved.load(Ordering::Relaxed))
+    judged.map(|()| moved)
 }
 
 /// The processes of one end, each reading what the one before writes.
 struct Running {
-    children: Vec<Child>,
-    said: Vec<thread::JoinHandle<String>>,
+    processes: Vec<Process>,
     name: String,
     is_remote: bool,
 }
 
 fn start(pipeline: Pipeline, sends: bool) -> Result<Running> {
     let Pipeline { commands, name, is_remote } = pipeline;
-    let mut running = Running { children: Vec::new(), said: Vec::new(), name, is_remote };
+    let commands = commands?;
+    let mut running = Running { processes: Vec::new(), name, is_remote };
     let mut input = if sends { Stdio::null() } else { Stdio::piped() };
     let last = commands.len() - 1;
     for (i, mut command) in commands.into_iter().enumerate() {
         let output = if sends || i < last { Stdio::piped() } else { Stdio::null() };
-        let mut child = match command.stdin(input).stdout(output).stderr(Stdio::piped()).spawn() {
-            Ok(child) => child,
+        let mut process = match Process::start(command.stdin(input).stdout(output)) {
+            Ok(process) => process,
             Err(e) => {
-                running.kill();
-                return running.end().and(Err(not_started(&command.get_program().to_string_lossy(), &e)));
+                process::end(running.processes.iter_mut());
+                return Err(not_started(&command.get_program().to_string_lossy(), &e));
             }
         };
-        input = if i < last { child.stdout.take().map_or_else(Stdio::null, Stdio::from) } else { Stdio::null() };
-        running.said.push(collect(&mut child));
-        running.children.push(child);
+        let next = if i < last { process.child().stdout.take() } else { None };
+        input = next.map_or_else(Stdio::null, Stdio::from);
+        running.processes.push(process);
     }
     Ok(running)
 }
 
 impl Running {
-    fn kill(&mut self) {
-        // Who is gone already cannot be killed.
-        self.children.iter_mut().for_each(|child| drop(child.kill()));
+    fn has_ended(&mut self) -> bool {
+        self.processes.iter_mut().all(Process::has_ended)
     }
 
-    /// Every process is waited for.
-    fn end(self) -> Result<End> {
-        let statuses = self.children.into_iter().map(|mut child| child.wait()).collect::<io::Result<Vec<_>>>()?;
-        let said = self.said.into_iter().map(|said| said.join().unwrap_or_default()).chain(iter::repeat_with(String::new));
-        Ok(End { processes: statuses.into_iter().zip(said).collect(), name: self.name, is_remote: self.is_remote })
+    fn end(self) -> End {
+        let said = |process: Process| {
+            let (status, said) = process.result();
+            (status, String::from_utf8_lossy(&said).into_owned())
+        };
+        End { processes: self.processes.into_iter().map(said).collect(), name: self.name, is_remote: self.is_remote }
     }
 }
 
-fn collect(child: &mut Child) -> thread::JoinHandle<String> {
-    let stderr = child.stderr.take();
+/// What the pump leaves: how it ended, and the receiver's pipe, to see how much of it is still unread.
+type Pumped = (io::Result<()>, Option<File>);
+
+fn start_pump(sending: &mut Running, receiving: &mut Running, moved: &Arc<AtomicU64>, watch: &Watch) -> Receiver<Pumped> {
+    let output = sending.processes.last_mut().and_then(|process| process.child().stdout.take());
+    let input = receiving.processes[0].child().stdin.take();
+    let (finished, pumped) = mpsc::channel();
+    let (moved, limit) = (moved.clone(), watch.limit.clone());
     thread::spawn(move || {
-        let mut said = Vec::new();
-        if let Some(mut stderr) = stderr {
-            let _ = stderr.read_to_end(&mut said);
+        if let (Some(output), Some(input)) = (output, input) {
+            let result = pump(&output, &input, &moved, limit.as_deref());
+            // Nobody listens any more to a stream that was given up.
+            let _ = finished.send((result, reader_of(&input)));
         }
-        String::from_utf8_lossy(&said).into_owned()
-    })
+    });
+    pumped
 }
 
-fn pump(
-    output: std::process::ChildStdout,
-    input: std::process::ChildStdin,
-    moved: &AtomicU64,
-    limit: Option<&Limit>,
-) -> io::Result<()> {
-    let size = enlarge(&output).min(enlarge(&input));
+/// The other end of a pipe. It may be opened only when nothing more is written: as long as somebody could read, a writer
+/// does not hear that the receiver has gone.
+fn reader_of(pipe: &ChildStdin) -> Option<File> {
+    let path = format!("/proc/self/fd/{}", pipe.as_raw_fd());
+    File::options().read(true).custom_flags((OFlags::NONBLOCK | OFlags::CLOEXEC).bits() as i32).open(path).ok()
+}
+
+fn pump(output: &ChildStdout, input: &ChildStdin, moved: &AtomicU64, limit: Option<&Limit>) -> io::Result<()> {
+    let size = enlarge(output).min(enlarge(input));
     let step = limit.map_or(size, Limit::step);
     let mut nap = Duration::ZERO;
     loop {
-        let passed = match rustix::pipe::splice(&output, None, &input, None, step, SpliceFlags::empty()) {
+        let passed = match rustix::pipe::splice(output, None, input, None, step, SpliceFlags::empty()) {
             Err(rustix::io::Errno::INTR) => continue,
             passed => passed?,
         };
@@ -216,33 +216,105 @@ fn rest(nap: Duration, passed: usize, size: usize) -> Duration {
     nap
 }
 
-/// Waits for the pump; ends the sender when told to stop or when nothing moves. The receiver then sees the end of the
-/// stream, and keeps a token.
-fn supervise(
-    pumped: &mpsc::Receiver<io::Result<()>>,
-    moved: &AtomicU64,
-    sending: &mut Running,
-    watch: &Watch,
-) -> (io::Result<()>, Option<Cut>) {
-    let (mut last, mut since, mut cut) = (0, Instant::now(), None);
-    loop {
-        match pumped.recv_timeout(Duration::from_millis(500)) {
-            Ok(result) => return (result, cut),
-            Err(RecvTimeoutError::Disconnected) => return (Err(ErrorKind::Other.into()), cut),
+enum Pump {
+    Runs,
+    Ended(io::Result<()>, Option<File>),
+}
+
+/// A stream under way.
+struct Course<'w> {
+    sending: Running,
+    receiving: Running,
+    pumped: Receiver<Pumped>,
+    pump: Pump,
+    moved: Arc<AtomicU64>,
+    watch: &'w Watch<'w>,
+    cut: Option<Cut>,
+}
+
+impl Course<'_> {
+    /// Waits for both ends. Told to stop, it ends the sender: the receiver then sees the end of the stream, and keeps a
+    /// token. Who does not go by himself is ended, and nobody is waited for without a limit.
+    fn supervise(&mut self) {
+        let (mut position, mut since, mut looked) = (self.position(), Instant::now(), Instant::now());
+        let mut until = None;
+        loop {
+            self.rest(since);
+            let (sent, received) = (self.sending.has_ended(), self.receiving.has_ended());
+            if sent && received {
+                self.wait_for_pump();
+                return;
+            }
+            if looked.elapsed() >= LOOK {
+                looked = Instant::now();
+                (self.watch.progress)(self.moved.load(Ordering::Relaxed));
+            }
+            if self.position() != position {
+                (position, since) = (self.position(), Instant::now());
+            }
+            if self.cut.is_none() {
+                self.cut = self.reason_to_cut(since);
+                until = self.cut.map(|cut| Instant::now() + if cut == Cut::Stopped { GRACE } else { Duration::ZERO });
+            }
+            // Without its receiver a sender that writes nothing would not notice.
+            if received && until.is_none() {
+                until = Some(Instant::now() + FAREWELL);
+            }
+            if until.is_some_and(|until| Instant::now() >= until) {
+                process::end(self.sending.processes.iter_mut().chain(&mut self.receiving.processes));
+                self.wait_for_pump();
+                return;
+            }
+        }
+    }
+
+    fn reason_to_cut(&mut self, since: Instant) -> Option<Cut> {
+        if self.watch.stop.load(Ordering::Relaxed) {
+            // Its zfs alone: what packs its stream passes on what it has.
+            self.sending.processes[0].signal(Signal::KILL);
+            return Some(Cut::Stopped);
+        }
+        (since.elapsed() > self.watch.stall).then_some(Cut::Stalled)
+    }
+
+    /// Until the pump has ended it wakes us; after that the processes are looked at ever more seldom.
+    fn rest(&mut self, since: Instant) {
+        match &self.pump {
+            Pump::Runs => self.listen(LOOK),
+            Pump::Ended(..) => nap(since),
+        }
+    }
+
+    /// With both ends gone it has next to nothing left to do.
+    fn wait_for_pump(&mut self) {
+        if matches!(self.pump, Pump::Runs) {
+            self.listen(LOOK);
+        }
+    }
+
+    fn listen(&mut self, patience: Duration) {
+        match self.pumped.recv_timeout(patience) {
+            Ok((result, pipe)) => self.pump = Pump::Ended(result, pipe),
+            Err(RecvTimeoutError::Disconnected) => self.pump = Pump::Ended(Err(ErrorKind::Other.into()), None),
             Err(RecvTimeoutError::Timeout) => {}
         }
-        let now = moved.load(Ordering::Relaxed);
-        (watch.progress)(now);
-        if now != last {
-            (last, since) = (now, Instant::now());
-        }
-        if cut.is_none() && watch.stop.load(Ordering::Relaxed) {
-            cut = Some(Cut::Stopped);
-            // Its zfs alone: what packs its stream passes on what it has.
-            let _ = sending.children[0].kill();
-        } else if since.elapsed() > watch.stall {
-            return (Ok(()), Some(Cut::Stalled));
-        }
+    }
+
+    /// Changes whenever something moves: a byte into the receiver's pipe, or, once all are in it, out of it.
+    fn position(&self) -> (u64, Option<u64>) {
+        let unread = match &self.pump {
+            Pump::Ended(_, pipe) => Some(pipe.as_ref().and_then(|pipe| ioctl_fionread(pipe).ok()).unwrap_or(0)),
+            Pump::Runs => None,
+        };
+        (self.moved.load(Ordering::Relaxed), unread)
+    }
+
+    fn judge(self) -> Result<()> {
+        let pumped = match self.pump {
+            Pump::Ended(result, _) => result,
+            Pump::Runs => Err(ErrorKind::TimedOut.into()),
+        };
+        judge(&self.sending.end(), &self.receiving.end(), pumped, self.cut, self.watch)
     }
 }
 
@@ -276,7 +348,11 @@ impl End {
     }
 }
 
-fn judge((sender, receiver): (End, End), pumped: io::Result<()>, cut: Option<Cut>, watch: &Watch) -> Result<()> {
+fn judge(sender: &End, receiver: &End, pumped: io::Result<()>, cut: Option<Cut>, watch: &Watch) -> Result<()> {
+    // A receiver may be done and gone before the pump looks for more: its broken pipe means nothing then.
+    if !sender.failed() && !receiver.failed() {
+        return Ok(());
+    }
     match cut {
         Some(Cut::Stopped) => return Err(Later("the transfer was stopped; the next run resumes it".into()).into()),
         Some(Cut::Stalled) => {
@@ -293,10 +369,7 @@ fn judge((sender, receiver): (End, End), pumped: io::Result<()>, cut: Option<Cut
         Err(e) => Err(anyhow!("the stream of {} broke: {e}", sender.name)),
         Ok(()) if sender.failed() => Err(sender.error(false)),
         // Over ssh, a sender's failure before a compressor shows in its words alone.
-        Ok(()) if receiver.failed() && sender.has_said_something() => {
-            Err(receiver.error(true).context(sender.error(false).to_string()))
-        }
-        Ok(()) if receiver.failed() => Err(receiver.error(true)),
-        Ok(()) => Ok(()),
+        Ok(()) if sender.has_said_something() => Err(receiver.error(true).context(sender.error(false).to_string())),
+        Ok(()) => Err(receiver.error(true)),
     }
 }

@@ -2,10 +2,11 @@
 //! reports alone, never for what is kept or sent (invariant 6). Lost, it costs one run too many.
 
 use std::collections::BTreeSet;
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
+use super::trusted;
 use crate::core::config::Job;
 use crate::core::units::{instance, is_job};
 
@@ -14,6 +15,11 @@ const STAMPS: &str = "/var/lib/systemd/timers";
 
 fn directory() -> PathBuf {
     std::env::var_os("ZAM_STATE").map_or_else(|| "/var/lib/zam".into(), PathBuf::from)
+}
+
+/// Whether an instance may stand for a file: it comes from the command line and the environment too.
+pub fn is_file_name(instance: &str) -> bool {
+    !instance.is_empty() && instance.len() <= 240 && instance != "." && instance != ".." && !instance.contains(['/', '\0'])
 }
 
 /// Where the open alert of a job lies, if it has one.
@@ -40,6 +46,15 @@ pub fn last_success(job: &Job) -> Option<i64> {
     read_time(&success(&instance(job)))
 }
 
+/// The text of an open alert.
+pub fn read_alert(instance: &str) -> io::Result<String> {
+    trusted::read(&alert(instance))
+}
+
+pub fn write_alert(instance: &str, text: &str) -> io::Result<()> {
+    trusted::write(&alert(instance), text)
+}
+
 /// Since when the job waits, in epoch seconds: `now`, if it did not yet. One that waits since tomorrow began under
 /// another clock.
 pub fn begin_to_wait(instance: &str, now: i64) -> i64 {
@@ -64,14 +79,12 @@ pub fn waits_since(job: &Job) -> Option<i64> {
 }
 
 fn read_time(path: &Path) -> Option<i64> {
-    fs::read_to_string(path).ok()?.trim().parse().ok()
+    trusted::read(path).ok()?.trim().parse().ok()
 }
 
 /// Not being able to is no failure of the job: it is run once more, or waits from then on.
 fn write_time(path: &Path, time: i64) {
-    let _ = path.parent().map(fs::create_dir_all);
-    // Whatever the umask, everybody may know.
-    let _ = fs::write(path, time.to_string()).and_then(|()| fs::set_permissions(path, Permissions::from_mode(0o644)));
+    let _ = trusted::write(path, &time.to_string());
 }
 
 /// Removes what jobs other than these have left: an old stamp would make one that comes back run at once, and nobody

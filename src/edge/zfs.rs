@@ -19,8 +19,12 @@ fn failure(error: &anyhow::Error) -> Option<&Failure> {
     error.downcast_ref()
 }
 
+/// Whether zfs itself says that. Shells and what they start put lines of their own on stderr.
 fn says(error: &anyhow::Error, text: &str) -> bool {
-    failure(error).is_some_and(|failure| failure.stderr.contains(text))
+    const BEGINNINGS: [&str; 4] =
+        ["cannot ", "could not find any snapshots to destroy", "bookmark '", "no snapshots were created"];
+    let is_of_zfs = |line: &str| BEGINNINGS.iter().any(|beginning| line.starts_with(beginning));
+    failure(error).is_some_and(|failure| failure.stderr.lines().any(|line| is_of_zfs(line) && line.contains(text)))
 }
 
 /// Whether ZFS refused because the pool was imported read-only.
@@ -66,17 +70,10 @@ pub fn list(machine: &Machine, columns: &str, types: &str, depth: Depth, roots: 
     let wrong = |why: String| anyhow!("{}{}: {why}", argv.join(" "), machine.place());
     let (mut text, mut missing) = (String::new(), Vec::new());
     for roots in roots.chunks(NAMES_MAX) {
-        let part = match machine.run(&[&argv, roots].concat()) {
-            Ok(output) => String::from_utf8(output.stdout).context("zfs list printed something that is not UTF-8")?,
-            Err(error) => {
-                let partial = failure(&error).and_then(|failure| Some((failure.stdout.clone(), absent(failure, roots)?)));
-                let (text, absent) = partial.ok_or(error)?;
-                missing.extend(absent);
-                text
-            }
-        };
+        let (part, absent) = list_some(machine, &argv, roots)?;
         listing::whole_lines(&part).map_err(wrong)?;
         text += &part;
+        missing.extend(absent);
     }
     // All at once: what belongs to one dataset may have come in two parts.
     let tree = listing::parse(columns, &text).map_err(wrong)?;
@@ -85,11 +82,34 @@ pub fn list(machine: &Machine, columns: &str, types: &str, depth: Depth, roots: 
     Ok(Listing { tree, absent: missing })
 }
 
-/// The roots that a listing says do not exist, if it says that and nothing else. One that was killed says nothing.
-fn absent(failure: &Failure, roots: &[&str]) -> Option<Vec<String>> {
-    let absent = |line: &str| roots.iter().find(|root| line == format!("cannot open '{root}': dataset does not exist"));
-    let absent: Option<Vec<String>> = failure.stderr.lines().map(|line| absent(line).map(|root| (*root).into())).collect();
-    absent.filter(|absent| !absent.is_empty() && failure.status.code() == Some(1))
+/// What a listing prints, and which of its roots do not exist.
+fn list_some(machine: &Machine, argv: &[&str], roots: &[&str]) -> Result<(String, Vec<String>)> {
+    let text = |bytes| String::from_utf8(bytes).context("zfs list printed something that is not UTF-8");
+    let error = match machine.run(&[argv, roots].concat()) {
+        Ok(output) => return Ok((text(output.stdout)?, Vec::new())),
+        Err(error) => error,
+    };
+    let Some((failure, absent)) = failure(&error).and_then(|failure| Some((failure, absent(failure, roots)?))) else {
+        return Err(error);
+    };
+    if failure.stderr.lines().count() == absent.len() {
+        return Ok((failure.stdout.clone(), absent.into_iter().map(Into::into).collect()));
+    }
+    // Other lines may be a shell's greeting, or tell of a listing that was cut short: what is there has to be listed well.
+    let there: Vec<&str> = roots.iter().copied().filter(|root| !absent.contains(root)).collect();
+    let found = if there.is_empty() { String::new() } else { text(machine.run(&[argv, &there].concat())?.stdout)? };
+    Ok((found, absent.into_iter().map(Into::into).collect()))
+}
+
+/// The roots that a listing says do not exist, if there are any. One that was killed says nothing.
+fn absent<'r>(failure: &Failure, roots: &[&'r str]) -> Option<Vec<&'r str>> {
+    let is_absent = |root: &&str| {
+        let told = format!("cannot open '{root}': dataset does not exist");
+        // A line before it may lack its end.
+        failure.stderr.lines().any(|line| line.ends_with(&told))
+    };
+    let absent: Vec<&str> = roots.iter().copied().filter(is_absent).collect();
+    (!absent.is_empty() && failure.status.code() == Some(1)).then_some(absent)
 }
 
 pub enum Taken {
@@ -224,22 +244,47 @@ fn sending(machine: &Machine, argv: &[&str], compressor: Option<&str>) -> Pipeli
 /// What the first stream makes of its dataset.
 #[derive(Clone, Copy)]
 pub struct First {
-    pub volume: bool,
     /// Not by the key of its parent, which nobody has there.
     pub unencrypted: bool,
 }
 
+/// What a stream comes into.
+pub struct Landing<'l> {
+    pub replica: &'l Dataset,
+    pub is_volume: bool,
+    /// None for a later stream.
+    pub first: Option<First>,
+    /// The sender is another machine, which may put properties into the stream.
+    pub is_pulled: bool,
+}
+
 /// The receiving end. It never mounts and never rolls back; the properties are set on the first stream alone, since
 /// later ones keep them, and a volume knows no canmount.
-pub fn receive(machine: &Machine, replica: &Dataset, first: Option<First>, compressor: Option<&str>) -> Pipeline {
+pub fn receive(machine: &Machine, landing: &Landing, compressor: Option<&str>) -> Pipeline {
     let mut argv = vec!["zfs", "receive", "-s", "-u"];
-    if let Some(First { volume, unencrypted }) = first {
-        argv.extend(["-o", "readonly=on", "-o", if volume { "volmode=none" } else { "canmount=noauto" }]);
-        argv.extend(if unencrypted { ["-o", "encryption=off"].as_slice() } else { &[] });
+    if let Some(first) = landing.first {
+        argv.extend(["-o", "readonly=on", "-o", if landing.is_volume { "volmode=none" } else { "canmount=noauto" }]);
+        argv.extend(if first.unencrypted { ["-o", "encryption=off"].as_slice() } else { &[] });
     }
-    argv.push(replica.as_str());
+    if landing.is_pulled {
+        argv.extend(unwanted(landing).into_iter().flat_map(|property| ["-x", property]));
+    }
+    argv.push(landing.replica.as_str());
     let unpack = compressor.map(|program| vec![program, "-dqc"]);
     machine.pipeline(unpack.as_deref().into_iter().chain([argv.as_slice()])).called(&argv.join(" "))
+}
+
+/// Properties by which a hostile stream could do harm: choose where a replica is mounted at the next boot, share it, or
+/// take the pool's room. Of those that do not apply to a volume zfs would warn each time; what is set by -o stays.
+fn unwanted(landing: &Landing) -> Vec<&'static str> {
+    let mut unwanted = vec!["reservation", "refreservation"];
+    if !landing.is_volume {
+        unwanted.extend(["mountpoint", "sharenfs", "sharesmb", "quota", "refquota"]);
+    }
+    if landing.first.is_none() {
+        unwanted.push(if landing.is_volume { "volmode" } else { "canmount" });
+    }
+    unwanted
 }
 
 /// Values of properties of one dataset or snapshot, in the order asked.
@@ -264,6 +309,33 @@ mod tests {
         let text = "resume token contents:\nnvlist version: 0\n\tfromguid = 0x1f\n\tobject = 0x2\n\ttoguid = 0xabcdef0123456789\n\ttoname = tank/a@x\n\trawok = 1\n\tfull send of tank/a@x estimated size is 3.76M\n";
         assert_eq!(parse_token(text), Some(Token { toguid: 0xabcd_ef01_2345_6789, fromguid: Some(0x1f), raw: true }));
         assert_eq!(parse_token("cannot resume send"), None);
+    }
+
+    #[test]
+    fn a_pulled_stream_chooses_no_mountpoint_share_or_reservation() {
+        let replica: Dataset = "backup/x".parse().expect("a dataset");
+        for (is_volume, is_first) in [(false, false), (false, true), (true, false), (true, true)] {
+            let first = is_first.then_some(First { unencrypted: false });
+            let landing = |is_pulled| Landing { replica: &replica, is_volume, first, is_pulled };
+            let name = |is_pulled| receive(&Machine::default(), &landing(is_pulled), None).name;
+            assert!(name(true).contains(" -x reservation -x refreservation "), "{}", name(true));
+            assert_eq!(name(true).contains(" -x mountpoint -x sharenfs -x sharesmb "), !is_volume, "{}", name(true));
+            assert!(!name(false).contains("-x"), "{}", name(false));
+        }
+    }
+
+    #[test]
+    fn only_a_line_of_zfs_itself_counts() {
+        let error = |stderr: &str| {
+            let status = std::os::unix::process::ExitStatusExt::from_raw(1 << 8);
+            anyhow::Error::from(Failure { command: "zfs".into(), status, stdout: String::new(), stderr: stderr.into() })
+        };
+        assert!(says(&error("Welcome!\ncannot create bookmark 'a#b': bookmark exists\n"), "exists"));
+        assert!(says(&error("bookmark 'a#b' does not exist.\n"), "does not exist"));
+        assert!(!says(
+            &error("/etc/profile: line 3: /opt/x does not exist\ncannot destroy 'a@b': dataset is busy\n"),
+            "does not exist"
+        ));
     }
 
     #[test]

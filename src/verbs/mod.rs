@@ -19,7 +19,7 @@ mod transfer;
 pub mod units;
 mod words;
 
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::sync::Mutex;
 use std::thread;
 
@@ -70,9 +70,13 @@ fn report(what: &str, error: &anyhow::Error) -> Outcome {
 }
 
 fn print_json(value: &impl Serialize) -> Result<()> {
-    let mut out = BufWriter::new(io::stdout().lock());
-    match serde_json::to_writer(&mut out, value).map_err(io::Error::from).and_then(|()| writeln!(out)).and_then(|()| out.flush())
-    {
+    // JSON lets DEL and the C1 controls stand as they are; a terminal obeys them.
+    let is_raw = |c: char| c.is_control() && !c.is_ascii_whitespace();
+    let mut text = String::new();
+    for c in serde_json::to_string(value)?.chars() {
+        if is_raw(c) { text += &format!("\\u{:04x}", c as u32) } else { text.push(c) }
+    }
+    match writeln!(io::stdout().lock(), "{text}") {
         Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(e.into()),
         _ => Ok(()),
     }

@@ -11,6 +11,7 @@ use regex_lite::Regex;
 use serde::{Deserialize, Serialize};
 
 use crate::edge::command::Machine;
+use crate::edge::outcome::Usage;
 use crate::edge::{journal, state};
 
 const LINES: &str = "10";
@@ -40,16 +41,17 @@ pub struct Alert {
 /// `instance` is that of the failed unit; systemd tells the rest in the environment (systemd.exec(5), MONITOR_*). What
 /// fails at each of its slots for the same reason is told once.
 pub fn run(instance: &str, now: i64) -> Result<()> {
+    if !state::is_file_name(instance) {
+        return Err(Usage(format!("{instance:?} is no instance of a unit")).into());
+    }
     let mut alert = failure(instance, DateTime::from_timestamp(now, 0).unwrap_or_default());
     let known = open(instance).filter(|known| alert.repeats(known));
     if let Some(known) = &known {
         alert.since = known.since.or(Some(known.time));
         alert.count = known.count.max(1) + 1;
     }
-    let path = state::alert(instance);
-    std::fs::create_dir_all(path.parent().unwrap_or(&path)).context("cannot make the folder for alerts")?;
     let text = serde_json::to_string_pretty(&alert)? + "\n";
-    std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    state::write_alert(instance, &text).with_context(|| format!("cannot write {}", state::alert(instance).display()))?;
     if known.is_some() {
         journal::print(&alert)
     } else {
@@ -94,7 +96,7 @@ impl fmt::Display for Alert {
 
 /// The alert of a job, if there is one that can be read.
 pub fn open(instance: &str) -> Option<Alert> {
-    serde_json::from_str(&std::fs::read_to_string(state::alert(instance)).ok()?).ok()
+    serde_json::from_str(&state::read_alert(instance).ok()?).ok()
 }
 
 /// What the failed run said last.

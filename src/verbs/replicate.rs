@@ -1,8 +1,6 @@
 //! `zam replicate`: brings an entry's replicas up to date, each destination on its own. What goes wrong with one stops
 //! no other. How a dataset is brought along stands in `transfer`.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -16,7 +14,7 @@ use crate::core::name::Dataset;
 use crate::core::replication::{Kind, Mark, Stream};
 use crate::core::schedule::Week;
 use crate::edge::outcome::Outcome;
-use crate::edge::{clock, journal};
+use crate::edge::{clock, journal, stop};
 
 /// Brings up to date the destination `to`, or all of them.
 pub fn run(run: &Run, to: Option<&str>) -> Result<Outcome> {
@@ -27,27 +25,19 @@ pub fn run(run: &Run, to: Option<&str>) -> Result<Outcome> {
     if destinations.is_empty() {
         bail!("{} has no `destinations`, so there is nowhere to replicate it to", run.entry.key);
     }
-    // While nothing is under way a signal ends the run at once; a transfer is stopped so that it can be resumed.
-    let (stop, idle) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(true)));
-    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
-        signal_hook::flag::register_conditional_shutdown(signal, 75, idle.clone()).context("cannot watch for signals")?;
-        signal_hook::flag::register(signal, stop.clone()).context("cannot watch for signals")?;
-    }
+    stop::watch().context("cannot watch for signals")?;
     let (mut shown, mut outcome) = (Vec::new(), Outcome::Done);
     for to in destinations {
-        if stop.load(Ordering::Relaxed) {
+        if stop::is_wanted() {
             outcome = outcome.max(Outcome::Later);
             break;
         }
-        let done = Replication::begin(run, to, &stop).and_then(|mut replication| {
+        let done = Replication::begin(run, to, stop::flag()).and_then(|mut replication| {
             if run.dry || run.json {
                 show(&replication, &mut shown)?;
             }
-            stop_at_the_windows_end(to, &stop);
-            idle.store(run.dry, Ordering::Relaxed);
-            let outcome = if run.dry { Outcome::Done } else { replication.bring_up_to_date() };
-            idle.store(true, Ordering::Relaxed);
-            Ok(outcome)
+            stop_at_the_windows_end(to);
+            Ok(if run.dry { Outcome::Done } else { replication.bring_up_to_date() })
         });
         outcome = outcome.max(done.unwrap_or_else(|error| report(&format!("{} to {}", run.dataset, to.name), &error)));
     }
@@ -58,12 +48,12 @@ pub fn run(run: &Run, to: Option<&str>) -> Result<Outcome> {
 }
 
 /// A run that systemd started stays inside its windows; by hand it may leave them.
-fn stop_at_the_windows_end(to: &Destination, stop: &Arc<AtomicBool>) {
+fn stop_at_the_windows_end(to: &Destination) {
     let windows = to.idle.as_ref().map(|idle| idle.windows.clone()).unwrap_or_default();
     if windows.is_empty() || std::env::var_os("ZAM_INSTANCE").is_none() {
         return;
     }
-    let (week, stop) = (Week::new(&windows), stop.clone());
+    let week = Week::new(&windows);
     std::thread::spawn(move || {
         let is_open = || {
             let now = clock::moment();
@@ -74,7 +64,7 @@ fn stop_at_the_windows_end(to: &Destination, stop: &Arc<AtomicBool>) {
             std::thread::sleep(Duration::from_secs(1));
         }
         journal::print("the window has closed; what is under way goes on in the next");
-        stop.store(true, Ordering::Relaxed);
+        stop::ask();
     });
 }
 

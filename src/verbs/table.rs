@@ -26,7 +26,7 @@ pub(super) fn print(shown: &[Shown], now: DateTime<Utc>) {
     let widths: [usize; HEAD.len()] =
         std::array::from_fn(|i| rows.iter().map(|row| row.cells[i].chars().count()).max().unwrap_or(0));
     let colored = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    rows.iter().for_each(|row| journal::print(line(row, &widths, colored)));
+    rows.iter().for_each(|row| journal::print_colored(&line(row, &widths, colored)));
     shown.iter().flat_map(|entry| troubles(entry, now)).for_each(|text| journal::print(format!("\n{text}")));
 }
 

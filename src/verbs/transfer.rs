@@ -23,7 +23,7 @@ use crate::core::shell::quoted;
 use crate::edge::command::{Machine, Pipeline};
 use crate::edge::outcome::{Later, Outcome};
 use crate::edge::pipe::{Limit, Watch, transfer};
-use crate::edge::zfs::{self, Depth, First};
+use crate::edge::zfs::{self, Depth, First, Landing};
 use crate::edge::{journal, lock, systemd};
 
 /// Bookmarks side by side: each waits for a transaction group, which they then share.
@@ -283,7 +283,9 @@ impl<'r> Replication<'r> {
             way.cursors.mark_end_of(stream)?;
             way.has_begun = true;
             let first = first.filter(|_| stream.from.is_none());
-            let receiver = zfs::receive(&self.sides.there, place, first, self.compressor());
+            let is_pulled = self.run.entry.host.is_some();
+            let landing = Landing { replica: place, is_volume: way.source.volume, first, is_pulled };
+            let receiver = zfs::receive(&self.sides.there, &landing, self.compressor());
             let sent = self.transfer(dataset, stream, plan.raw, resume, receiver);
             bytes += sent.map_err(|error| self.with_key(error, place))?;
             count += stream.snapshots.len();
@@ -291,8 +293,8 @@ impl<'r> Replication<'r> {
             if self.compressor().is_some() {
                 self.check_arrival(place, stream)?;
             }
-            if let Some(first) = first {
-                self.check_properties(place, first.volume, plan.raw)?;
+            if first.is_some() {
+                self.check_properties(place, way.source.volume, plan.raw)?;
             }
             let end = plan.streams.last().unwrap_or(stream);
             // Until a new replica holds it all, an earlier one may come back under its old name.
@@ -317,7 +319,7 @@ impl<'r> Replication<'r> {
     /// told again.
     fn first(&self, source: &State, dataset: &Dataset, resume: Option<&str>) -> Result<First> {
         let is_plain = source.encryption_root.is_none() && resume.is_none();
-        Ok(First { volume: source.volume, unencrypted: is_plain && self.is_below_raw(dataset)? })
+        Ok(First { unencrypted: is_plain && self.is_below_raw(dataset)? })
     }
 
     /// Whether the replica's parent is there, or will be, as it was received raw: nobody has its key there, and a plain
@@ -399,14 +401,14 @@ impl<'r> Replication<'r> {
             let text = format!("{dataset} to {}: {}", self.to.name, progress(bytes, total, begun.elapsed()));
             systemd::status(&text);
             if terminal {
-                eprint!("\r\x1b[K{text}");
+                journal::progress(&text);
             }
         };
         let stall = Duration::from_secs(self.to.stall_timeout.seconds());
         let result =
             transfer(sender, receiver, &Watch { stall, limit: self.limit.clone(), stop: self.stop, progress: &progress });
         if terminal {
-            eprint!("\r\x1b[K");
+            journal::progress("");
         }
         result
     }

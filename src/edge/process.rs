@@ -1,0 +1,208 @@
+//! A process that runs, what it says, and its end. None is waited for without a limit once it was told to go, for one
+//! that hangs in the kernel hears no signal; and what it says is kept within bounds.
+
+use std::io::{self, Read};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::stop;
+
+/// How long a process may take to go once it was told to, and again once it was killed.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How long the pipes of a process may stay open once it has ended: somebody else holds them then.
+const LINGER: Duration = Duration::from_secs(2);
+const TICK: Duration = Duration::from_millis(100);
+/// Bytes of what a process says that are kept from its beginning, and as many from its end.
+const SAID_MAX: usize = 64 << 10;
+/// Bytes that a command may print. A listing of a million snapshots has a tenth of that.
+const PRINTED_MAX: u64 = 1 << 30;
+
+pub(super) struct Process {
+    child: Child,
+    said: Said,
+    status: Option<ExitStatus>,
+}
+
+impl Process {
+    /// Its stderr is collected from now on.
+    pub(super) fn start(command: &mut Command) -> io::Result<Self> {
+        let mut child = command.stderr(Stdio::piped()).spawn()?;
+        let said = Said::collect(child.stderr.take());
+        Ok(Process { child, said, status: None })
+    }
+
+    /// Its stdin and stdout.
+    pub(super) fn child(&mut self) -> &mut Child {
+        &mut self.child
+    }
+
+    pub(super) fn has_ended(&mut self) -> bool {
+        if self.status.is_none() {
+            self.status = self.child.try_wait().ok().flatten();
+        }
+        self.status.is_some()
+    }
+
+    pub(super) fn signal(&mut self, signal: Signal) {
+        // Who has ended already cannot be told; its number may be another's by now.
+        if !self.has_ended() {
+            let _ = kill_process(Pid::from_child(&self.child), signal);
+        }
+    }
+
+    /// How it ended, and what it said. One that does not even die counts as killed.
+    pub(super) fn result(self) -> (ExitStatus, Vec<u8>) {
+        (self.status.unwrap_or_else(|| ExitStatus::from_raw(Signal::KILL.as_raw())), self.said.bytes())
+    }
+}
+
+/// Ends them, and waits for that for two seconds at most.
+pub(super) fn end<'p>(processes: impl Iterator<Item = &'p mut Process>) {
+    let mut processes: Vec<&mut Process> = processes.collect();
+    for signal in [Signal::TERM, Signal::KILL] {
+        processes.iter_mut().for_each(|process| process.signal(signal));
+        let begun = Instant::now();
+        while !processes.iter_mut().all(|process| process.has_ended()) && begun.elapsed() < PATIENCE {
+            nap(begun);
+        }
+    }
+}
+
+/// A sixteenth of what has been waited: next to no delay for what is quick, next to no work for what is slow.
+pub(super) fn nap(begun: Instant) {
+    thread::sleep((begun.elapsed() / 16).clamp(Duration::from_micros(200), Duration::from_millis(50)));
+}
+
+/// Runs it to its end, or until the run is to stop.
+///
+/// # Errors
+/// [`super::outcome::Later`] when stopped; it printed more than [`PRINTED_MAX`] bytes; it cannot be started (`io::Error`).
+pub(super) fn output(command: &mut Command) -> Result<Output> {
+    if stop::is_wanted() {
+        return Err(stop::stopped());
+    }
+    let mut process = Process::start(command.stdin(Stdio::null()).stdout(Stdio::piped()))?;
+    let printed = collect(process.child.stdout.take());
+    let (begun, mut stdout) = (Instant::now(), None);
+    while !process.has_ended() {
+        if stop::is_wanted() {
+            end([&mut process].into_iter());
+            return Err(stop::stopped());
+        }
+        match stdout {
+            None => stdout = printed.recv_timeout(TICK).ok(),
+            Some(_) => nap(begun),
+        }
+    }
+    let stdout = match stdout {
+        Some(stdout) => stdout,
+        None => printed.recv_timeout(LINGER).context("it has ended, but somebody else holds its output open")?,
+    };
+    let stdout = stdout.context("its output cannot be read")?;
+    if stdout.len() as u64 > PRINTED_MAX {
+        bail!("it printed more than {PRINTED_MAX} bytes");
+    }
+    let (status, stderr) = process.result();
+    Ok(Output { status, stdout, stderr })
+}
+
+fn collect(stdout: Option<impl Read + Send + 'static>) -> Receiver<io::Result<Vec<u8>>> {
+    let (whole, printed) = mpsc::channel();
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let read = stdout.map_or(Ok(0), |stdout| stdout.take(PRINTED_MAX + 1).read_to_end(&mut bytes));
+        // Nobody listens any more when the run stops.
+        let _ = whole.send(read.map(|_| bytes));
+    });
+    printed
+}
+
+/// What a process says on stderr: the beginning and the end of it.
+struct Said {
+    kept: Arc<Mutex<Kept>>,
+    ended: Receiver<()>,
+}
+
+#[derive(Default)]
+struct Kept {
+    first: Vec<u8>,
+    last: Vec<u8>,
+    left_out: usize,
+}
+
+impl Said {
+    fn collect(stderr: Option<ChildStderr>) -> Self {
+        let kept = Arc::new(Mutex::new(Kept::default()));
+        let (end, ended) = mpsc::channel();
+        let keeper = kept.clone();
+        thread::spawn(move || {
+            let mut buffer = vec![0; 8 << 10];
+            let mut stderr = stderr;
+            while let Some(count @ 1..) = stderr.as_mut().and_then(|stderr| stderr.read(&mut buffer).ok()) {
+                let Ok(mut kept) = keeper.lock() else { break };
+                kept.add(&buffer[..count]);
+            }
+            let _ = end.send(());
+        });
+        Said { kept, ended }
+    }
+
+    /// Not waited for as long as somebody else keeps stderr open: the master of an ssh connection does.
+    fn bytes(self) -> Vec<u8> {
+        let _ = self.ended.recv_timeout(LINGER);
+        self.kept.lock().map(|kept| kept.bytes()).unwrap_or_default()
+    }
+}
+
+impl Kept {
+    fn add(&mut self, bytes: &[u8]) {
+        let (first, rest) = bytes.split_at(bytes.len().min(SAID_MAX - self.first.len()));
+        self.first.extend(first);
+        self.last.extend(rest);
+        // Not at each time: moving the rest costs more than keeping it for a while.
+        if self.last.len() > 2 * SAID_MAX {
+            let extra = self.last.len() - SAID_MAX;
+            self.last.drain(..extra);
+            self.left_out += extra;
+        }
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        let gap = if self.left_out == 0 { String::new() } else { format!("\n({} bytes left out)\n", self.left_out) };
+        [&self.first, gap.as_bytes(), &self.last].concat()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_what_is_said_the_beginning_and_the_end_are_kept() {
+        let mut kept = Kept::default();
+        kept.add(b"begin\n");
+        for _ in 0..1000 {
+            kept.add(&[b'x'; 5000]);
+        }
+        kept.add(b"\nend");
+        let bytes = kept.bytes();
+        assert!(bytes.len() < 4 * SAID_MAX, "{}", bytes.len());
+        assert!(bytes.starts_with(b"begin\n") && bytes.ends_with(b"\nend"));
+        assert!(String::from_utf8_lossy(&bytes).contains("bytes left out"));
+    }
+
+    #[test]
+    fn little_is_kept_whole() {
+        let mut kept = Kept::default();
+        kept.add(b"one ");
+        kept.add(b"two");
+        assert_eq!(kept.bytes(), b"one two");
+    }
+}

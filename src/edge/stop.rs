@@ -1,0 +1,38 @@
+//! The wish that the run ends: a signal, or the end of the window. Whoever waits for another program looks here.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
+
+use anyhow::Error;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag::{register, register_conditional_shutdown};
+
+use super::outcome::Later;
+
+static WANTED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
+
+/// From now on SIGTERM and SIGINT end the run in order. A second one ends it at once.
+pub fn watch() -> io::Result<()> {
+    for signal in [SIGTERM, SIGINT] {
+        register_conditional_shutdown(signal, 75, WANTED.clone())?;
+        register(signal, WANTED.clone())?;
+    }
+    Ok(())
+}
+
+pub fn flag() -> &'static AtomicBool {
+    &WANTED
+}
+
+pub fn ask() {
+    WANTED.store(true, Ordering::Relaxed);
+}
+
+pub fn is_wanted() -> bool {
+    WANTED.load(Ordering::Relaxed)
+}
+
+pub fn stopped() -> Error {
+    Later("stopped; the next run goes on".into()).into()
+}
