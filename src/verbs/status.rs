@@ -201,7 +201,11 @@ impl Look<'_> {
         if !there.contains_key(&to.root) {
             return Err(format!("{:#}", does_not_exist(&to.root, &Machine::new(to.host.as_ref()).place())));
         }
-        let judged = sources.iter().map(|source| {
+        // What has nothing to send yet says nothing of the tree.
+        let counts = |source: &&Dataset| {
+            owned(&self.config.prefix, &here[*source]).next().is_some() || there.contains_key(&to.replica(source))
+        };
+        let judged = sources.iter().filter(counts).map(|source| {
             let place = to.replica(source);
             let replica = there.get(&place).map(|state| Side { name: place.to_string(), state });
             let side = Side { name: source.to_string(), state: &here[source] };

@@ -199,9 +199,7 @@ impl<'r> Replication<'r> {
     /// A run of which nothing can have arrived leaves no marks, or those of many such runs would pile up.
     fn bring_or_unmark(&self, mut way: Way) -> Result<()> {
         let result = self.bring(&mut way);
-        // When it is to stop, there is no time for it.
-        let is_stopping = self.stop.load(Ordering::Relaxed);
-        if result.is_err() && !is_stopping && (!way.has_begun || way.plan.base.is_none() && self.is_untouched(way.dataset)) {
+        if result.as_ref().is_err_and(|error| self.has_left_nothing(&way, error)) {
             let base = way.plan.base.as_ref().map(|base| base.guid);
             // What went wrong before says more than that a mark stays.
             let _ = way.cursors.unmark(base);
@@ -209,8 +207,14 @@ impl<'r> Replication<'r> {
         result
     }
 
-    fn is_untouched(&self, dataset: &Dataset) -> bool {
-        is_absent(&self.sides.there, &self.to.replica(dataset))
+    /// As far as can be told without waiting for a machine that may not answer, or while somebody waits for the end.
+    fn has_left_nothing(&self, way: &Way, error: &anyhow::Error) -> bool {
+        let is_late = error.is::<Later>();
+        if self.stop.load(Ordering::Relaxed) || is_late && self.run.entry.host.is_some() {
+            return false;
+        }
+        let is_untouched = || is_absent(&self.sides.there, &self.to.replica(way.dataset));
+        !way.has_begun || !is_late && way.plan.base.is_none() && is_untouched()
     }
 
     /// One dataset: as many rounds as it takes, since a token brings one snapshot and a stale one is discarded once.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::anyhow;
 
 use crate::core::name::Dataset;
+use crate::core::shell::quoted;
 use crate::core::span::Span;
 
 /// `1 snapshot`, `2 snapshots`.
@@ -13,7 +14,8 @@ pub(super) fn snapshots(number: usize) -> String {
 }
 
 pub(super) fn does_not_exist(dataset: &Dataset, place: &str) -> anyhow::Error {
-    anyhow!("{dataset} does not exist{place}; if its pool {} is not imported, zpool import {0} brings it", dataset.pool())
+    let pool = dataset.pool();
+    anyhow!("{dataset} does not exist{place}; if its pool {pool} is not imported, zpool import {} brings it", quoted(pool))
 }
 
 /// `4 min`, `3 h`, `2 d`: how long something is ago, or ahead, at a glance.

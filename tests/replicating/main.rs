@@ -194,6 +194,7 @@ fn what_has_no_snapshot_yet_is_a_line_and_the_rest_arrives() {
     has(&said, "tank/a/new has no snapshot of zam's yet, so there is nothing to send");
     has(&said, "tank/a/half is itself still being received");
     assert!(world.has(&format!("nas/tank/a@{}", name(2))));
+    has(&world.zam(&["status", "--json", "tank/a"]).said, r#""snapshots":2,"state":"ok","why":null"#);
     world.holds("tank/b", &[]);
     has(&world.replicate("tank/b", 0), "tank/b has no snapshot of zam's yet");
 }
