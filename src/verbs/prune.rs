@@ -244,7 +244,8 @@ fn destroy(run: &Run, machine: &Machine, windows: &[Window], planned: &Planned) 
     let changed =
         if destroying.destroyed + destroying.stay.len() < judged { " (it has changed since it was listed)" } else { "" };
     if destroying.destroyed > 0 || matches!(found, Ok(Found::Same)) {
-        let text = format!("{}: {} destroyed, {} kept{changed}", planned.place, snapshots(destroying.destroyed), destroying.kept);
+        let kept = if matches!(found, Ok(Found::Same)) { format!(", {} kept{changed}", destroying.kept) } else { String::new() };
+        let text = format!("{}: {} destroyed{kept}", planned.place, snapshots(destroying.destroyed));
         if run.json { tracing::info!("{text}") } else { journal::print(text) }
     }
     match found {
