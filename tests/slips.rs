@@ -216,7 +216,7 @@ fn slip_in(lines: &mut Vec<String>, dice: &mut Dice) -> Option<()> {
         // A letter of a key.
         0..=2 => {
             let keys = keys_of(&line);
-            let (begin, end) = dice.pick(&keys.get(..).filter(|keys| !keys.is_empty())?.to_vec());
+            let (begin, end) = dice.pick(Some(&keys[..]).filter(|keys| !keys.is_empty())?);
             let wrong = misspell(&line[begin..end], dice);
             lines[at] = format!("{}{wrong}{}", &line[..begin], &line[end..]);
         }
@@ -235,7 +235,7 @@ fn slip_in(lines: &mut Vec<String>, dice: &mut Dice) -> Option<()> {
         // A line, or a key in braces, that stands twice.
         6 => lines.insert(at, line),
         7 => {
-            let (begin, end) = line.find('{').zip(line.rfind('}')).filter(|_| line.trim_start().find(": {").is_some())?;
+            let (begin, end) = line.find('{').zip(line.rfind('}')).filter(|_| line.contains(": {"))?;
             let inner = &line[begin + 1..end];
             lines[at] = format!("{}{{{inner}, {inner}}}", &line[..begin]);
         }
@@ -244,7 +244,7 @@ fn slip_in(lines: &mut Vec<String>, dice: &mut Dice) -> Option<()> {
         // A lost sign.
         9 => {
             let signs: Vec<usize> = line.match_indices(['{', '}', '[', ']', ':']).map(|(at, _)| at).collect();
-            let sign = dice.pick(signs.get(..).filter(|signs| !signs.is_empty())?);
+            let sign = dice.pick(Some(&signs[..]).filter(|signs| !signs.is_empty())?);
             lines[at].remove(sign);
         }
         // A value of another type.
@@ -265,7 +265,7 @@ fn slip_in(lines: &mut Vec<String>, dice: &mut Dice) -> Option<()> {
         _ => {
             let sign = if dice.one_in(2) { ": " } else { ", " };
             let places: Vec<usize> = line.match_indices(sign).map(|(at, _)| at).collect();
-            let place = dice.pick(places.get(..).filter(|places| !places.is_empty())?);
+            let place = dice.pick(Some(&places[..]).filter(|places| !places.is_empty())?);
             lines[at].remove(if sign == ": " { place + 1 } else { place });
         }
     }

@@ -125,10 +125,12 @@ impl Files {
     /// Hidden files, and copies that editors and packages leave (`x.yaml~`, `x.yaml.dpkg-old`), are nobody's configuration.
     fn add_if_named(&mut self, path: &Path) {
         let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+        if name.starts_with('.') {
+            return;
+        }
         let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
         let is_near = extension.starts_with('y') && !extension.ends_with('~') && distance(extension.trim(), "yaml") <= 2;
-        if name.starts_with('.') {
-        } else if path.extension().is_some_and(|extension| extension == "yaml") {
+        if path.extension().is_some_and(|extension| extension == "yaml") {
             self.add(path);
         } else if is_near || name.ends_with("yaml") || name.ends_with("yml") {
             let right = path.with_extension("yaml");
