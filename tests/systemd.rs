@@ -26,8 +26,9 @@ fn directory() -> TempDir {
     let directory = tempdir().expect("a directory");
     let zfs = directory.path().join("zfs");
     fs::write(directory.path().join("zam.yaml"), CONFIG).expect("writing the configuration");
-    // A listing of what there is: `zam status` wants the data too.
-    let list = "#!/bin/sh\nfor name in tank/home backup/zam backup/lte; do printf '%s\\t1\\t1\\t1\\tfilesystem\\t0\\t-\\t-\\toff\\n' $name; done\n";
+    // All that it is asked for is there: `zam status` wants the data too.
+    let list = "#!/bin/sh\nfor name; do case $name in *,*) ;; */*) n=$((n + 1)); \
+                printf '%s\\t%s\\t1\\t1\\tfilesystem\\t0\\t-\\t-\\ton\\n' $name $n ;; esac; done\n";
     fs::write(&zfs, list).and_then(|()| fs::set_permissions(&zfs, fs::Permissions::from_mode(0o755))).expect("a zfs");
     directory
 }
