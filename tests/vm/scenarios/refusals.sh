@@ -30,10 +30,11 @@ taken() {
 }
 
 say "a volume without room, a child half received, a name too long: left out and named, the rest of one moment"
-zfs create -o quota=30M tank/tree/small
+zfs create tank/tree/small
 zfs create -V 20M tank/tree/small/thick
 udevadm settle
 head -c 16M /dev/urandom | dd of=/dev/zvol/tank/tree/small/thick bs=1M conv=notrunc,fsync status=none
+zfs set quota=30M tank/tree/small # not before: near a quota ZFS lets each write wait for a transaction group
 long=tank/tree/$(printf 'n%.0s' $(seq 230))
 zfs create "$long"
 half tank/tree/half
