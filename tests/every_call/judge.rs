@@ -93,7 +93,8 @@ fn lost_ground(world: &World, name: &str, after: &Dataset) -> Vec<String> {
     lost.map(|((other, _), _)| format!("{name} lost what it had in common with {other}")).collect()
 }
 
-/// Crimes in destroying this bookmark. Until something has arrived in its place, a replica that was renamed counts as one.
+/// Crimes in destroying this bookmark. Until something later has arrived, wherever it is now, a replica that was renamed
+/// counts as one.
 pub(super) fn bookmark(world: &World, name: &str, mark: &str) -> Vec<String> {
     let Some(dataset) = world.datasets.get(name) else { return vec![] };
     let Some(bookmark) = dataset.bookmarks.get(mark) else { return vec![] };
@@ -102,7 +103,10 @@ pub(super) fn bookmark(world: &World, name: &str, mark: &str) -> Vec<String> {
     }
     let mut after = dataset.clone();
     after.bookmarks.remove(mark);
-    let has_arrived = world.datasets.get(&place(name)).is_some_and(|replica| !replica.snapshots.is_empty());
+    let has_later = |other: &Dataset| {
+        other.snapshots.iter().any(|s| dataset.createtxg_of(s.guid).is_some_and(|txg| txg > bookmark.createtxg))
+    };
+    let has_arrived = world.datasets.iter().any(|(other, state)| other.starts_with(ROOT) && has_later(state));
     let counts = |crime: &String| !has_arrived || crime.ends_with(&format!(" {}", place(name)));
     lost_ground(world, name, &after).into_iter().filter(counts).collect()
 }
