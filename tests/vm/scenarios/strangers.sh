@@ -14,9 +14,9 @@ stranger() {
 mkdir /home/csh
 stranger csh /home/csh /bin/tcsh
 stranger homeless /nonexistent /bin/sh
-stranger guest /root/guest /bin/bash
-install -d /root/guest
-cat >/root/guest/.bashrc <<'EOS'
+stranger guest /home/guest /bin/bash
+install -d /home/guest
+cat >/home/guest/.bashrc <<'EOS'
 echo 'Welcome!' >&2
 echo "bash: warning: setlocale: LC_ALL: cannot change locale (de_DE.UTF-8)" >&2
 echo "cannot open 'nothing at all'" >&2
