@@ -22,7 +22,7 @@ echo "bash: warning: setlocale: LC_ALL: cannot change locale (de_DE.UTF-8)" >&2
 echo "cannot open 'nothing at all'" >&2
 EOS
 install -m 644 /root/.ssh/id_ed25519.pub /etc/ssh/keys/root
-systemctl start ssh.service
+systemctl restart ssh.service
 wait_for 60 bash -c 'ssh-keyscan localhost 2>/dev/null | grep -q ed25519'
 ssh-keyscan localhost 2>/dev/null >>/root/.ssh/known_hosts
 for dataset in tank/x tank/home tank/home/kid 'tank/home/with space' backup/pulled backup/csh; do zfs create "$dataset"; done
