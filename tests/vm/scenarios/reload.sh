@@ -90,19 +90,19 @@ equal "$(systemctl is-enabled zam-reload.path || true)" disabled
 expect 0 systemctl enable --now zam-reload.path
 sed '/tank\/other/d' /root/zam.yaml >/etc/zam/zam.yaml
 gone() { [[ $(timers) != *other* ]]; }
-wait_for 30 gone
+wait_for 120 gone
 mkdir /etc/zam/zam.d
 sleep 1
 echo 'datasets: {tank/other: {}}' >/etc/zam/zam.d/more.yaml
 back() { [[ $(timers) == "$all" ]]; }
-wait_for 30 back
+wait_for 120 back
 echo 'datasets: [' >/etc/zam/zam.yaml
-wait_for 30 systemctl is-failed --quiet zam-reload.service
-wait_for 30 test -e /var/lib/zam/alerts/reload.json
+wait_for 120 systemctl is-failed --quiet zam-reload.service
+wait_for 120 test -e /var/lib/zam/alerts/reload.json
 equal "$(timers)" "$all"
 sed '/tank\/other/d' /root/zam.yaml >/etc/zam/zam.yaml
-wait_for 30 bash -c '[[ ! -e /var/lib/zam/alerts/reload.json ]]'
-wait_for 30 bash -c '! systemctl is-failed --quiet zam-reload.service'
+wait_for 120 bash -c '[[ ! -e /var/lib/zam/alerts/reload.json ]]'
+wait_for 120 bash -c '! systemctl is-failed --quiet zam-reload.service'
 equal "$(timers)" "$all"
 expect 0 systemctl --failed --no-legend
 equal "$output" ''

@@ -1,5 +1,5 @@
 # timeout: 400
-# machines: both (systemd 252 and 257 wake up differently)
+# machines: debian12 (the older systemd, and zam itself, are what can go wrong here)
 # A machine that slept through its slots: when it wakes each job catches up once; a transfer that the sleep interrupted is
 # no failure, and the next run resumes it.
 zfs create tank/home
