@@ -54,7 +54,7 @@ fn cases(scene: &Scene, calls: &[String]) -> Vec<Planned> {
         let nth = calls[..at].iter().filter(|other| *other == call).count();
         // The third bookmark or stream of a run is like the second.
         let alike = calls[..at].iter().filter(|other| program(other) == program(call)).count();
-        if alike > 2 {
+        if alike > 1 {
             continue;
         }
         let planned = |fault, victim: &str| Planned { call: call.clone(), nth, fault, victim: victim.into() };
