@@ -7,11 +7,11 @@ use anyhow::{Result, anyhow};
 
 use super::Run;
 use super::words::does_not_exist;
-use crate::core::config::Destination;
+use crate::core::config::{Destination, Entry};
 use crate::core::listing::{SKIM_COLUMNS, Snapshot, State, TREE_COLUMNS, Tree};
 use crate::core::name::Dataset;
 use crate::core::replication::{is_at_rest, to_look_at};
-use crate::core::selection::governs;
+use crate::core::selection::{governing, governs};
 use crate::core::shell::quoted;
 use crate::edge::command::Machine;
 use crate::edge::zfs::{self, Depth, Listing};
@@ -34,6 +34,8 @@ pub(super) struct Sides {
     pub(super) existing: BTreeSet<Dataset>,
     /// Replicas whose source is gone.
     pub(super) orphans: Vec<Dataset>,
+    /// What lies below the replica of a pulled entry and no entry brings: a stream can hold more than it was asked for.
+    pub(super) strays: Vec<Dataset>,
     /// Sources that were replaced, or whose replicas went or were replaced, while both sides were listed.
     pub(super) unsteady: Vec<Dataset>,
 }
@@ -60,6 +62,7 @@ impl Sides {
             source_of.is_some_and(|dataset| !source.tree.contains_key(&dataset))
         };
         let orphans = replicas.tree.keys().filter(gone).cloned().collect();
+        let strays = replicas.tree.keys().filter(|place| is_stray(run, to, place)).cloned().collect();
         let mut existing: BTreeSet<Dataset> = replicas.tree.keys().cloned().collect();
         replicas.tree.retain(|place, _| place.below(&to.root).is_some_and(|dataset| source.tree.contains_key(&dataset)));
 
@@ -82,7 +85,7 @@ impl Sides {
         }
         existing.extend(replicas.keys().cloned());
         let Machines { here, there, .. } = machines.clone();
-        let mut sides = Sides { here, there, source, replicas, root, existing, orphans, unsteady };
+        let mut sides = Sides { here, there, source, replicas, root, existing, orphans, strays, unsteady };
         sides.read_busy(run, &machines)?;
         Ok(sides)
     }
@@ -156,6 +159,14 @@ fn unsteady(to: &Destination, [source, replicas]: [&Tree; 2], [datasets, places]
 fn replaced(now: &Tree, skimmed: &Tree) -> Vec<Dataset> {
     let other = |dataset: &Dataset, state: &State| skimmed.get(dataset).is_some_and(|skimmed| skimmed.guid != state.guid);
     now.iter().filter(|(dataset, state)| other(dataset, state)).map(|(dataset, _)| dataset.clone()).collect()
+}
+
+/// Whether a pulled entry's replica has this below it, and neither an entry brings it nor what an entry brings lies below.
+fn is_stray(run: &Run, to: &Destination, place: &Dataset) -> bool {
+    let host = run.entry.host_name();
+    let Some(dataset) = place.below(&to.root).filter(|_| host.is_some()) else { return false };
+    let is_above = |entry: &Entry| entry.host_name() == host && entry.dataset.is_within(&dataset);
+    governing(run.config, host, &dataset).is_none() && !run.config.entries.iter().any(is_above)
 }
 
 fn with_snapshots(mut datasets: Tree, mut skimmed: Tree) -> Tree {

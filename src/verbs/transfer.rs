@@ -143,6 +143,13 @@ impl<'r> Replication<'r> {
         for place in &self.sides.orphans {
             self.say(format!("{place}{there} stays as it is: what it is the replica of is gone"));
         }
+        for place in &self.sides.strays {
+            journal::warn(format!(
+                "{place}{there} is there, and no entry of the configuration brings it: a stream of {} may have; look at it, \
+                 and destroy it if nobody needs it",
+                self.run.entry.key
+            ));
+        }
         for place in self.sides.source.keys().map(|dataset| self.to.replica(dataset)) {
             if self.sides.replicas.get(&place).is_some_and(|replica| replica.writable && !replica.snapshots.is_empty()) {
                 journal::warn(format!(
