@@ -52,6 +52,10 @@ where
 }
 
 /// Whether the one asked says that we may not, as systemd does to all but root.
+pub(super) fn has_hung_up(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(zbus::Error::FDO(error)) if matches!(**error, fdo::Error::NoReply(_)))
+}
+
 pub(super) fn is_denied(error: &anyhow::Error) -> bool {
     let Some(zbus::Error::FDO(error)) = error.downcast_ref() else { return false };
     matches!(**error, fdo::Error::AccessDenied(_) | fdo::Error::InteractiveAuthorizationRequired(_))

@@ -11,17 +11,19 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use zbus::proxy::CacheProperties;
 use zbus::{Connection, OwnedObjectPath};
 
-use super::bus::{Silence, ask, is_denied};
+use super::bus::{Silence, ask, has_hung_up, is_denied};
 use crate::core::units::is_job;
 
 /// For an answer of systemd, which is either there or not.
-const PATIENCE: Duration = Duration::from_secs(4);
+const PATIENCE: Duration = Duration::from_secs(10);
 /// For logind and NetworkManager, which the bus may have to start first.
 const PATIENCE_OF_GATE: Duration = Duration::from_secs(15);
 /// For the generators: systemd ends them after 90 s, and systemctl too waits twice as long.
 const PATIENCE_OF_RELOAD: Duration = Duration::from_secs(180);
 /// For the end of jobs on timers and targets, which take moments.
-const PATIENCE_OF_JOBS: Duration = Duration::from_secs(30);
+const PATIENCE_OF_JOBS: Duration = Duration::from_secs(120);
+/// While somebody else's reload goes on systemd answers nobody: 20 s on a slow machine (seen).
+const PATIENCE_OF_CHANGE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(500);
 const STARTS: usize = 3;
 
@@ -186,31 +188,41 @@ struct Manager {
 impl Manager {
     fn new(connection: &Connection) -> Result<Self> {
         let connection = connection.clone();
-        let proxy = ask(PATIENCE, &AtomicBool::new(false), async move { ManagerProxy::new(&connection).await })?;
+        let proxy = ask(PATIENCE_OF_CHANGE, &AtomicBool::new(false), async move { ManagerProxy::new(&connection).await })?;
         Ok(Manager { proxy, stop: Arc::default() })
     }
 
     fn list(&self, patterns: &'static [&'static str]) -> Result<Vec<Listed>> {
         let proxy = self.proxy.clone();
-        let units = ask(PATIENCE, &self.stop, async move { proxy.list_units_by_patterns(&[], patterns).await })?;
+        let units = ask(PATIENCE_OF_CHANGE, &self.stop, async move { proxy.list_units_by_patterns(&[], patterns).await })?;
         let listed = |unit: Unit| Listed { name: unit.0, load: unit.2, active: unit.3, path: unit.6 };
         Ok(units.into_iter().map(listed).collect())
     }
 
     fn stop(&self, timer: &str) -> Result<OwnedObjectPath> {
         let (proxy, timer) = (self.proxy.clone(), timer.to_owned());
-        ask(PATIENCE, &self.stop, async move { proxy.stop_unit(&timer, "replace").await })
+        ask(PATIENCE_OF_CHANGE, &self.stop, async move { proxy.stop_unit(&timer, "replace").await })
     }
 
+    /// Once more when systemd hangs up on us: it takes up its connection to the bus anew now and then (seen with 252).
     fn reload(&self) -> Result<()> {
-        let proxy = self.proxy.clone();
-        ask(PATIENCE_OF_RELOAD, &self.stop, async move { proxy.reload().await })
+        let reload = || {
+            let proxy = self.proxy.clone();
+            ask(PATIENCE_OF_RELOAD, &self.stop, async move { proxy.reload().await })
+        };
+        match reload() {
+            Err(error) if has_hung_up(&error) => {
+                sleep(PAUSE);
+                reload()
+            }
+            reloaded => reloaded,
+        }
     }
 
     /// That there is nothing to reset is the rule.
     fn reset_failed(&self, unit: &str) {
         let (proxy, unit) = (self.proxy.clone(), unit.to_owned());
-        let _ = ask(PATIENCE, &self.stop, async move { proxy.reset_failed_unit(&unit).await });
+        let _ = ask(PATIENCE_OF_CHANGE, &self.stop, async move { proxy.reset_failed_unit(&unit).await });
     }
 
     /// Starts the target and what it wants, whatever signal has come, and more than once if that must be.
@@ -235,7 +247,7 @@ impl Manager {
         let begun = Instant::now();
         while begun.elapsed() < PATIENCE_OF_JOBS {
             let proxy = self.proxy.clone();
-            let waiting = ask(PATIENCE, &self.stop, async move { proxy.list_jobs().await })?;
+            let waiting = ask(PATIENCE_OF_CHANGE, &self.stop, async move { proxy.list_jobs().await })?;
             if !waiting.iter().any(|(.., path, _)| jobs.contains(path)) {
                 return Ok(());
             }
