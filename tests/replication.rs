@@ -338,10 +338,11 @@ impl World {
         }
     }
 
-    fn run_undisturbed(&mut self, may_diverge: bool) {
+    /// `reports` is how often it may say that something is wrong: a divergence may hide a token that is not provably ours.
+    fn run_undisturbed(&mut self, reports: usize) {
         let mut before = self.clone();
         if let Some(why) = self.replicate(&mut Life { steps: usize::MAX, leaves_token: false }).expect("nobody kills it") {
-            assert!(may_diverge, "{why}");
+            assert!(reports == 2 || reports == 1 && why.contains("a resume token of another stream"), "{why}");
             assert_eq!(self.replica, before.replica, "a diverged replica is not touched");
             assert_eq!((&self.source.snapshots, &self.token), (&before.source.snapshots, &before.token));
             let lost = before.source.bookmarks.iter().find(|b| !self.source.bookmarks.contains(b));
@@ -350,7 +351,7 @@ impl World {
             self.take(true, 24 * HOUR);
             self.prune_source();
             self.mend(&why);
-            return self.run_undisturbed(false);
+            return self.run_undisturbed(reports - 1);
         }
         // What was begun is brought to its end, wanted still or not: a first stream may take longer than windows are wide.
         if let (Kind::Resume, stream) = {
@@ -449,7 +450,7 @@ impl World {
             }),
             Act::PruneSource => self.prune_source(),
             Act::PruneReplica => self.prune_replica(),
-            Act::Replicate => self.run_undisturbed(wild),
+            Act::Replicate => self.run_undisturbed(if wild { 2 } else { 0 }),
             Act::Killed { steps, leaves_token } => drop(self.replicate(&mut Life { steps, leaves_token })),
             Act::Rename(which) if !self.source.snapshots.is_empty() => {
                 self.count += 1;
@@ -490,14 +491,14 @@ proptest! {
     #[test]
     fn an_interrupted_chain_never_breaks(mut world in a_world(), acts in prop::collection::vec(an_act(false), 1..40)) {
         acts.into_iter().for_each(|act| world.act(act, false));
-        world.run_undisturbed(false);
+        world.run_undisturbed(0);
     }
 
     /// Whatever happens: a plan can be carried out, or says what is wrong and what to run, which then helps.
     #[test]
     fn a_broken_chain_is_told_and_mended(mut world in a_world(), acts in prop::collection::vec(an_act(true), 1..40)) {
         acts.into_iter().for_each(|act| world.act(act, true));
-        world.run_undisturbed(true);
+        world.run_undisturbed(2);
     }
 }
 

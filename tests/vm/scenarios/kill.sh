@@ -14,7 +14,7 @@ ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519
 cat /root/.ssh/id_ed25519.pub >>/root/.ssh/authorized_keys
 systemctl start ssh.service
 wait_for 60 bash -c 'ssh-keyscan localhost 2>/dev/null | grep -q ed25519'
-ssh-keyscan localhost 2>/dev/null >>/root/.ssh/known_hosts
+ssh-keyscan -T 60 localhost 2>/dev/null >>/root/.ssh/known_hosts
 for dataset in tank/src tank/src/a tank/src/b backup/near backup/far; do zfs create $dataset; done
 cat >/etc/zam/zam.yaml <<EOF
 hosts:

@@ -15,7 +15,7 @@ ip -n far addr add 10.99.0.2/24 dev far
 ip -n far link set far up
 ip netns exec far /usr/sbin/sshd -p 22 -o ListenAddress=10.99.0.2 -o UsePAM=no -o PidFile=/run/far.pid
 wait_for 60 bash -c 'ssh-keyscan 10.99.0.2 2>/dev/null | grep -q ed25519'
-ssh-keyscan 10.99.0.2 2>/dev/null >/root/.ssh/known_hosts
+ssh-keyscan -T 60 10.99.0.2 2>/dev/null >/root/.ssh/known_hosts
 for dataset in tank/home tank/other backup/zam backup/pulled; do zfs create "$dataset"; done
 cat >/etc/zam/zam.yaml <<EOF
 hosts:
