@@ -117,6 +117,8 @@ half() {
 }
 goes_on() {
   take tank/home
+  # 2.1 counts 1 KiB as written on the half that was split off (seen): then it takes the command that zam names.
+  output=$(zam replicate tank/home 2>&1) || expect 0 $(grep -oE 'zfs rollback -r [^ ;]+' <<<"$output")
   expect 0 zam replicate tank/home
   equal "$(guids disk/zam/tank/home | tail -n 1)" "$(guids tank/home | tail -n 1)"
 }

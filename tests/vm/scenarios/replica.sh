@@ -36,6 +36,7 @@ expect 1 zam replicate tank/home
 has 'or a newer snapshot of it was destroyed'
 expect 0 $(grep -oE 'zfs rollback -r [^ ;]+' <<<"$output")
 expect 0 zam replicate tank/home
+expect 0 bash -c "$(grep -oE "zfs destroy '[^']+'" <<<"$output")"
 whole tank/home backup/zam/tank/home
 
 say "renamed away and back: meanwhile a new one begins beside it"
