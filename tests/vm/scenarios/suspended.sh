@@ -1,5 +1,5 @@
 # timeout: 900
-# machines: both (a pool that hangs, and permissions, differ between 2.1 and 2.3)
+# machines: debian13 (the watchdog is of systemd, and a pool that hangs does so in both; it waits long)
 # A receiver that lacks the permission to set properties; and the destination's disk torn out in the middle of a stream:
 # its pool hangs for ever, zam's watchdog ends the job, the other jobs go on, and after a boot the next run resumes.
 clock '2026-11-23 10:01:00' # no timer fires meanwhile
