@@ -34,9 +34,10 @@ say "its newest taken away: what that one brought is still there, so it takes th
 zfs destroy backup/zam/tank/home@"$(snapshots backup/zam/tank/home | tail -n 1)"
 expect 1 zam replicate tank/home
 has 'or a newer snapshot of it was destroyed'
+kept=$(grep -oE "zfs destroy '[^']+'" <<<"$output")
 expect 0 $(grep -oE 'zfs rollback -r [^ ;]+' <<<"$output")
 expect 0 zam replicate tank/home
-expect 0 bash -c "$(grep -oE "zfs destroy '[^']+'" <<<"$output")"
+expect 0 bash -c "$kept"
 whole tank/home backup/zam/tank/home
 
 say "renamed away and back: meanwhile a new one begins beside it"
