@@ -70,7 +70,7 @@ fn status_goes_on_without_a_bus_that_never_answers() {
         let (code, said) = zam(directory.path(), &bus, &["status"]);
         assert!(begun.elapsed() < Duration::from_secs(60));
         assert_eq!(code, Some(0), "{said}");
-        assert!(said.contains("cannot ask systemd about the jobs: no answer over D-Bus for 4 s"), "{said}");
+        assert!(said.contains("cannot ask systemd about the jobs: no answer over D-Bus for 10 s"), "{said}");
         assert!(said.contains("\ntank/home "), "{said}");
     }
 }
