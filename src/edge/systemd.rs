@@ -123,7 +123,7 @@ pub fn jobs() -> Result<Jobs> {
 
 fn look() -> Result<Jobs> {
     let connection = ask(PATIENCE, &AtomicBool::new(false), Connection::system())?;
-    let manager = Manager::new(&connection)?;
+    let manager = Manager::new(&connection, PATIENCE)?;
     let units = manager.list(&[TARGET, "zam-*.timer", "zam@*.service"])?;
     let mut jobs = Jobs { stopped: why_stopped(units.iter().find(|unit| unit.name == TARGET)), ..Jobs::default() };
     for unit in units.into_iter().filter(|unit| unit.is_active() && unit.name != TARGET) {
@@ -183,25 +183,27 @@ struct Manager {
     proxy: ManagerProxy<'static>,
     /// Set by a signal.
     stop: Arc<AtomicBool>,
+    /// For each answer, but that to a reload or a start.
+    patience: Duration,
 }
 
 impl Manager {
-    fn new(connection: &Connection) -> Result<Self> {
+    fn new(connection: &Connection, patience: Duration) -> Result<Self> {
         let connection = connection.clone();
-        let proxy = ask(PATIENCE_OF_CHANGE, &AtomicBool::new(false), async move { ManagerProxy::new(&connection).await })?;
-        Ok(Manager { proxy, stop: Arc::default() })
+        let proxy = ask(patience, &AtomicBool::new(false), async move { ManagerProxy::new(&connection).await })?;
+        Ok(Manager { proxy, stop: Arc::default(), patience })
     }
 
     fn list(&self, patterns: &'static [&'static str]) -> Result<Vec<Listed>> {
         let proxy = self.proxy.clone();
-        let units = ask(PATIENCE_OF_CHANGE, &self.stop, async move { proxy.list_units_by_patterns(&[], patterns).await })?;
+        let units = ask(self.patience, &self.stop, async move { proxy.list_units_by_patterns(&[], patterns).await })?;
         let listed = |unit: Unit| Listed { name: unit.0, load: unit.2, active: unit.3, path: unit.6 };
         Ok(units.into_iter().map(listed).collect())
     }
 
     fn stop(&self, timer: &str) -> Result<OwnedObjectPath> {
         let (proxy, timer) = (self.proxy.clone(), timer.to_owned());
-        ask(PATIENCE_OF_CHANGE, &self.stop, async move { proxy.stop_unit(&timer, "replace").await })
+        ask(self.patience, &self.stop, async move { proxy.stop_unit(&timer, "replace").await })
     }
 
     /// Once more when systemd hangs up on us: it takes up its connection to the bus anew now and then (seen with 252).
@@ -222,7 +224,7 @@ impl Manager {
     /// That there is nothing to reset is the rule.
     fn reset_failed(&self, unit: &str) {
         let (proxy, unit) = (self.proxy.clone(), unit.to_owned());
-        let _ = ask(PATIENCE_OF_CHANGE, &self.stop, async move { proxy.reset_failed_unit(&unit).await });
+        let _ = ask(self.patience, &self.stop, async move { proxy.reset_failed_unit(&unit).await });
     }
 
     /// Starts the target and what it wants, whatever signal has come, and more than once if that must be.
@@ -247,7 +249,7 @@ impl Manager {
         let begun = Instant::now();
         while begun.elapsed() < PATIENCE_OF_JOBS {
             let proxy = self.proxy.clone();
-            let waiting = ask(PATIENCE_OF_CHANGE, &self.stop, async move { proxy.list_jobs().await })?;
+            let waiting = ask(self.patience, &self.stop, async move { proxy.list_jobs().await })?;
             if !waiting.iter().any(|(.., path, _)| jobs.contains(path)) {
                 return Ok(());
             }
@@ -265,7 +267,7 @@ impl Manager {
 /// systemd refuses or does not answer; [`super::outcome::Later`] when a signal came.
 pub fn reload_timers(wanted: &BTreeSet<String>) -> Result<()> {
     let connection = ask(PATIENCE, &AtomicBool::new(false), Connection::system()).context("cannot reach systemd over D-Bus")?;
-    let manager = Manager::new(&connection)?;
+    let manager = Manager::new(&connection, PATIENCE_OF_CHANGE)?;
     for signal in [SIGTERM, SIGINT, SIGHUP] {
         signal_hook::flag::register(signal, manager.stop.clone()).context("cannot watch for signals")?;
     }
