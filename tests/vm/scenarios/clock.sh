@@ -15,9 +15,9 @@ idle() { ! systemctl list-units --no-legend --state=activating,active,deactivati
 # at TIME: the slot comes, and its snapshot is taken.
 at() {
   clock "$(date -u -d "$1 - 2 sec" '+%F %T')"
-  wait_for 60 bash -c "zfs list -H -t snapshot -o name tank/home | grep -q $(date -u -d "$1" +%Y%m%dT%H%M)"
+  wait_for 120 bash -c "zfs list -H -t snapshot -o name tank/home | grep -q $(date -u -d "$1" +%Y%m%dT%H%M)"
   sleep 1
-  wait_for 60 idle
+  wait_for 120 idle
 }
 for minute in 10 20 30; do at "2026-11-23 10:$minute:00 UTC"; done
 before=$(guids tank/home)
@@ -51,7 +51,7 @@ expect 0 systemctl list-timers --no-pager 'zam-*'
 has '2026-11-23 22:00:00 UTC .*zam-replicate:night-tank-home.timer'
 has '2026-11-23 10:50:00 UTC .*zam-snapshot-tank-home.timer'
 ln -sf /usr/share/zoneinfo/Asia/Tokyo /etc/localtime
-wait_for 20 bash -c "systemctl list-timers --no-pager 'zam-*' | grep -q '2026-11-23 22:00:00 JST .*zam-replicate:night-tank-home.timer'"
+wait_for 120 bash -c "systemctl list-timers --no-pager 'zam-*' | grep -q '2026-11-23 22:00:00 JST .*zam-replicate:night-tank-home.timer'"
 expect 0 systemctl list-timers --no-pager 'zam-*'
 has '2026-11-23 19:50:00 JST .*zam-snapshot-tank-home.timer'
 expect 0 systemctl --failed --no-legend

@@ -34,7 +34,7 @@ EOF
 zam snapshot tank/home >/dev/null
 zam snapshot tank/late >/dev/null
 said() { journalctl -q -o cat -n 20 -u "zam@replicate:$1.service"; }
-start() { expect 0 systemctl start "zam@replicate:$1.service"; wait_for 60 bash -c "! systemctl is-active --quiet zam@replicate:$1.service"; }
+start() { expect 0 systemctl start "zam@replicate:$1.service"; wait_for 120 bash -c "! systemctl is-active --quiet zam@replicate:$1.service"; }
 
 say "on battery: not now; on mains: at once"
 expect 0 busctl get-property org.freedesktop.login1 /org/freedesktop/login1 org.freedesktop.login1.Manager OnExternalPower
@@ -65,11 +65,11 @@ say "otherwise: run: at the window's last slot it runs all the same"
 echo 0 >/root/power/AC/online
 for before in 22:14:57 22:29:57; do
   clock "2026-11-23 $before"
-  wait_for 60 bash -c "(( \$(journalctl -q -o cat -u zam@replicate:last-tank-late.service | grep -c 'not now: the machine runs on battery') >= ${before:3:1} ))"
+  wait_for 120 bash -c "(( \$(journalctl -q -o cat -u zam@replicate:last-tank-late.service | grep -c 'not now: the machine runs on battery') >= ${before:3:1} ))"
 done
 expect 1 zfs list backup/zam/tank/late
 clock '2026-11-23 22:44:57'
-wait_for 60 bash -c "journalctl -q -o cat -u zam@replicate:last-tank-late.service | grep -q 'tank/late -> backup/zam/tank/late'"
+wait_for 120 bash -c "journalctl -q -o cat -u zam@replicate:last-tank-late.service | grep -q 'tank/late -> backup/zam/tank/late'"
 equal "$(guids backup/zam/tank/late)" "$(guids tank/late | head -n 1)"
 expect 0 systemctl --failed --no-legend
 equal "$output" ''

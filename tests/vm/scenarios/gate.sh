@@ -25,12 +25,12 @@ idle() { ! systemctl is-active --quiet "$unit"; }
 
 say "somebody is at the machine, at a terminal"
 systemd-run -q --unit user -p PAMName=login -p User=root -p StandardInput=tty -p TTYPath=/dev/tty8 sleep infinity
-wait_for 60 bash -c 'loginctl list-sessions --no-legend | grep -q tty8'
+wait_for 120 bash -c 'loginctl list-sessions --no-legend | grep -q tty8'
 skips=0
 for before in 19:59:57 20:14:57 20:29:57; do
   clock "2026-10-23 $before"
   touch -a /dev/tty8
-  wait_for 60 says "$((++skips))" 'not now: the machine (is|was) in use'
+  wait_for 120 says "$((++skips))" 'not now: the machine (is|was) in use'
 done
 expect 0 systemctl show -p Result,ActiveState "$unit"
 has 'Result=exec-condition'
@@ -40,26 +40,26 @@ equal "$output" ''
 
 say "it is not in use any more: one run, and no other that night"
 systemctl stop user.service
-wait_for 60 bash -c '! loginctl list-sessions --no-legend | grep -q .'
+wait_for 120 bash -c '! loginctl list-sessions --no-legend | grep -q .'
 clock '2026-10-23 20:59:58'
-wait_for 60 says 1 'tank/home -> backup/zam/tank/home'
+wait_for 120 says 1 'tank/home -> backup/zam/tank/home'
 clock '2026-10-24 00:14:58'
-wait_for 60 says 1 'not now: it is not due: done 3 h 1[0-9] min ago, and wanted every 1d'
+wait_for 120 says 1 'not now: it is not due: done 3 h 1[0-9] min ago, and wanted every 1d'
 equal "$(said | grep -c 'tank/home -> backup/zam/tank/home')" 1
 
 say "in the morning nothing is made up for outside the window"
 clock '2026-10-24 08:00:00'
-wait_for 60 says 1 'not now: outside its windows'
+wait_for 120 says 1 'not now: outside its windows'
 
 say "the next night, in which summer time ends: it pauses at 06:00"
 fill tank/home 20M
 zam snapshot tank/home >/dev/null
 clock '2026-10-24 19:59:58'
-wait_for 60 pgrep -f '^zfs receive'
+wait_for 120 pgrep -f '^zfs receive'
 sleep 4
 clock '2026-10-25 04:59:57'
-wait_for 60 says 1 'the window has closed'
-wait_for 60 idle
+wait_for 120 says 1 'the window has closed'
+wait_for 120 idle
 says 1 'tank/home to night: the transfer was stopped; the next run resumes it'
 contains "$(zfs get -Hpo value receive_resume_token backup/zam/tank/home)" '^1-'
 
@@ -69,7 +69,7 @@ sleep 3
 contains "$(zfs get -Hpo value receive_resume_token backup/zam/tank/home)" '^1-'
 clock '2026-10-25 20:59:58'
 wait_for 120 bash -c "[[ \$(zfs get -Hpo value receive_resume_token backup/zam/tank/home) == - ]]"
-wait_for 60 idle
+wait_for 120 idle
 equal "$(guids backup/zam/tank/home)" "$(guids tank/home)"
 expect 0 zam replicate tank/home
 said

@@ -13,7 +13,7 @@ install -d -m 700 /root/.ssh
 ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519
 cat /root/.ssh/id_ed25519.pub >>/root/.ssh/authorized_keys
 systemctl start ssh.service
-wait_for 60 bash -c 'ssh-keyscan localhost 2>/dev/null | grep -q ed25519'
+wait_for 120 bash -c 'ssh-keyscan localhost 2>/dev/null | grep -q ed25519'
 ssh-keyscan -T 60 localhost 2>/dev/null >>/root/.ssh/known_hosts
 for dataset in tank/src tank/src/a tank/src/b backup/near backup/far; do zfs create $dataset; done
 cat >/etc/zam/zam.yaml <<EOF
@@ -69,7 +69,7 @@ say "$killed killed in $((round - 1)) rounds (zam ${hit[zam]}, zfs send ${hit[se
 ((killed >= kills)) || fail "too few kills hit"
 
 say "one undisturbed run brings all"
-wait_for 60 bash -c '! pgrep -f "^zfs (send|receive)"'
+wait_for 120 bash -c '! pgrep -f "^zfs (send|receive)"'
 expect 0 zam replicate tank/src
 for dataset in $datasets; do
   for root in backup/near backup/far; do

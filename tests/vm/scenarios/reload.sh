@@ -22,11 +22,11 @@ say "a job that runs goes on"
 fill tank/big 12M
 zam snapshot tank/big >/dev/null
 systemctl start --no-block zam@replicate:local-tank-big.service
-wait_for 60 pgrep -f '^zfs receive'
+wait_for 120 pgrep -f '^zfs receive'
 started=$(systemctl show -p ExecMainPID zam@replicate:local-tank-big.service)
 expect 0 zam reload
 equal "$(systemctl show -p ExecMainPID zam@replicate:local-tank-big.service)" "$started"
-wait_for 60 bash -c '! systemctl is-active --quiet zam@replicate:local-tank-big.service'
+wait_for 120 bash -c '! systemctl is-active --quiet zam@replicate:local-tank-big.service'
 equal "$(guids backup/zam/tank/big)" "$(guids tank/big)"
 
 say "a new period is in force, and no timer stood still for it"
@@ -50,7 +50,7 @@ expect 0 zam reload
 say "an entry taken out leaves no failed timer, no stamp, no alert, and comes back as a new one"
 zfs rename tank/other tank/hidden
 expect 1 systemctl start zam@snapshot-tank-other.service
-wait_for 20 test -e /var/lib/zam/alerts/snapshot-tank-other.json
+wait_for 120 test -e /var/lib/zam/alerts/snapshot-tank-other.json
 zfs rename tank/hidden tank/other
 cp /etc/zam/zam.yaml /root/zam.yaml
 sed -i '/tank\/other/d' /etc/zam/zam.yaml
@@ -76,8 +76,8 @@ equal "$(timers)" "$all"
 expect 0 systemctl daemon-reload
 expect 0 systemctl restart zam.target
 equal "$(timers)" "$all"
-wait_for 10 systemctl is-failed --quiet zam-config.service
-wait_for 20 bash -c "journalctl -q -o cat -t zam-generator | grep -q 'the last good configuration is in force instead'"
+wait_for 120 systemctl is-failed --quiet zam-config.service
+wait_for 120 bash -c "journalctl -q -o cat -t zam-generator | grep -q 'the last good configuration is in force instead'"
 expect 0 zam snapshot tank/other
 has 'fortnights'
 cp /root/zam.yaml /etc/zam/zam.yaml

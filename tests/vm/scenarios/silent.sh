@@ -14,7 +14,7 @@ ip link set near up
 ip -n far addr add 10.99.0.2/24 dev far
 ip -n far link set far up
 ip netns exec far /usr/sbin/sshd -p 22 -o ListenAddress=10.99.0.2 -o UsePAM=no -o PidFile=/run/far.pid
-wait_for 60 bash -c 'ssh-keyscan 10.99.0.2 2>/dev/null | grep -q ed25519'
+wait_for 120 bash -c 'ssh-keyscan 10.99.0.2 2>/dev/null | grep -q ed25519'
 ssh-keyscan -T 60 10.99.0.2 2>/dev/null >/root/.ssh/known_hosts
 for dataset in tank/home tank/other backup/zam backup/pulled; do zfs create "$dataset"; done
 cat >/etc/zam/zam.yaml <<EOF
@@ -32,7 +32,7 @@ silence() {
   local run begun code=0
   zam replicate "$1" >/root/run.log 2>&1 &
   run=$!
-  wait_for 60 pgrep -f '^zfs receive'
+  wait_for 120 pgrep -f '^zfs receive'
   sleep 2
   ip -n far link set far down
   begun=$(uptime_seconds)
@@ -70,7 +70,7 @@ for how in stall signal; do
   begun=$(uptime_seconds)
   zam replicate tank/home >/root/run.log 2>&1 &
   run=$!
-  wait_for 60 pgrep -f '^sleep 600'
+  wait_for 120 pgrep -f '^sleep 600'
   [[ $how == stall ]] || kill "$run"
   wait "$run" || code=$?
   cat /root/run.log

@@ -6,7 +6,7 @@ install -d -m 700 /etc/zam/keys /root/.ssh
 ssh-keygen -q -t ed25519 -N '' -f /etc/zam/keys/there
 cat /etc/zam/keys/there.pub >>/root/.ssh/authorized_keys
 systemctl start ssh.service
-wait_for 60 bash -c 'ssh-keyscan localhost 2>/dev/null | grep -q ed25519'
+wait_for 120 bash -c 'ssh-keyscan localhost 2>/dev/null | grep -q ed25519'
 ssh-keyscan -T 60 localhost 2>/dev/null >>/root/.ssh/known_hosts
 for dataset in tank/home tank/home/kid 'tank/home/with space' tank/other backup/zam backup/pulled; do zfs create "$dataset"; done
 fill tank/home 3M
@@ -61,7 +61,7 @@ expect 0 zam reload
 sleep 1
 zam snapshot tank/home >/dev/null
 expect 0 systemctl start zam@replicate:away-tank-home.service
-wait_for 60 bash -c "! systemctl is-active --quiet zam@replicate:away-tank-home.service"
+wait_for 120 bash -c "! systemctl is-active --quiet zam@replicate:away-tank-home.service"
 equal "$(guids backup/zam/tank/home)" "$(guids tank/home)"
 expect 0 systemctl --failed --no-legend
 equal "$output" ''
@@ -82,7 +82,7 @@ systemctl stop ssh.socket ssh.service 2>/dev/null || systemctl stop ssh.service
 expect 75 zam replicate tank/home
 has 'Connection refused'
 expect 0 systemctl start zam@replicate:away-tank-home.service
-wait_for 60 bash -c "! systemctl is-active --quiet zam@replicate:away-tank-home.service"
+wait_for 120 bash -c "! systemctl is-active --quiet zam@replicate:away-tank-home.service"
 expect 0 systemctl --failed --no-legend
 equal "$output" ''
 systemctl start ssh.service

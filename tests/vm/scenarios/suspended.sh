@@ -45,13 +45,13 @@ advance '2 sec'
 zam snapshot tank/home
 sync
 expect 0 systemctl start "$unit"
-wait_for 60 pgrep -f '^zfs receive'
+wait_for 120 pgrep -f '^zfs receive'
 sleep 3
 device=$(readlink -f /sys/block/vdc/device)
 echo 1 >"${device%/*}/remove"
 wait_for 180 bash -c "systemctl show -p Result --value $unit | grep -qE '^(watchdog|timeout)'"
 expect 0 systemctl show -p Result,ActiveState,SubState "$unit"
-wait_for 60 test -s "/var/lib/zam/alerts/replicate:local-tank-home.json"
+wait_for 120 test -s "/var/lib/zam/alerts/replicate:local-tank-home.json"
 cat "/var/lib/zam/alerts/replicate:local-tank-home.json"
 
 say "the source's own jobs go on"
