@@ -134,7 +134,8 @@ fn what_is_no_readable_file_is_a_fault_and_the_last_good_configuration_is_in_for
     let more = directory.path().join("zam.d/vm.yaml");
     keep_as_last_good(&path, &loaded(&path).sources).expect("kept");
     let socket = || drop(std::os::unix::net::UnixListener::bind(&more).expect("a socket"));
-    let makers: [(&str, &dyn Fn()); 4] = [
+    let makers: [(&str, &dyn Fn()); 5] = [
+        ("a file whose reading fails (EIO)", &|| symlink("/proc/self/mem", &more).expect("a link")),
         ("a link to nothing", &|| symlink("../gone.yaml", &more).expect("a link")),
         ("a directory", &|| fs::create_dir(&more).expect("a directory")),
         ("a device", &|| symlink("/dev/zero", &more).expect("a link")),

@@ -1,44 +1,64 @@
 //! Every scenario in tests/vm/scenarios on every machine, as one test each: `debian13::replicate`.
 //! A line in its head, `# machines: debian13 (why one is enough)`, has `make test` run it there alone; the other machine's
-//! is an ignored test, which `make test-all` runs too.
+//! is an ignored test, which `make test-all` runs too. tests/vm/README.md has all of these lines as one table.
 //! The work is done by tests/vm/run; this only lets `cargo nextest run` list, choose, limit and report them.
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use std::{fs, path::Path, process::Command};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 const MACHINES: [&str; 2] = ["debian12", "debian13"];
 
+/// A scenario, and what its head says about where `make test` runs it.
+struct Scenario {
+    path: PathBuf,
+    name: String,
+    /// One of the machines, or "both".
+    machine: String,
+    why: String,
+}
+
 fn main() {
     let vm = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vm");
-    let mut scenarios: Vec<_> = fs::read_dir(vm.join("scenarios"))
+    let mut scenarios: Vec<Scenario> = fs::read_dir(vm.join("scenarios"))
         .expect("tests/vm/scenarios")
-        .map(|entry| entry.expect("a readable entry").path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "sh"))
+        .map(|entry| Scenario::read(entry.expect("a readable entry").path()))
         .collect();
-    scenarios.sort();
+    scenarios.sort_by(|a, b| a.name.cmp(&b.name));
 
-    let mut trials = Vec::new();
+    let (readme, rows) = (vm.join("README.md"), scenarios.iter().map(Scenario::row).collect());
+    let mut trials = vec![Trial::test("readme_says_where_each_runs", || is_table_of(readme, rows))];
     for machine in MACHINES {
         for scenario in &scenarios {
-            let name = format!("{machine}::{}", scenario.file_stem().expect("a name").to_string_lossy());
-            let wanted = machines(scenario).contains(&machine);
-            let (run, scenario) = (vm.join("run"), scenario.clone());
-            trials.push(Trial::test(name, move || play(&run, machine, &scenario)).with_ignored_flag(!wanted));
+            let (run, path) = (vm.join("run"), scenario.path.clone());
+            let trial = Trial::test(format!("{machine}::{}", scenario.name), move || play(&run, machine, &path));
+            trials.push(trial.with_ignored_flag(!["both", machine].contains(&scenario.machine.as_str())));
         }
     }
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }
 
-/// Where `make test` runs a scenario: on the one machine that its head names, else on both.
-fn machines(scenario: &Path) -> Vec<&'static str> {
-    let text = fs::read_to_string(scenario).expect("a readable scenario");
-    let Some(named) = text.lines().find_map(|line| line.strip_prefix("# machines: ")) else {
-        return MACHINES.to_vec();
-    };
-    let word = named.split(' ').next().unwrap_or_default();
-    let named: Vec<_> = MACHINES.into_iter().filter(|machine| word == "both" || word == *machine).collect();
-    assert!(!named.is_empty(), "{}: no machine is called {word}", scenario.display());
-    named
+impl Scenario {
+    fn read(path: PathBuf) -> Self {
+        let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
+        let text = fs::read_to_string(&path).expect("a readable scenario");
+        let head = text.lines().find_map(|line| line.strip_prefix("# machines: ")?.strip_suffix(')'));
+        let (machine, why) = head.and_then(|head| head.split_once(" (")).unwrap_or(("both", ""));
+        assert!(machine == "both" || MACHINES.contains(&machine), "{name}: no machine is called {machine}");
+        Scenario { machine: machine.into(), why: why.into(), path, name }
+    }
+
+    fn row(&self) -> String {
+        format!("| {} | {} | {} |", self.name, self.machine, self.why)
+    }
+}
+
+/// Whether the table at the end of a file has these rows.
+fn is_table_of(file: PathBuf, rows: Vec<String>) -> Result<(), Failed> {
+    let text = fs::read_to_string(file)?;
+    let table: Vec<&str> = text.lines().skip_while(|line| !line.starts_with("|---")).skip(1).collect();
+    if table == rows { Ok(()) } else { Err(format!("the table should be:\n{}", rows.join("\n")).into()) }
 }
 
 fn play(run: &Path, machine: &str, scenario: &Path) -> Result<(), Failed> {

@@ -46,16 +46,32 @@ lacks() { ! grep -E -e "$2" <<<"$1" || fail "'$2' is in: $1"; }
 has() { contains "$(if (($# > 1)); then cat "$2"; else printf '%s' "$output"; fi)" "$1"; }
 equal() { [[ $1 == "$2" ]] || fail "not equal: $(diff <(printf '%s\n' "$1") <(printf '%s\n' "$2"))"; }
 
+# Processes are slow under emulation: what is looked at again and again is looked at without one.
+uptime_seconds() {
+  local up
+  read -r up _ </proc/uptime
+  echo "${up%.*}"
+}
 # wait_for SECONDS COMMAND...: until it succeeds. By the uptime: scenarios move the clock.
-uptime_seconds() { cut -d . -f 1 /proc/uptime; }
 wait_for() {
-  local end=$(($(uptime_seconds) + $1))
+  local up end
+  read -r up _ </proc/uptime
+  end=$((${up%.*} + $1))
   shift
   until "$@" >/dev/null 2>&1; do
-    (($(uptime_seconds) < end)) || { fail "not in time: $*"; return 1; }
-    sleep 0.2
+    read -r up _ </proc/uptime
+    ((${up%.*} < end)) || { fail "not in time: $*"; return 1; }
+    sleep 0.3
   done
 }
+# idle [JOB]: no job of zam is at work, or not this one, nor an alert being sent. Control groups are gone when a unit is
+# almost so; only then is systemd itself asked.
+idle() {
+  ! compgen -G "/sys/fs/cgroup/system.slice/system-zam*/zam*@${1-*}.service" >/dev/null || return 1
+  ! systemctl list-units --no-legend --state=activating,active,deactivating "zam*@${1-*}.service" | grep -q .
+}
+# has_snapshot DATASET TIME: a mounted dataset has an owned snapshot of the time that begins so, like 20261123T10.
+has_snapshot() { compgen -G "/$1/.zfs/snapshot/*_$2*Z" >/dev/null; }
 
 # config <<EOF: the configuration, made effective.
 config() {
@@ -74,10 +90,13 @@ cut_power() {
   sleep infinity
 }
 
-# Owned snapshots, oldest first: names, or GUIDs.
-owned() { zfs list -Hp -d 1 -t snapshot -s createtxg -o "name,$2" "$1" | grep -E "@[^@]*_[0-9]{8}T[0-9]{6}Z"$'\t' || true; }
-snapshots() { owned "$1" guid | cut -f 1 | cut -d @ -f 2; }
-guids() { owned "$1" guid | cut -f 2; }
+# A property of each owned snapshot, oldest first.
+owned() {
+  local only='s/^[^@]*@[^@]*_[0-9]{8}T[0-9]{6}Z\t//p'
+  zfs list -Hp -d 1 -t snapshot -s createtxg -o "name,$2" "$1" | sed -nE "$only" || true
+}
+snapshots() { owned "$1" name | cut -d @ -f 2; }
+guids() { owned "$1" guid; }
 
 # fill DATASET SIZE: one more file of random bytes.
 fill() {

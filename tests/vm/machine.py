@@ -21,7 +21,9 @@ class Machine:
         """Boots the disks (its clock at `clock`, seconds since 1970), or goes on from a saved `state`."""
         base = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(clock))
         append = ("root=/dev/vda rw console=ttyS0 mitigations=off nowatchdog audit=0 panic=-1 net.ifnames=0"
-                  " rcupdate.rcu_cpu_stall_suppress=1 systemd.show_status=0 loglevel=4")
+                  " rcupdate.rcu_cpu_stall_suppress=1 systemd.show_status=0 loglevel=4"
+                  # What the kernel does for its own safety and debugging: a quarter of each fork and exec here.
+                  " kfence.sample_interval=0 init_on_alloc=0 lsm= randomize_kstack_offset=off")
         # One processor and the plain model: twice as fast for ZFS under emulation as `-cpu max -smp 2`.
         # No KVM even where there is one, so that a saved state means the same everywhere.
         argv = ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "qemu64", "-smp", "1", "-m", "1024",

@@ -16,10 +16,14 @@ expect 0 zam reload
 has '10 jobs are in force'
 # Each has run once, so that all have a stamp.
 clock '2026-11-23 03:59:57'
-wait_for 120 bash -c "(( \$(ls /var/lib/systemd/timers | grep -c stamp-zam) == 10 ))"
-wait_for 120 bash -c "zfs list -H -t snapshot -o name | grep -q 'tank/long@zam_20261123T0400'"
+stamped() {
+  local stamps=(/var/lib/systemd/timers/stamp-zam*)
+  ((${#stamps[@]} == 10))
+}
+wait_for 120 stamped
+wait_for 120 has_snapshot tank/long 20261123T0400
 sleep 3
-wait_for 120 bash -c "! systemctl list-units --no-legend --state=activating,active 'zam@*' | grep -q ."
+wait_for 120 idle
 fill tank/long 30M
 zam snapshot tank/long >/dev/null
 clock '2026-11-23 07:59:00'
@@ -39,10 +43,10 @@ expect 0 systemctl is-active 'zam@replicate:local-tank-long.service'
 wait_for 120 bash -c "systemctl show -p StatusText zam@replicate:local-tank-long.service | grep -q 'tank/long to local: [0-9.]* MiB'"
 say "each caught up once"
 for i in 1 2 3 4; do
-  wait_for 120 bash -c "zfs list -H -t snapshot -o name tank/d$i | grep -q 20261124T09"
+  wait_for 120 has_snapshot tank/d$i 20261124T09
   equal "$(snapshots tank/d$i | grep -c 20261124T09)" 1
 done
-wait_for 120 bash -c '! systemctl is-active --quiet zam@replicate:local-tank-long.service'
+wait_for 120 idle replicate:local-tank-long
 equal "$(guids backup/zam/tank/long | tail -n 1)" "$(guids tank/long | tail -n 1)"
 sleep 3
 for job in snapshot-tank-d1 snapshot-tank-d2 snapshot-tank-d3 snapshot-tank-d4 snapshot-tank-long prune-tank-d1 prune-tank-d2 \

@@ -4,6 +4,7 @@ clock '2026-11-23 10:01:00' # no timer fires meanwhile
 zfs create tank/home
 zfs create tank/other
 config <<EOF
+# a comment with --- # in it
 datasets:
   tank/home: {snapshot-period: 10min}
   tank/other: {snapshot-period: 1h}
@@ -34,16 +35,11 @@ has '10 fortnights'
 expect 0 zam snapshot tank/home
 has '1 error in the configuration'
 
-say "a file that is no YAML: the last good configuration stays in force, also after somebody else's reload"
-config <<EOF
-# a comment with --- # in it
-datasets:
-  tank/home: {snapshot-period: 10min}
-  tank/other: {snapshot-period: 1h}
-EOF
+say "no YAML at all: the last configuration without a fault is in force, also by somebody else's reload that sees no /var"
 printf 'datasets:\n  tank/home: {snapshot-period: [\n' >/etc/zam/zam.yaml
 expect 78 zam reload
 has 'zam.yaml:.*not valid YAML'
+rm /var/lib/zam/last-good.yaml
 expect 0 systemctl daemon-reload
 expect 0 systemctl restart zam.target
 expect 0 systemctl list-timers --no-pager 'zam-*'

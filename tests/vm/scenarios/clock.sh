@@ -11,32 +11,30 @@ destinations:
 datasets:
   tank/home: {snapshot-period: 10min, windows: [{max-age: 1d, period: 10min}], destinations: [local, night]}
 EOF
-idle() { ! systemctl list-units --no-legend --state=activating,active,deactivating 'zam@*' | grep -q .; }
-# at TIME: the slot comes, and its snapshot is taken.
+# at CLOCK SLOT: its snapshot is taken.
 at() {
-  clock "$(date -u -d "$1 - 2 sec" '+%F %T')"
-  wait_for 120 bash -c "zfs list -H -t snapshot -o name tank/home | grep -q $(date -u -d "$1" +%Y%m%dT%H%M)"
+  clock "$1"
+  wait_for 120 has_snapshot tank/home "$2"
   sleep 1
   wait_for 120 idle
 }
-for minute in 10 20 30; do at "2026-11-23 10:$minute:00 UTC"; done
+for minute in 10 20 30; do at "2026-11-23 10:$((minute - 1)):58" "20261123T10$minute"; done
 before=$(guids tank/home)
 equal "$(wc -l <<<"$before")" 3
 
 say "a year ahead: a gap like that is not believed, and nothing goes"
-at '2027-11-23 10:10:00 UTC'
+at '2027-11-23 10:10:01' 20271123T1010
 expect 0 zam prune tank/home
 has 'more than half of the snapshots would go just after a gap of more than 30 days'
 equal "$(comm -23 <(sort <<<"$before") <(guids tank/home | sort))" ''
 
 say "and back: the timers fire again at once, what is dated in the future stays"
-at '2026-11-23 10:40:00 UTC'
+at '2026-11-23 10:39:58' 20261123T1040
 expect 0 zam prune -n tank/home
 has 'keep .*@zam_20271123T1010..Z .*dated in the future'
 expect 0 zam prune tank/home
-# The jump itself made up for the slots that it passed.
-contains "$(snapshots tank/home | sed -E 's/zam_(....).*T(....)..Z/\1-\2/' | xargs)" \
-  '^2026-1010 2026-1020 2026-1030 (2027-1009 )?2027-1010 2026-1040$'
+equal "$(snapshots tank/home | sed -E 's/zam_(....).*T(....)..Z/\1-\2/' | xargs)" \
+  '2026-1010 2026-1020 2026-1030 2027-1010 2026-1040'
 
 say "a replica goes on, and is pruned, in the order of the pool and not of the clock"
 expect 0 zam replicate tank/home --to local

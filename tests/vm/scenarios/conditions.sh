@@ -34,7 +34,7 @@ EOF
 zam snapshot tank/home >/dev/null
 zam snapshot tank/late >/dev/null
 said() { journalctl -q -o cat -n 20 -u "zam@replicate:$1.service"; }
-start() { expect 0 systemctl start "zam@replicate:$1.service"; wait_for 120 bash -c "! systemctl is-active --quiet zam@replicate:$1.service"; }
+start() { expect 0 systemctl start "zam@replicate:$1.service"; wait_for 120 idle "replicate:$1"; }
 
 say "on battery: not now; on mains: at once"
 expect 0 busctl get-property org.freedesktop.login1 /org/freedesktop/login1 org.freedesktop.login1.Manager OnExternalPower

@@ -21,7 +21,6 @@ has '2026-10-23 22:00:00 CEST'
 said() { journalctl -q -o cat -u "$unit"; }
 # says NUMBER PATTERN: at least so many lines of its journal.
 says() { (($(said | grep -cE "$2") >= $1)); }
-idle() { ! systemctl is-active --quiet "$unit"; }
 
 say "somebody is at the machine, at a terminal"
 systemd-run -q --unit user -p PAMName=login -p User=root -p StandardInput=tty -p TTYPath=/dev/tty8 sleep infinity

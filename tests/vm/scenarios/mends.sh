@@ -1,5 +1,5 @@
 # timeout: 600
-# machines: both (2.1 and 2.3 differ in what a rollback, a promotion and keys leave)
+# machines: debian13 (refusals, tokens and encryption look at both where 2.1 and 2.3 differ most)
 # A replica that cannot go on: what its mend needs is kept until somebody comes to it, whatever pruning does; and what
 # would not arrive at all arrives, or names the command that helps.
 for dataset in tank/back tank/older tank/clone tank/twin tank/away tank/home backup/zam; do zfs create $dataset; done

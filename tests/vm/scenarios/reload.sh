@@ -1,5 +1,5 @@
 # timeout: 600
-# machines: both (systemd 252 and 257 differ in what a reload does)
+# machines: debian12 (the older systemd, which hangs up when it is asked to reload twice)
 # How a changed configuration comes into force: by hand, or by the path unit; what a mistake does; what is left of what
 # was taken out.
 clock '2026-11-23 10:01:00'
@@ -26,7 +26,7 @@ wait_for 120 pgrep -f '^zfs receive'
 started=$(systemctl show -p ExecMainPID zam@replicate:local-tank-big.service)
 expect 0 zam reload
 equal "$(systemctl show -p ExecMainPID zam@replicate:local-tank-big.service)" "$started"
-wait_for 120 bash -c '! systemctl is-active --quiet zam@replicate:local-tank-big.service'
+wait_for 120 idle replicate:local-tank-big
 equal "$(guids backup/zam/tank/big)" "$(guids tank/big)"
 
 say "a new period is in force, and no timer stood still for it"

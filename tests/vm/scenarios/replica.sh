@@ -1,5 +1,5 @@
 # timeout: 600
-# machines: both (2.1 and 2.3 word their refusals differently)
+# machines: debian13 (OpenZFS 2.3; refusals.sh has the messages of both)
 # What people do to replicas and to the configuration: rolled back, the newest taken away, renamed, another prefix,
 # a destination removed, a source renamed. Nothing is lost, and it goes on, by the commands that zam(8) gives.
 zfs create tank/home

@@ -5,6 +5,10 @@ expect 0 zfs version
 expect 0 systemctl --version
 expect 0 uname -r
 
+say "zam is installed as a user would"
+expect 0 make -C /root/zam install NOBUILD=1 PREFIX=/usr
+expect 0 zam --version
+
 say "both pools are there and healthy"
 expect 0 zpool list -H -o name,health
 equal "$output" $'backup\tONLINE\ntank\tONLINE'

@@ -1,5 +1,5 @@
 # timeout: 600
-# machines: both (the versions of OpenSSH differ)
+# machines: debian12 (the older OpenSSH; strangers.sh has the newer)
 # Another machine over a real sshd: pushed to it and pulled from it, one connection a run, and the ways it goes wrong.
 clock '2026-11-23 10:01:00' # no timer fires meanwhile
 install -d -m 700 /etc/zam/keys /root/.ssh
@@ -61,7 +61,7 @@ expect 0 zam reload
 sleep 1
 zam snapshot tank/home >/dev/null
 expect 0 systemctl start zam@replicate:away-tank-home.service
-wait_for 120 bash -c "! systemctl is-active --quiet zam@replicate:away-tank-home.service"
+wait_for 120 idle replicate:away-tank-home
 equal "$(guids backup/zam/tank/home)" "$(guids tank/home)"
 expect 0 systemctl --failed --no-legend
 equal "$output" ''
@@ -82,7 +82,7 @@ systemctl stop ssh.socket ssh.service 2>/dev/null || systemctl stop ssh.service
 expect 75 zam replicate tank/home
 has 'Connection refused'
 expect 0 systemctl start zam@replicate:away-tank-home.service
-wait_for 120 bash -c "! systemctl is-active --quiet zam@replicate:away-tank-home.service"
+wait_for 120 idle replicate:away-tank-home
 expect 0 systemctl --failed --no-legend
 equal "$output" ''
 systemctl start ssh.service

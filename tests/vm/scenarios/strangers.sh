@@ -1,5 +1,5 @@
 # timeout: 600
-# machines: both (the versions of OpenSSH and of the shells differ)
+# machines: debian13 (the newer OpenSSH; ssh.sh has the older)
 # Far sides that are not as one would have them: csh, no home, greetings, a long name, an ssh_config full of wishes, a
 # source that sends more than it was asked for. Over a real sshd.
 clock '2026-11-23 10:01:00' # no timer fires meanwhile

@@ -21,9 +21,9 @@ sleep 8 # what arrives is on disk every 5 s
 clock '2026-11-23 09:59:53'
 #--- suspend 20s
 contains "$(date -u +%T)" '^10:00:'
-wait_for 120 bash -c 'zfs list -H -t snapshot -o name tank/home | grep -q T1000'
+wait_for 120 has_snapshot tank/home '*T1000'
 sleep 1
-wait_for 120 bash -c '! systemctl list-units --no-legend --state=activating,active,deactivating "zam@*" | grep -q .'
+wait_for 120 idle
 equal "$(snapshots tank/home | wc -l)" 1
 contains "$(journalctl -q -o cat -u zam@replicate:local-tank-big.service)" 'the machine slept meanwhile; the next run goes on'
 contains "$(zfs get -Hpo value receive_resume_token backup/zam/tank/big)" '^1-'

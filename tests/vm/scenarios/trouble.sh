@@ -1,5 +1,5 @@
 # timeout: 600
-# machines: both (2.1 and 2.3 word their refusals differently)
+# machines: debian12 (the older ZFS, whose messages say less)
 # Bad days: each ends in one clear error, the right exit code, and nothing lost.
 zfs create tank/home
 zfs create tank/home/kid

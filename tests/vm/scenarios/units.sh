@@ -1,4 +1,4 @@
-# machines: both (systemd 252 and 257 differ in what edits and masks do)
+# machines: debian13 (the newer systemd; reload.sh looks at the older)
 # What an administrator does with the units: edit all or one, read them, switch off, change the configuration.
 clock '2026-11-23 10:01:00' # no timer fires meanwhile
 zfs create tank/home

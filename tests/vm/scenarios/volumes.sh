@@ -1,5 +1,5 @@
 # timeout: 600
-# machines: both (properties of volumes on receiving differ between 2.1 and 2.3)
+# machines: debian13 (OpenZFS 2.3; back.sh has a volume with 2.1)
 # A volume among filesystems; a source mounted at /home; odd names; a tree of children; new and vanished children.
 zfs create -V 20M tank/disk
 udevadm settle
