@@ -69,6 +69,14 @@ fn pruning_waits_for_a_fault_that_could_have_meant_another_policy() {
         "data: {tank/vm: }",
         "data: [tank/vm: {windows: [{period: 1d}]}]",
         "data: {defaults: {exclude: [tank/archive]}}",
+        // What another entry excludes, or the settings of one whose first line is gone.
+        "tank/vm: {exclude: [tank/archive]}",
+        "tank/vm: {exlude: [tank/vm/x, tank/archive]}",
+        "tank/vm: {hooks: {before: x, exclude: [/archive$/]}}",
+        "tank/vm: [tank/archive, tank/home]",
+        "tank/vm: tank/archive",
+        "tank/vm: {windows: [{period: 1d}], windows: [{period: 1w}]}",
+        "tank/vm: {destinations: [{to: a, windows: [{period: 1d}], windows: [{period: 1w}]}]}",
     ] {
         assert!(waits(&format!("datasets:\n{SHORT}  {entry}\n")).is_some(), "{entry}");
     }
@@ -80,10 +88,10 @@ fn a_fault_inside_one_entry_stops_that_alone() {
         "tank/vm: {recursive: maybe}",
         "tank/vm: {windws: [{period: 1d}]}",
         "tank/vm: {windows: [daily]}",
-        "tank/vm: {windows: [{period: 1d}], windows: [{period: 1w}]}",
         "tank/vm: {use: gone}",
         "tank/vm: hourly",
         "tank/vm: {exclude: [tank/vm/x]}",
+        "tank/vm: {recursive: maybe, hooks: {before: /usr/bin/true tank/vm}, destinations: [{to: a, root: backup/vm, rate-limit: 1MiB/s}]}",
     ] {
         let text = format!("datasets:\n{SHORT}  {entry}\n");
         let (config, faults) = load(&sources(&text)).expect("a configuration");
@@ -153,14 +161,14 @@ fn what_is_no_readable_file_is_a_fault_and_the_last_good_configuration_is_in_for
 fn a_file_that_is_not_read_or_gone_is_said_and_pruning_waits() {
     let (directory, path) = written(&format!("datasets:\n{SHORT}"));
     let more = directory.path().join("zam.d");
-    for name in ["vm.yml", "vm.YAML", "vm.ymal", "vmyaml"] {
+    for name in ["vm.yml", "vm.YAML", "vm.ymal", "vmyaml", "vm.conf", "vm", "vm.yaml.txt", "vm.yaml (copy)"] {
         fs::write(more.join(name), "").expect("writing");
         let loaded = loaded(&path);
         assert!(loaded.faults.len() == 1 && loaded.config.pruning_waits.is_some(), "{name}");
         fs::remove_file(more.join(name)).expect("removing");
     }
     symlink("me@here.1", more.join(".#vm.yaml")).expect("a link");
-    for name in ["vm.yaml~", "vm.yaml.dpkg-old", ".vm.yaml.swp", "README", "vm.yaml.disabled"] {
+    for name in ["vm.yaml~", "vm.yaml.dpkg-old", ".vm.yaml.swp", "README", "vm.yaml.disabled", "#vm.yaml#", "vm.yaml.bak"] {
         fs::write(more.join(name), "").expect("writing");
     }
     assert!(loaded(&path).faults.is_empty() && loaded(&path).config.pruning_waits.is_none());
@@ -222,4 +230,43 @@ fn reading_is_linear_whatever_is_used_however_often() {
     assert!(within_limit("knot", &format!("templates:\n{knot}datasets: {{tank: {{}}}}\n")) < 2000);
     let line = repeat(5000, &|i| format!("\"tank/d{i}\": {{\"use\": \"gone\"}}, "));
     assert_eq!(within_limit("one line", &format!("{{\"datasets\": {{{}}}}}", line.trim_end_matches(", "))), 5000);
+}
+
+#[test]
+fn where_two_meet_in_one_replica_pruning_waits() {
+    let text = "hosts: {laptop: {ssh: zam@laptop}}
+destinations:
+  local: {root: backup/zam, replication-period: 1h, windows: [{period: 1d}]}
+  inner: {root: backup/zam/tank, replication-period: 1h, windows: [{period: 1d}]}
+datasets:
+  tank: {recursive: true, snapshot-period: 1h, destinations: [local]}
+";
+    for (entry, dropped) in [
+        ("  data: {snapshot-period: 1h, destinations: [inner]}\n", "data"),
+        ("  laptop:tank/x/y: {destinations: [local]}\n", "laptop:tank/x/y"),
+        ("  laptop:tank/x: {destinations: [local]}\n  laptop:tank/x/y: {destinations: [local]}\n", "laptop:tank/x/y"),
+    ] {
+        let (config, _) = load(&sources(&format!("{text}{entry}"))).expect("a configuration");
+        assert!(config.pruning_waits.is_some() && config.dropped.contains(dropped), "{entry}");
+        assert!(config.entry("tank").is_some(), "{entry}");
+    }
+}
+
+#[test]
+fn an_exclusion_that_can_exclude_nothing_is_a_fault_wherever_it_stands() {
+    let tank = "windows: [{max-age: 1d, period: 1h}], recursive: true";
+    for text in [
+        format!("templates: {{w: {{{tank}, exclude: [archive]}}}}\ndatasets: {{tank: {{use: w}}}}"),
+        format!("defaults: {{exclude: [archive]}}\ndatasets: {{tank: {{{tank}}}}}"),
+        format!("datasets: {{tank: {{{tank}, exclude: [tank/*/cache tank/archive]}}}}"),
+        format!("datasets: {{tank: {{{tank}, exclude: [/^tank.archive$/ /^tank.vm$/]}}}}"),
+        format!("templates: {{w: {{exclude: [tank/a]}}}}\ndatasets: {{tank: {{{tank}, use: w, exclude: }}}}"),
+        format!("defaults: {{exclude: [tank/a]}}\ndatasets: {{tank: {{{tank}, exclude: }}}}"),
+    ] {
+        let (config, faults) = load(&sources(&text)).expect("a configuration");
+        assert!(!faults.is_empty() && (config.pruning_waits.is_some() || config.entries.is_empty()), "{text}");
+    }
+    let sound = "defaults: {exclude: [tank/*/cache, 'tank/my data/x', '/a b/']}\ndatasets: {tank: {recursive: true, windows: ~}}";
+    assert_eq!(load(&sources(sound)).expect("a configuration").1, []);
+    assert!(load(&sources(&format!("prefix:\ndatasets:\n{SHORT}"))).is_err());
 }

@@ -8,7 +8,7 @@ use proptest::sample::{Index, select};
 use zam::core::config::Window;
 use zam::core::listing::{Bookmark, Snapshot, State};
 use zam::core::name::Prefix;
-use zam::core::pruning;
+use zam::core::pruning::{self, Keeping};
 use zam::core::replication::{
     Base, Kind, Mark, Plan, Side, Stream, Token, TokenUse, Wish, is_at_rest, never_given, plan, set_aside, to_look_at,
     unconfirmed,
@@ -384,7 +384,8 @@ fn knows(source: &State, guid: u64) -> bool {
 
 fn prune(side: &mut State, source: Option<&State>, windows: &[Window], now: i64) {
     if !windows.is_empty() {
-        let plan = pruning::plan(&Prefix::default(), side, source, windows, now);
+        let wish = Keeping { prefix: &Prefix::default(), windows, replicated: vec![], now };
+        let plan = pruning::plan(&wish, side, source);
         side.snapshots = plan.verdicts.into_iter().filter(|v| v.keep()).map(|v| v.snapshot.clone()).collect();
     }
 }

@@ -18,7 +18,7 @@ use zam::core::config::{Config, Entry, Window};
 use zam::core::listing::{Snapshot, State};
 use zam::core::misnamed::misnamed;
 use zam::core::name::Dataset;
-use zam::core::pruning;
+use zam::core::pruning::{self, Keeping};
 use zam::core::selection::governs;
 use zam::edge::configuration::{keep_as_last_good, read};
 
@@ -328,7 +328,7 @@ impl Pruner {
         let state = &self.state;
         let key = format!("{} {windows:?}", config.prefix);
         let plan = || {
-            let plan = pruning::plan(&config.prefix, state, None, windows, NOW);
+            let plan = pruning::plan(&Keeping { prefix: &config.prefix, windows, replicated: vec![], now: NOW }, state, None);
             plan.verdicts.iter().filter(|v| !v.keep()).map(|v| v.snapshot.guid).collect()
         };
         self.plans.entry(key).or_insert_with(plan).clone()

@@ -1,5 +1,6 @@
 //! What is wrong between entries that are right by themselves: replicas inside a source, sources inside replicas, two
-//! sources on one replica, names that grow too long. An entry at fault is dropped.
+//! sources on one replica, names that grow too long. An entry at fault is dropped; where two meet in one replica all
+//! pruning waits too, since the other may prune what only the dropped one would keep.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,13 +9,18 @@ use super::name::Dataset;
 use super::selection;
 use super::yaml::Fault;
 
-pub fn drop_conflicting(config: &mut Config, faults: &mut Vec<Fault>) {
-    let found = sources_and_roots(config).into_iter().chain(replicas(config)).chain(too_long(config));
-    let found: BTreeMap<String, Fault> =
-        found.map(|(entry, message)| (entry.key.clone(), Fault { at: entry.at, message })).collect();
-    config.entries.retain(|entry| !found.contains_key(&entry.key));
-    config.dropped.extend(found.keys().cloned());
-    faults.extend(found.into_values());
+/// What is an entry's own affair goes to `contained`, the other faults to `faults`.
+pub fn drop_conflicting(config: &mut Config, contained: &mut Vec<Fault>, faults: &mut Vec<Fault>) {
+    let alone = by_key(sources_and_roots(config).into_iter().chain(too_long(config)).chain(replicas_too_long(config)));
+    let meeting = by_key(replicas(config));
+    config.entries.retain(|entry| !alone.contains_key(&entry.key) && !meeting.contains_key(&entry.key));
+    config.dropped.extend(alone.keys().chain(meeting.keys()).cloned());
+    contained.extend(alone.into_values());
+    faults.extend(meeting.into_values());
+}
+
+fn by_key<'c>(found: impl IntoIterator<Item = (&'c Entry, String)>) -> BTreeMap<String, Fault> {
+    found.into_iter().map(|(entry, message)| (entry.key.clone(), Fault { at: entry.at, message })).collect()
 }
 
 /// A replica is no source: the snapshots made there would be foreign to the replication that fills it.
@@ -42,7 +48,24 @@ fn too_long(config: &Config) -> impl Iterator<Item = (&Entry, String)> {
     config.entries.iter().filter(move |entry| length(entry) > limit).map(move |entry| (entry, message(length(entry))))
 }
 
-/// Two entries that meet in one replica are both at fault: which of them is wrong, only a person can say.
+fn replicas_too_long(config: &Config) -> Vec<(&Entry, String)> {
+    let limit = config.prefix.dataset_max();
+    let mut problems = Vec::new();
+    for entry in &config.entries {
+        let mut replicas = entry.destinations.iter().map(|to| to.replica(&entry.dataset));
+        if let Some(replica) = replicas.find(|replica| replica.as_str().len() > limit) {
+            let length = replica.as_str().len();
+            let message = format!(
+                "its replica {replica} would have a name of {length} bytes, and there is room for {limit}; choose a shorter root"
+            );
+            problems.push((entry, message));
+        }
+    }
+    problems
+}
+
+/// Two entries that meet in one replica are both at fault: which of them is wrong, only a person can say. Of two whose
+/// replicas lie one in the other, the inner one is.
 fn replicas(config: &Config) -> Vec<(&Entry, String)> {
     let all = || config.entries.iter().flat_map(|entry| entry.destinations.iter().map(move |to| (entry, to)));
     type Users<'c> = Vec<(&'c Entry, &'c Destination)>;
@@ -50,12 +73,11 @@ fn replicas(config: &Config) -> Vec<(&Entry, String)> {
     for (entry, to) in all() {
         places.entry((to.host_name(), to.replica(&entry.dataset))).or_default().push((entry, to));
     }
-    let limit = config.prefix.dataset_max();
     let mut problems = Vec::new();
     for ((host, replica), users) in &places {
-        let above = replica.and_above().skip(1).find_map(|d| places.get(&(*host, d)));
+        let above = replica.and_above().skip(1).filter_map(|d| places.get(&(*host, d)));
         let apart = |(a, at): (&Entry, &Destination), (b, bt): (&Entry, &Destination)| a.host != b.host || at.root != bt.root;
-        let nested = above.into_iter().flatten().find(|other| apart(users[0], **other));
+        let nested = above.flatten().find(|other| apart(users[0], **other));
         for (i, (entry, _)) in users.iter().enumerate() {
             if let Some((other, _)) = users.iter().enumerate().find(|(j, _)| *j != i).map(|(_, user)| user).or(nested) {
                 let who = if entry.key == other.key {
@@ -64,12 +86,6 @@ fn replicas(config: &Config) -> Vec<(&Entry, String)> {
                     format!("{} and {}", entry.key, other.key)
                 };
                 let message = format!("{who} would meet in the replica {replica}; give one of them another root");
-                problems.push((*entry, message));
-            } else if replica.as_str().len() > limit {
-                let message = format!(
-                    "its replica {replica} would have a name of {} bytes, and there is room for {limit}; choose a shorter root",
-                    replica.as_str().len()
-                );
                 problems.push((*entry, message));
             }
         }

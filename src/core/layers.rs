@@ -45,6 +45,17 @@ pub struct Layer<'n> {
     pub is_sound: bool,
 }
 
+impl Layer<'_> {
+    /// What says which datasets an entry is about must not be taken away by a line without a value: that may be in a
+    /// comment, or lost. Of other settings nothing at all is the safe side: without windows nothing is pruned.
+    pub fn check_values(&self, below: &Map, faults: &mut Vec<Fault>) {
+        for name in ["exclude", "recursive"].into_iter().filter(|name| below.contains_key(name)) {
+            let empty = self.settings.get(name).filter(|(_, node)| matches!(node.value, Value::Null));
+            faults.extend(empty.map(|(key, _)| key.fault(format!("`{name}` has no value: write one, or remove the line"))));
+        }
+    }
+}
+
 /// Templates with those that they use.
 pub type Templates<'n> = BTreeMap<&'n str, Layer<'n>>;
 
@@ -180,8 +191,10 @@ impl<'n> Sections<'n> {
                 None => faults.push(node.fault(self.undefined("template", &name, &self.templates))),
             }
         }
-        settings.extend(&written);
-        Layer { written, settings, is_sound: is_sound && faults.len() == before }
+        let mut layer = Layer { settings: written.clone(), written, is_sound: true };
+        layer.check_values(&settings, faults);
+        settings.append(&mut layer.settings);
+        Layer { settings, is_sound: is_sound && faults.len() == before, ..layer }
     }
 
     /// The names that stand in any `use`.

@@ -116,13 +116,19 @@ pub fn is_complete(tree: &Tree, types: &str, roots: &[&str]) -> Result<(), Strin
     }
 }
 
+/// A line that is wrong may be of any length; so many characters of it tell enough.
+const LINE_SHOWN: usize = 300;
+
 fn rows(columns: &str, text: &str, may_lack_last: bool) -> Result<Tree, String> {
     let columns: Vec<&str> = columns.split(',').collect();
     let mut tree = Tree::new();
     let mut last: Option<(&str, Dataset)> = None;
     for (number, line) in text.lines().enumerate() {
         let row = Row { columns: &columns, cells: line.split('\t').collect() };
-        let wrong = |why: String| format!("line {} of the listing is not as `zfs list` writes it ({why}): {line:?}", number + 1);
+        let wrong = |why: String| {
+            let shown: String = line.chars().take(LINE_SHOWN).collect();
+            format!("line {} of the listing is not as `zfs list` writes it ({why}): {shown:?}", number + 1)
+        };
         if row.cells.len() != columns.len() && !(may_lack_last && row.cells.len() + 1 == columns.len()) {
             return Err(wrong(format!("{} columns, not {}", row.cells.len(), columns.len())));
         }

@@ -41,7 +41,7 @@ pub fn load(sources: &[Source]) -> Result<(Config, Vec<Fault>), Fault> {
     let named = sections.datasets.keys().copied().chain(sections.doubled_datasets()).chain(sections.lost.iter().copied());
     config.dropped = named.map(tidy).filter(|key| config.entry(key).is_none()).collect();
     // Each is an entry's own affair; all others could have meant another policy for any dataset (invariant 10).
-    conflicts::drop_conflicting(&mut config, &mut contained);
+    conflicts::drop_conflicting(&mut config, &mut contained, &mut faults);
     config.pruning_waits = faults.iter().min().map(|fault| fault.line(sources));
     faults.append(&mut contained);
     faults.sort();
@@ -83,6 +83,9 @@ fn sound<T>(faults: &mut Vec<Fault>, read: impl FnOnce(&mut Vec<Fault>) -> Optio
 fn top(sections: &Sections, faults: &mut Vec<Fault>) -> Result<Config, Fault> {
     if let Some((key, _)) = sections.top.get("prefix").filter(|_| sections.is_doubled("", "prefix")) {
         return Err(key.fault("`prefix` stands here a second time; remove one"));
+    }
+    if let Some((key, _)) = sections.top.get("prefix").filter(|(_, node)| matches!(node.value, Value::Null)) {
+        return Err(key.fault("`prefix` has no value: write one, or remove the line (then it is zam)"));
     }
     let mut fields = Fields::new(sections.top.clone(), faults);
     let prefix = fields
@@ -150,8 +153,25 @@ impl<'n> Reader<'n> {
         }
         for layer in self.templates.values().chain([&self.defaults]) {
             self.settings(Dataset::default(), layer.written.clone(), faults);
+            self.check_exclusions(layer, faults);
         }
         self.check_unused(faults);
+    }
+
+    /// An exclusion of a template that can match below no dataset of the configuration keeps nothing from anything.
+    fn check_exclusions(&self, layer: &Layer<'n>, faults: &mut Vec<Fault>) {
+        let datasets: Vec<Dataset> =
+            self.sections.datasets.values().filter_map(|(key, _)| self.split(key).1.parse().ok()).collect();
+        let items = layer.written.get("exclude").map(|(_, node)| node.items()).unwrap_or_default();
+        for node in items {
+            let pattern = node.text().and_then(|text| text.parse::<Pattern>().ok());
+            if pattern.is_some_and(|pattern| !datasets.iter().any(|dataset| pattern.can_match_below(dataset))) {
+                faults.push(node.fault(format!(
+                    "`{node}` matches nothing below any dataset of the configuration: write a whole name like tank/home/cache, \
+                     a glob like tank/*/cache, or a /regular expression/"
+                )));
+            }
+        }
     }
 
     /// A template that nobody uses, with the name of something else, may be that, with too much indentation.
@@ -218,6 +238,7 @@ impl<'n> Reader<'n> {
             }
             settings.retain(|name, _| !["snapshot-period", "windows", "hooks"].contains(name));
         }
+        own.check_values(&settings, faults);
         settings.extend(&own.settings);
         let listed = listed(&settings);
         let host = match host {

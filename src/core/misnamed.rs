@@ -69,7 +69,7 @@ fn places(name: &Dataset) -> Vec<String> {
 }
 
 /// A slip of the hand away, in one component or in a /; or one of several names between which a comma is missing. Numbers
-/// alone tell apart what was meant to be told apart.
+/// alone tell apart what was meant to be told apart, where both have one.
 fn is_near(name: &Dataset, other: &Dataset) -> bool {
     if name.as_str().split(' ').any(|word| word == other.as_str()) {
         return true;
@@ -81,12 +81,20 @@ fn is_near(name: &Dataset, other: &Dataset) -> bool {
     if parts.len() != others.len() {
         return distance(name.as_str(), other.as_str()) <= 1;
     }
-    let digits = |dataset: &Dataset| dataset.as_str().replace(|c: char| c.is_ascii_digit(), "");
-    digits(name) != digits(other) && parts.iter().zip(&others).all(|(a, b)| a == b || is_slip(a, b))
+    parts.iter().zip(&others).all(|(a, b)| a == b || (is_slip(a, b) && !is_numbered(a, b)))
+}
+
+/// Whether two names differ by their numbers alone.
+fn is_numbered(a: &str, b: &str) -> bool {
+    let is_digit = |c: char| c.is_ascii_digit();
+    a.contains(is_digit) && b.contains(is_digit) && a.replace(is_digit, "") == b.replace(is_digit, "")
 }
 
 /// At most two letters, in a short word one, and never all of them.
 fn is_slip(a: &str, b: &str) -> bool {
+    if a.eq_ignore_ascii_case(b) {
+        return true;
+    }
     let longest = a.len().max(b.len());
     let limit = (longest / 4 + 1).min(2);
     a.len().abs_diff(b.len()) <= limit && (is_swapped(a, b) || (distance(a, b) <= limit && distance(a, b) < longest))
@@ -115,6 +123,8 @@ mod tests {
             ("tank/mv", "tank/vm"),
             ("tank/archve", "tank/archive"),
             ("Tank/vm", "tank/vm"),
+            ("tank/VM", "tank/vm"),
+            ("tank/vm0", "tank/vm"),
             ("tnak/vm", "tank/vm"),
             ("tank/vm ", "tank/vm"),
             ("tankv/m", "tank/vm"),

@@ -6,19 +6,51 @@ use std::collections::HashSet;
 use super::config::Window;
 use super::listing::{Snapshot, State};
 use super::name::Prefix;
-use super::replication::unconfirmed;
+use super::replication::{destinations, unconfirmed};
 use super::retention::{self, Plan, Reason};
 
-/// The verdict on every snapshot of `pruned`: of a source, or of the replica of `source`. `now` is in epoch seconds.
-pub fn plan<'s>(prefix: &Prefix, pruned: &'s State, source: Option<&State>, windows: &[Window], now: i64) -> Plan<'s> {
-    let guids = |of: &State| Vec::from_iter(of.snapshots.iter().map(|s| s.guid).chain(of.bookmarks.iter().map(|b| b.guid)));
-    let known: HashSet<u64> = source.map(guids).unwrap_or_default().into_iter().collect();
-    let needed = unconfirmed(prefix, pruned);
+/// What is asked of one side.
+pub struct Keeping<'w> {
+    pub prefix: &'w Prefix,
+    pub windows: &'w [Window],
+    /// When replications of this source to each of its destinations last had everything there, in epoch seconds.
+    pub replicated: Vec<i64>,
+    /// In epoch seconds.
+    pub now: i64,
+}
+
+/// The verdict on every snapshot of `pruned`: of a source, or of the replica of `source`.
+pub fn plan<'s>(wish: &Keeping, pruned: &'s State, source: Option<&State>) -> Plan<'s> {
+    let known = source.map(guids).unwrap_or_default();
+    let needed = unconfirmed(wish.prefix, pruned);
+    let unmarked = unmarked(wish, pruned);
     let base = pruned.snapshots.iter().rev().find(|s| known.contains(&s.guid)).map(|s| s.guid);
-    let forced = |s: &Snapshot| match (Some(s.guid) == base, needed.iter().any(|range| range.contains(&s.createtxg))) {
-        (true, _) => Some(Reason::Base),
-        (_, true) => Some(Reason::Unconfirmed),
-        _ => None,
+    let forced = |s: &Snapshot| {
+        if Some(s.guid) == base {
+            Some(Reason::Base)
+        } else if needed.iter().any(|range| range.contains(&s.createtxg)) {
+            Some(Reason::Unconfirmed)
+        } else {
+            unmarked.filter(|until| s.creation <= *until).map(|_| Reason::Unmarked)
+        }
     };
-    retention::plan(prefix, &pruned.snapshots, windows, now, forced)
+    retention::plan(wish.prefix, &pruned.snapshots, wish.windows, wish.now, forced)
+}
+
+/// Until when a destination may have the snapshots of a source on which no bookmark says so: fewer destinations have one
+/// than were replicated to. A rollback takes bookmarks with it, and a clone that was promoted has none.
+fn unmarked(wish: &Keeping, source: &State) -> Option<i64> {
+    let is_lost = destinations(wish.prefix, source) < wish.replicated.len();
+    wish.replicated.iter().max().copied().filter(|_| is_lost)
+}
+
+/// Whether one side knows a snapshot of the other.
+pub fn has_in_common(one: &State, other: &State) -> bool {
+    let known = guids(other);
+    one.snapshots.iter().any(|s| known.contains(&s.guid))
+}
+
+/// Of its snapshots and bookmarks.
+fn guids(state: &State) -> HashSet<u64> {
+    state.snapshots.iter().map(|s| s.guid).chain(state.bookmarks.iter().map(|b| b.guid)).collect()
 }

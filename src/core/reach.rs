@@ -1,10 +1,13 @@
 //! How far a fault reaches: whether it could have meant only the entry that it stands in. If not, all pruning waits
 //! (invariant 10), since what is wrong may be what another dataset is to be kept by. Judges the shape of an entry, and
-//! knows nothing of its values.
+//! of its values only whether they name datasets elsewhere.
+
+use std::collections::BTreeSet;
 
 use super::fields::nearest;
 use super::layers::{SETTINGS, TOP};
 use super::name::Dataset;
+use super::words::Pattern;
 use super::yaml::{Key, Node, Value};
 
 /// The keys below the settings of an entry.
@@ -35,12 +38,15 @@ const BELOW: [&str; 24] = [
     "replica",
 ];
 
+/// Their values may name anything: a place on a destination, a command, bytes a second.
+const FREE: [&str; 5] = ["root", "replica", "before", "after", "rate-limit"];
+
 /// Whether a fault in this entry is its own affair. `name` is the dataset's, without its host.
 pub fn is_contained(name: &str, node: &Node) -> bool {
-    let is_dataset = name.parse::<Dataset>().is_ok_and(|dataset| !dataset.pool().contains(':'));
+    let Ok(dataset) = name.parse::<Dataset>() else { return false };
     // A setting of the entry before, or of all, with too little indentation, has no / in its name, and is often no map.
     let may_be_setting = SETTINGS.contains(&name) || TOP.contains(&name) || (!name.contains('/') && !is_settings(node));
-    is_dataset && !may_be_setting && !holds_another(node)
+    !dataset.pool().contains(':') && !may_be_setting && !holds_another(&dataset, node)
 }
 
 /// A setting where a dataset is wanted: a pool may be called so, but has settings then. Those of `defaults` would be.
@@ -54,13 +60,29 @@ fn is_settings(node: &Node) -> bool {
     matches!(node.value, Value::Map(_) | Value::Null)
 }
 
-/// Whether something in there may be an entry or a section of its own that slipped in by its indentation.
-fn holds_another(node: &Node) -> bool {
+/// Whether something in there may be another's: an entry or a section that slipped in by its indentation, the settings of
+/// one whose first line is gone, or what another entry excludes.
+fn holds_another(dataset: &Dataset, node: &Node) -> bool {
+    let is_anothers =
+        |(key, node): &(Key, Node)| is_stray(key, node) || (!FREE.contains(&key.text.as_str()) && holds_another(dataset, node));
     match &node.value {
-        Value::Map(entries) => entries.iter().any(|(key, node)| is_stray(key, node) || holds_another(node)),
-        Value::List(items) => items.iter().any(holds_another),
-        _ => false,
+        Value::Map(entries) => is_doubled(entries) || entries.iter().any(is_anothers),
+        Value::List(items) => items.iter().any(|item| holds_another(dataset, item)),
+        Value::Scalar(text) => names_another(dataset, text),
+        Value::Null => false,
     }
+}
+
+fn is_doubled(entries: &[(Key, Node)]) -> bool {
+    let mut names = BTreeSet::new();
+    entries.iter().any(|(key, _)| !names.insert(&key.text))
+}
+
+/// Whether it may name a dataset that is not below this one. The name of a pool begins with a letter (zpool-create(8)).
+fn names_another(dataset: &Dataset, text: &str) -> bool {
+    let is_below = |word: &str| word.parse().is_ok_and(|pattern: Pattern| pattern.can_match_below(dataset));
+    let mut names = text.split([' ', ',']).filter(|word| word.contains('/') && !word.starts_with(|c: char| c.is_ascii_digit()));
+    names.any(|name| name.starts_with('/') || !is_below(name))
 }
 
 fn is_stray(key: &Key, node: &Node) -> bool {

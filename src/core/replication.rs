@@ -2,7 +2,7 @@
 //! both sides' listings in, a plan with its reasons out. Matches by GUID and orders by createtxg (invariant 5); never
 //! plans anything that would need `receive -F` (invariant 4).
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 use std::ops::RangeInclusive;
 
@@ -315,6 +315,12 @@ pub fn unconfirmed(prefix: &Prefix, source: &State) -> Vec<RangeInclusive<u64>> 
     }
     let range = |txgs: Vec<u64>| Some(*txgs.iter().min()?..=*txgs.iter().max()?);
     cursors.into_values().filter(|txgs| txgs.len() > 1).filter_map(range).collect()
+}
+
+/// How many destinations have a bookmark on the source.
+pub fn destinations(prefix: &Prefix, source: &State) -> usize {
+    let owned = source.bookmarks.iter().filter_map(|b| prefix.owns_bookmark(&b.name, b.guid));
+    owned.collect::<BTreeSet<u32>>().len()
 }
 
 /// The cursors, of the destination whose root has the GUID `root`, that this replica was never given: all of them are

@@ -23,6 +23,8 @@ pub enum Reason {
     Base,
     /// The newest that a destination has may be this one, as far as its bookmarks tell.
     Unconfirmed,
+    /// A destination may have it, and the bookmark that would say so is gone.
+    Unmarked,
     NotOurs,
     SuspiciousClock,
 }
@@ -37,6 +39,9 @@ impl fmt::Display for Reason {
             Reason::Future => f.write_str("dated in the future"),
             Reason::Base => f.write_str("the newest common with the other side"),
             Reason::Unconfirmed => f.write_str("a transfer to a destination is unconfirmed"),
+            Reason::Unmarked => {
+                f.write_str("a destination may have it, and the bookmark of that is gone: the next replication makes another")
+            }
             Reason::NotOurs => f.write_str("not one of zam's"),
             Reason::SuspiciousClock => f.write_str("the clock is suspicious"),
         }

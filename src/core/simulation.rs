@@ -6,7 +6,7 @@ use super::config::{Destination, Entry, Idle, Job, Verb, Window};
 use super::gate::{Moment, is_due, is_gated};
 use super::listing::{Bookmark, Snapshot, State};
 use super::name::{Prefix, destination_id};
-use super::pruning;
+use super::pruning::{self, Keeping};
 use super::replication::{self, Wish};
 use super::schedule::Slots;
 use super::span::DAY;
@@ -219,7 +219,8 @@ impl<'c> Model<'c> {
         }
         let (source, pruned) = (&self.places[0], &self.places[place]);
         let source = (place > 0).then_some(&source.state);
-        let plan = pruning::plan(self.prefix, &pruned.state, source, &pruned.side.windows, at);
+        let wish = Keeping { prefix: self.prefix, windows: &pruned.side.windows, replicated: Vec::new(), now: at };
+        let plan = pruning::plan(&wish, &pruned.state, source);
         let mut keep = Vec::from_iter(plan.verdicts.iter().map(|v| v.keep())).into_iter();
         let pruned = &mut self.places[place];
         pruned.state.snapshots.retain(|_| keep.next().unwrap_or(true));

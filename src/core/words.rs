@@ -93,6 +93,12 @@ impl FromStr for Pattern {
         let expression = text.strip_prefix('/').and_then(|rest| rest.strip_suffix('/'));
         let glob = expression.is_none().then(|| text.to_owned());
         let expression = match expression {
+            Some(expression) if expression.contains("/ ") || expression.contains(" /") => {
+                return Err(format!("`{text}`: is a comma missing between two expressions? Write \\x20 for a space beside a /"));
+            }
+            None if text.contains(['*', '?']) && text.split(' ').skip(1).any(|word| word.contains('/')) => {
+                return Err(format!("`{text}`: is a comma missing between two names? Write ? for the space of a name"));
+            }
             Some("") => return Err("an empty expression excludes everything; write one, or a name".into()),
             Some(expression) => expression.to_owned(),
             None if text.contains("**") => {

@@ -124,6 +124,9 @@ fn unreadable(text: &str) -> Option<(usize, &'static str)> {
         return Some((offset, "this is not UTF-8: write the file in that encoding, in which ASCII is the same"));
     }
     // The parser would begin a line there, and an editor would not: a comment would end where nobody sees it.
+    if let Some(offset) = text.find(['\u{2028}', '\u{2029}', '\u{85}']) {
+        return Some((offset, "this separates lines for some editors and not for YAML: write the file with plain line ends"));
+    }
     let mut returns = text.match_indices('\r').map(|(offset, _)| offset);
     let lone = returns.find(|offset| !text[offset + 1..].starts_with('\n'))?;
     Some((lone, "a carriage return stands here without a line feed: write the file with one kind of line ends"))

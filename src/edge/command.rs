@@ -1,7 +1,6 @@
 //! The one door to other programs, on this machine or over ssh. A program is judged by its exit status, never by what
 //! it printed. Knows nothing of ZFS.
 
-use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::os::unix::process::CommandExt;
@@ -19,7 +18,7 @@ use crate::core::config::Host;
 use crate::core::shell;
 
 /// Where `zfs` may be, beside what PATH says: an ordinary user's PATH has no sbin.
-const SBIN: &str = "/usr/local/sbin:/usr/sbin:/sbin";
+const SBIN: &str = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin";
 
 /// How long the end of an ssh connection may take.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -179,9 +178,13 @@ pub fn not_started(program: &str, error: &io::Error) -> anyhow::Error {
 #[expect(clippy::disallowed_methods, reason = "the one door")]
 fn local(argv: &[&str]) -> Command {
     let mut command = Command::new(argv[0]);
-    let mut path = std::env::var_os("PATH").unwrap_or_default();
-    path.push(OsString::from(":"));
-    path.push(SBIN);
+    // An empty part of PATH would be the working directory.
+    let path = std::env::var_os("PATH").filter(|path| !path.is_empty());
+    let path = path.map_or(SBIN.into(), |mut path| {
+        path.push(":");
+        path.push(SBIN);
+        path
+    });
     // A group of its own: Ctrl-C reaches zam alone, which ends a transfer so that it can be resumed.
     command.args(&argv[1..]).env("PATH", path).env("LC_ALL", "C").process_group(0);
     command

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use super::outcome::Misconfigured;
 use crate::core::config::Config;
-use crate::core::fields::distance;
 use crate::core::load::load;
 use crate::core::yaml::{Source, render};
 
@@ -122,17 +121,16 @@ impl Files {
         files
     }
 
-    /// Hidden files, and copies that editors and packages leave (`x.yaml~`, `x.yaml.dpkg-old`), are nobody's configuration.
+    /// Hidden files, notes, and copies that editors, packages and people leave (`x.yaml~`, `x.yaml.dpkg-old`) are nobody's
+    /// configuration. Everything else may be meant to be read.
     fn add_if_named(&mut self, path: &Path) {
         let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
         if name.starts_with('.') {
             return;
         }
-        let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
-        let is_near = extension.starts_with('y') && !extension.ends_with('~') && distance(extension.trim(), "yaml") <= 2;
         if path.extension().is_some_and(|extension| extension == "yaml") {
             self.add(path);
-        } else if is_near || name.ends_with("yaml") || name.ends_with("yml") {
+        } else if !is_left_aside(&name) {
             let right = path.with_extension("yaml");
             self.misnamed.push(format!("{} is not read: rename it to {}", path.display(), right.display()));
         }
@@ -225,4 +223,13 @@ fn read_last_good(path: &Path) -> Option<Vec<Source>> {
     let read = |copy: PathBuf| serde_json::from_slice::<Vec<(String, String)>>(&read_file(&copy).ok()??).ok();
     let pairs = last_good(path).into_iter().find_map(read)?;
     Some(pairs.into_iter().map(|(path, text)| Source { path, text }).collect())
+}
+
+/// By a file's name in lower case.
+fn is_left_aside(name: &str) -> bool {
+    const ENDS: [&str; 12] = ["bak", "backup", "old", "orig", "rej", "save", "swp", "tmp", "disabled", "off", "example", "md"];
+    let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
+    let is_packages = ["dpkg-", "rpm", "ucf-", "pac"].iter().any(|start| extension.starts_with(start));
+    let is_editors = name.ends_with('~') || name.starts_with('#');
+    is_editors || is_packages || ENDS.contains(&extension) || name.starts_with("readme")
 }

@@ -2,6 +2,8 @@
 //! invariants 1, 3 and 4: destroy only takes names with `@` or `#`, no command has `destroy -r` or `receive -F`, and a
 //! listing that failed is an error.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context, Result, anyhow, bail};
 
 use super::command::{Failure, Machine, Pipeline};
@@ -19,12 +21,14 @@ fn failure(error: &anyhow::Error) -> Option<&Failure> {
     error.downcast_ref()
 }
 
-/// Whether zfs itself says that. Shells and what they start put lines of their own on stderr.
+/// Whether zfs itself says that. Shells and what they start put lines of their own on stderr. What stands before the last
+/// quote is a name, and may contain anything: a dataset may be called `read-only`.
 fn says(error: &anyhow::Error, text: &str) -> bool {
     const BEGINNINGS: [&str; 4] =
         ["cannot ", "could not find any snapshots to destroy", "bookmark '", "no snapshots were created"];
-    let is_of_zfs = |line: &str| BEGINNINGS.iter().any(|beginning| line.starts_with(beginning));
-    failure(error).is_some_and(|failure| failure.stderr.lines().any(|line| is_of_zfs(line) && line.contains(text)))
+    let is_of_zfs = |line: &&str| BEGINNINGS.iter().any(|beginning| line.starts_with(beginning));
+    let stderr = failure(error).map_or("", |failure| &failure.stderr);
+    stderr.lines().filter(is_of_zfs).any(|line| line.rsplit('\'').next().is_some_and(|reason| reason.contains(text)))
 }
 
 /// Whether ZFS refused because the pool was imported read-only.
@@ -194,11 +198,16 @@ pub fn decode_token(token: &str) -> Result<Option<Token>> {
     }
 }
 
-/// Lines of `key = value` under "resume token contents:"; numbers are in hex.
+/// Lines of `key = value` under "resume token contents:", each after a tab; numbers are in hex. A token comes from the far
+/// side and is not signed: a name in it may span lines, so that a key stands twice, and what is nested has more tabs.
 fn parse_token(text: &str) -> Option<Token> {
-    let value =
-        |key: &str| text.lines().find_map(|line| line.trim().strip_prefix(key)?.trim_start().strip_prefix('=').map(str::trim));
-    let number = |key: &str| u64::from_str_radix(value(key)?.trim_start_matches("0x"), 16).ok();
+    let mut values = BTreeMap::new();
+    for (key, value) in text.lines().filter_map(|line| line.strip_prefix('\t')?.split_once('=')) {
+        if values.insert(key.trim_end(), value.trim()).is_some() {
+            return None;
+        }
+    }
+    let number = |key: &str| u64::from_str_radix(values.get(key)?.trim_start_matches("0x"), 16).ok();
     Some(Token { toguid: number("toguid")?, fromguid: number("fromguid"), raw: number("rawok") == Some(1) })
 }
 
@@ -232,8 +241,11 @@ fn send_argv(dataset: &Dataset, stream: &Stream, flags: &str) -> Vec<String> {
     argv
 }
 
-pub fn send_resumed(machine: &Machine, token: &str, compressor: Option<&str>) -> Pipeline {
-    sending(machine, &["zfs", "send", "-t", token], compressor).called("zfs send -t TOKEN")
+/// `raw` is said besides the token, which the far side could have made: what is to go raw must never go readable. Of the
+/// flags that shape a stream ZFS takes this one alone with -t (zfs_do_send).
+pub fn send_resumed(machine: &Machine, token: &str, raw: bool, compressor: Option<&str>) -> Pipeline {
+    let flags = if raw { "-wt" } else { "-t" };
+    sending(machine, &["zfs", "send", flags, token], compressor).called(&format!("zfs send {flags} TOKEN"))
 }
 
 fn sending(machine: &Machine, argv: &[&str], compressor: Option<&str>) -> Pipeline {

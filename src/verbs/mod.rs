@@ -14,7 +14,6 @@ mod sides;
 pub mod simulate;
 pub mod snapshot;
 pub mod status;
-mod table;
 mod transfer;
 pub mod units;
 mod words;

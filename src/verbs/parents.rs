@@ -73,7 +73,8 @@ fn missing(
         }
         let waits = format!("{} waits for its parent {parent}", to.replica(dataset));
         let bringer = governing(run.config, run.entry.host_name(), &above);
-        let brings = |entry: &Entry| entry.destinations.iter().any(|other| other.name == to.name && other.root == to.root);
+        let is_there = |other: &Destination| other.host_name() == to.host_name() && other.replica(&above) == parent;
+        let brings = |entry: &Entry| entry.destinations.iter().any(is_there);
         if let Some(entry) = bringer.filter(|entry| brings(entry)) {
             return Err(Later(format!("{waits}, which `zam replicate {}` brings", quoted(&entry.key))).into());
         }

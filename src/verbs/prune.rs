@@ -11,17 +11,17 @@ use serde::ser::Serializer;
 use super::destroying::{Destroying, Found};
 use super::words::{does_not_exist, snapshots};
 use super::{Run, print_json, report, side_by_side};
-use crate::core::config::{Destination, Window};
+use crate::core::config::{Destination, Verb, Window};
 use crate::core::listing::{self, ALL_TYPES, SNAPSHOT_COLUMNS, State, Tree};
 use crate::core::misnamed::{Misnamed, misnamed};
 use crate::core::name::Dataset;
-use crate::core::pruning;
+use crate::core::pruning::{self, Keeping};
 use crate::core::retention::{Plan, Reason};
 use crate::core::selection::governs;
 use crate::edge::command::Machine;
 use crate::edge::outcome::{Outcome, Waits};
 use crate::edge::zfs::{self, Depth};
-use crate::edge::{journal, lock};
+use crate::edge::{journal, lock, state};
 
 /// `zfs destroy` waits for a transaction group; side by side they share it.
 const AT_ONCE: usize = 8;
@@ -85,7 +85,8 @@ pub fn run(run: &Run, to: Option<&str>, saved: Option<&Path>) -> Result<Outcome>
         Some(file) => Sides::from_file(run, to, file)?,
         None => Sides::list(run, to)?,
     };
-    let (places, waits) = sides.without_misnamed(run, sides.governed(run, to))?;
+    let places = sides.of_these_sources(sides.governed(run, to));
+    let (places, waits) = sides.without_misnamed(run, places)?;
     let plans: Vec<Planned> = places.iter().map(|(dataset, place)| plan(run, to, windows, &sides, dataset, place)).collect();
     for planned in plans.iter().filter(|planned| planned.plan.suspicious) {
         journal::warn(format!(
@@ -107,6 +108,12 @@ pub fn run(run: &Run, to: Option<&str>, saved: Option<&Path>) -> Result<Outcome>
     let outcomes = side_by_side(plans, AT_ONCE, |planned| destroy(run, &machine, windows, &planned));
     machine.close();
     Ok(outcomes.into_iter().max().unwrap_or(Outcome::Done).max(waits))
+}
+
+/// When each destination of a source last had everything, in epoch seconds, as far as is known.
+fn replicated(run: &Run) -> Vec<i64> {
+    let jobs = run.entry.jobs().into_iter().filter(|job| job.verb == Verb::Replicate);
+    jobs.filter_map(|job| state::last_success(&job)).collect()
 }
 
 /// What is known of both sides.
@@ -171,6 +178,22 @@ impl Sides {
         named.filter(|(dataset, _)| governs(run.config, run.entry, dataset)).collect()
     }
 
+    /// Without the replicas of which this machine is not the source: another machine may send to the same root, or the
+    /// source is gone, and what is here is all that is left of it.
+    fn of_these_sources(&self, mut places: Vec<(Dataset, Dataset)>) -> Vec<(Dataset, Dataset)> {
+        let Some(replicas) = &self.pruned else { return places };
+        places.retain(|(dataset, place)| {
+            let source = self.source.get(dataset);
+            let is_its_source = source.is_some_and(|source| pruning::has_in_common(&replicas[place], source));
+            if !is_its_source {
+                let why = if source.is_some() { "has no snapshot in common with it" } else { "does not exist" };
+                journal::warn(format!("{place} is not pruned: {dataset} {why}, so that it may be what is left, or another's"));
+            }
+            is_its_source
+        });
+        places
+    }
+
     /// Those of which a misspelt name in the configuration may have meant something else wait for a person.
     fn without_misnamed(&self, run: &Run, mut places: Vec<(Dataset, Dataset)>) -> Result<(Vec<(Dataset, Dataset)>, Outcome)> {
         let governed: Vec<Dataset> = places.iter().map(|(dataset, _)| dataset.clone()).collect();
@@ -213,8 +236,14 @@ fn plan<'a>(
 ) -> Planned<'a> {
     let pruned = &sides.pruned.as_ref().unwrap_or(&sides.source)[place];
     let source = sides.pruned.as_ref().and_then(|_| sides.source.get(dataset));
-    let plan = pruning::plan(&run.config.prefix, pruned, source, windows, run.now);
+    let plan = pruning::plan(&wish(run, to.is_none(), windows), pruned, source);
     Planned { dataset, destination: to.map(|to| to.name.as_str()), plan, place, pruned, source }
+}
+
+/// What is asked of a side: of the source itself, that it keeps what its destinations may need.
+fn wish<'w>(run: &'w Run, is_source: bool, windows: &'w [Window]) -> Keeping<'w> {
+    let replicated = if is_source { replicated(run) } else { Vec::new() };
+    Keeping { prefix: &run.config.prefix, windows, replicated, now: run.now }
 }
 
 fn explain(planned: &Planned) {
@@ -232,7 +261,7 @@ fn destroy(run: &Run, machine: &Machine, windows: &[Window], planned: &Planned) 
         return Outcome::Done;
     }
     let plan_again = |state: &State| {
-        let plan = pruning::plan(&run.config.prefix, state, planned.source, windows, run.now);
+        let plan = pruning::plan(&wish(run, planned.destination.is_none(), windows), state, planned.source);
         plan.given_up().cloned().collect()
     };
     let mut destroying = Destroying::new(machine, planned.place, planned.pruned.guid, planned.plan.given_up());

@@ -238,6 +238,10 @@ impl<'r> Replication<'r> {
                 if discarded {
                     bail!("{place} shows a new resume token right after the old one was discarded");
                 }
+                let shown = self.list_replica(&place)?.and_then(|replica| replica.resume_token);
+                if shown != token {
+                    return Err(Later(format!("{place} shows another resume token than when it was listed")).into());
+                }
                 zfs::discard_token(&self.sides.there, &place)?;
                 discarded = true;
             } else {
@@ -247,11 +251,18 @@ impl<'r> Replication<'r> {
                     return Ok(());
                 }
             }
-            let replica = zfs::list(&self.sides.there, TREE_COLUMNS, TYPES, Depth::One, &[place.as_str()])?.tree.remove(&place);
+            let replica = self.list_replica(&place)?;
+            if way.plan.kind == Kind::Resume && replica.as_ref().is_some_and(|replica| replica.resume_token == token) {
+                bail!("{place}{} shows the same resume token after that stream was received", self.sides.there.place());
+            }
             way.plan = self.plan_for(way.dataset, way.source, replica.as_ref())?;
             way.cursors.mark_way(&way.plan)?;
             token = replica.and_then(|replica| replica.resume_token);
         }
+    }
+
+    fn list_replica(&self, place: &Dataset) -> Result<Option<State>> {
+        Ok(zfs::list(&self.sides.there, TREE_COLUMNS, TYPES, Depth::One, &[place.as_str()])?.tree.remove(place))
     }
 
     /// # Errors
@@ -260,7 +271,7 @@ impl<'r> Replication<'r> {
         let Way { dataset, source, plan, .. } = way;
         let place = self.to.replica(dataset);
         if plan.kind == Kind::Diverged {
-            bail!("the replica diverged: {}", plan.why);
+            bail!("the replica diverged: {}{}", plan.why, self.where_to_run(dataset, &place));
         }
         if plan.token == TokenUse::Foreign {
             bail!(
@@ -277,6 +288,14 @@ impl<'r> Replication<'r> {
             self.say(format!("{dataset}{} {why}, so there is nothing to send", self.sides.here.place()));
         }
         Ok(nothing)
+    }
+
+    /// A command that mends something may name a dataset that another machine, or another copy, has too.
+    fn where_to_run(&self, dataset: &Dataset, place: &Dataset) -> String {
+        let sides = [(place, &self.sides.there), (dataset, &self.sides.here)];
+        let remote = sides.iter().filter(|(_, machine)| !machine.place().is_empty());
+        let line = |(name, machine): &(&Dataset, &Machine)| format!(". {name} is{}: run there what names it", machine.place());
+        remote.map(line).collect()
     }
 
     /// Sends what the plan says; of a plan that begins with a resumed stream, that one alone.
@@ -397,7 +416,7 @@ impl<'r> Replication<'r> {
 
     fn transfer(&self, dataset: &Dataset, stream: &Stream, raw: bool, resume: Option<&str>, receiver: Pipeline) -> Result<u64> {
         let sender = match resume {
-            Some(token) => zfs::send_resumed(&self.sides.here, token, self.compressor()),
+            Some(token) => zfs::send_resumed(&self.sides.here, token, raw, self.compressor()),
             None => zfs::send(&self.sides.here, dataset, stream, raw, self.compressor()),
         };
         let terminal = std::io::stderr().is_terminal();
@@ -428,7 +447,8 @@ impl<'r> Replication<'r> {
     /// as a whole one does (libzfs: send_conclusion_record).
     fn check_arrival(&self, place: &Dataset, stream: &Stream) -> Result<()> {
         let snapshot = format!("{place}@{}", stream.to);
-        let guid = zfs::properties(&self.sides.there, &snapshot, "guid").unwrap_or_default();
+        let guid = zfs::properties(&self.sides.there, &snapshot, "guid");
+        let guid = guid.or_else(|error| if error.is::<Later>() { Err(error) } else { Ok(Vec::new()) })?;
         if guid != [stream.guid.to_string()] {
             bail!("the stream ended before {snapshot}{}; the next run goes on from what has arrived", self.sides.there.place());
         }
@@ -440,7 +460,9 @@ impl<'r> Replication<'r> {
         let there = self.sides.there.place();
         let (name, value) = if volume { ("volmode", "none") } else { ("canmount", "noauto") };
         let found = zfs::properties(&self.sides.there, place.as_str(), &format!("readonly,{name},encryptionroot"))?;
-        let [readonly, other, encryption_root] = found.as_slice() else { bail!("zfs get {place}{there} printed {found:?}") };
+        let [readonly, other, encryption_root] = found.as_slice() else {
+            bail!("zfs get {place}{there} printed {} values, not 3", found.len())
+        };
         if encryption_root != "-" && !raw {
             self.say(format!("{place}{there} is encrypted by its parent, with the key of {encryption_root}"));
         }

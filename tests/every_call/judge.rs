@@ -3,7 +3,7 @@
 use zam::core::config::Window;
 use zam::core::listing::{self, SNAPSHOT_COLUMNS, State};
 use zam::core::name::Prefix;
-use zam::core::pruning;
+use zam::core::pruning::{self, Keeping};
 
 use super::model::{Dataset, Partial, Snapshot, World};
 use super::zfs::rows;
@@ -47,7 +47,9 @@ fn state(world: &World, name: &str) -> Option<State> {
 pub(super) fn doomed(world: &World, name: &str) -> Vec<String> {
     let source = source_of(name).and_then(|source| state(world, source));
     let Some(pruned) = state(world, name) else { return vec![] };
-    let plan = pruning::plan(&Prefix::default(), &pruned, source.as_ref(), &windows(source_of(name).is_some()), super::now());
+    let (prefix, windows) = (Prefix::default(), windows(source_of(name).is_some()));
+    let wish = Keeping { prefix: &prefix, windows: &windows, replicated: vec![], now: super::now() };
+    let plan = pruning::plan(&wish, &pruned, source.as_ref());
     plan.verdicts.iter().filter(|v| !v.keep()).map(|v| v.snapshot.name.to_string()).collect()
 }
 

@@ -1,6 +1,6 @@
 # timeout: 1200
 # machines: debian13 (OpenZFS 2.3; kill.sh looks at what a cut receive leaves with 2.1)
-# The power cut five times, in the middle of first, incremental and resumed replications and of a pruning: after each
+# The power cut four times, in the middle of first, incremental and resumed replications and of a pruning: after each
 # boot the next run goes on.
 zfs create tank/home
 zfs create backup/zam
@@ -31,9 +31,6 @@ equal "$(zfs list -Ho name backup/zam/tank/home 2>/dev/null | wc -l)" 1
 #--- power cut
 . /root/grow
 . /root/cut_in 3.5
-#--- power cut
-. /root/grow
-. /root/cut_in 1
 #--- power cut
 . /root/grow
 (sleep 1; cut_power) &

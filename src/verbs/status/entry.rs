@@ -1,142 +1,33 @@
-//! `zam status`: what each entry and its replicas hold, whether that is what was promised, when the jobs run next, and
-//! what failed. ZFS is asked about the data, systemd about the jobs. Changes nothing, and works for every user; how it
-//! looks stands in `table`.
+//! One entry of `zam status`, judged by what was listed of its machines.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::iter::once;
-
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use chrono::{DateTime, Utc};
-use serde::Serialize;
 
-use super::notify::{self, Alert};
-use super::sides::TYPES;
-use super::words::does_not_exist;
-use super::{print_json, side_by_side, table};
+use super::shown::{Shown, ShownJob, ShownReplica};
+use super::trees::Trees;
 use crate::core::config::{Config, Destination, Entry, Verb};
 use crate::core::health::{Health, Judgement, judge, of_source, owned};
-use crate::core::listing::{TREE_COLUMNS, Tree};
 use crate::core::name::Dataset;
 use crate::core::replication::Side;
 use crate::core::selection::governs;
 use crate::core::units::{instance, service};
 use crate::edge::command::Machine;
-use crate::edge::systemd::{self, Jobs};
-use crate::edge::zfs::{self, Depth};
-use crate::edge::{journal, state};
-
-/// Machines asked side by side: one that does not answer takes its time.
-const AT_ONCE: usize = 8;
-
-/// One entry, as `--json` prints it.
-#[derive(Serialize)]
-pub(super) struct Shown {
-    pub(super) dataset: String,
-    pub(super) recursive: bool,
-    /// How many of ours it has, with all that it governs.
-    pub(super) snapshots: usize,
-    pub(super) newest: Option<DateTime<Utc>>,
-    pub(super) state: Health,
-    pub(super) why: Option<String>,
-    pub(super) jobs: Vec<ShownJob>,
-    pub(super) destinations: Vec<ShownReplica>,
-}
-
-#[derive(Serialize)]
-pub(super) struct ShownJob {
-    pub(super) unit: String,
-    pub(super) next: Option<DateTime<Utc>>,
-    /// When it last ended.
-    pub(super) last: Option<DateTime<Utc>>,
-    /// `running`, `success`, `waiting` (for the configuration to be mended), or what systemd calls the failure; none before
-    /// its first run.
-    pub(super) result: Option<String>,
-    #[serde(skip)]
-    pub(super) verb: Verb,
-    #[serde(skip)]
-    pub(super) destination: Option<String>,
-    #[serde(skip)]
-    pub(super) alert: Option<Alert>,
-}
-
-#[derive(Serialize)]
-pub(super) struct ShownReplica {
-    pub(super) name: String,
-    pub(super) replica: Dataset,
-    pub(super) snapshots: usize,
-    pub(super) newest: Option<DateTime<Utc>>,
-    pub(super) lag_seconds: Option<i64>,
-    pub(super) state: Health,
-    pub(super) why: Option<String>,
-}
-
-/// `only` one entry, and of it what is at and below that dataset.
-///
-/// # Errors
-/// The ZFS of this machine cannot be asked.
-pub fn run(config: &Config, only: Option<(&Entry, Dataset)>, json: bool, now: DateTime<Utc>) -> Result<()> {
-    let all = || config.entries.iter().map(|entry| (entry, entry.dataset.clone())).collect();
-    let chosen: Vec<(&Entry, Dataset)> = only.map_or_else(all, |only| vec![only]);
-    let jobs = systemd::jobs().unwrap_or_else(|error| {
-        journal::warn(format!("{error:#}; when jobs run next is not known"));
-        Jobs::default()
-    });
-    if let Some(why) = jobs.stopped.as_ref().filter(|_| chosen.iter().any(|(entry, _)| !entry.jobs().is_empty())) {
-        journal::warn(why);
-    }
-    let mut trees = look(&chosen);
-    if let Some(Err(error)) = trees.get_mut(&None) {
-        return Err(std::mem::replace(error, anyhow!("told")));
-    }
-    let shown: Vec<Shown> =
-        chosen.iter().map(|(entry, top)| Look { config, entry, top, trees: &trees, now }.show(&jobs)).collect();
-    if json {
-        return print_json(&serde_json::json!({"datasets": shown}));
-    }
-    table::print(&shown, now);
-    Ok(())
-}
-
-type Trees<'c> = BTreeMap<Option<&'c str>, Result<Tree>>;
-
-/// All that the entries and their replicas are, by machine (none is this one); at most two zfs processes on each.
-fn look<'c>(chosen: &[(&'c Entry, Dataset)]) -> Trees<'c> {
-    let mut machines: BTreeMap<Option<&str>, (Machine, [BTreeSet<Dataset>; 2])> = BTreeMap::new();
-    for (entry, top) in chosen {
-        let roots = entry.destinations.iter().map(|to| (to.host.as_ref(), to.root.clone(), false));
-        let replicas = entry.destinations.iter().map(|to| (to.host.as_ref(), to.replica(top), entry.recursive));
-        for (host, place, whole) in once((entry.host.as_ref(), top.clone(), entry.recursive)).chain(roots).chain(replicas) {
-            let machine = machines.entry(host.map(|host| host.name.as_str()));
-            machine.or_insert_with(|| (Machine::new(host), Default::default())).1[usize::from(whole)].insert(place);
-        }
-    }
-    let listed = side_by_side(machines.into_iter().collect(), AT_ONCE, |(host, (machine, [single, whole]))| {
-        let list = |depth, names: &BTreeSet<Dataset>| {
-            let names: Vec<&str> = names.iter().map(Dataset::as_str).collect();
-            zfs::list(&machine, TREE_COLUMNS, TYPES, depth, &names).map(|listing| listing.tree)
-        };
-        // Of children the first listing knows no snapshots; the second then does.
-        let tree = list(Depth::One, &single).and_then(|mut tree| {
-            tree.extend(list(Depth::All, &whole)?);
-            Ok(tree)
-        });
-        machine.close();
-        (host, tree)
-    });
-    listed.into_iter().collect()
-}
+use crate::edge::state;
+use crate::edge::systemd::Jobs;
+use crate::verbs::notify;
+use crate::verbs::words::does_not_exist;
 
 /// One entry, with what there is to see of it.
-struct Look<'l> {
-    config: &'l Config,
-    entry: &'l Entry,
-    top: &'l Dataset,
-    trees: &'l Trees<'l>,
-    now: DateTime<Utc>,
+pub(super) struct Look<'l> {
+    pub(super) config: &'l Config,
+    pub(super) entry: &'l Entry,
+    pub(super) top: &'l Dataset,
+    pub(super) trees: &'l Trees<'l>,
+    pub(super) now: DateTime<Utc>,
 }
 
 impl Look<'_> {
-    fn show(&self, jobs: &Jobs) -> Shown {
+    pub(super) fn show(&self, jobs: &Jobs) -> Shown {
         let sources = self.sources().unwrap_or_default();
         let times = |dataset: &Dataset| self.times(self.entry.host_name(), dataset);
         let newest = sources.iter().filter_map(|dataset| times(dataset).last().copied()).min();

@@ -4,11 +4,11 @@ use std::io::IsTerminal;
 
 use chrono::{DateTime, Utc};
 
-use super::status::{Shown, ShownJob, ShownReplica};
-use super::words::rough;
+use super::shown::{Shown, ShownJob, ShownReplica};
 use crate::core::config::Verb;
 use crate::core::health::Health;
 use crate::edge::journal;
+use crate::verbs::words::rough;
 
 const HEAD: [&str; 6] = ["DATASET", "STATE", "NEWEST", "BEHIND", "SNAPSHOTS", "NEXT"];
 /// The column that is coloured.

@@ -1,0 +1,51 @@
+//! What `zam status` shows of an entry: as JSON, and to the table.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use crate::core::config::Verb;
+use crate::core::health::Health;
+use crate::core::name::Dataset;
+use crate::verbs::notify::Alert;
+
+/// One entry, as `--json` prints it.
+#[derive(Serialize)]
+pub(super) struct Shown {
+    pub(super) dataset: String,
+    pub(super) recursive: bool,
+    /// How many of ours it has, with all that it governs.
+    pub(super) snapshots: usize,
+    pub(super) newest: Option<DateTime<Utc>>,
+    pub(super) state: Health,
+    pub(super) why: Option<String>,
+    pub(super) jobs: Vec<ShownJob>,
+    pub(super) destinations: Vec<ShownReplica>,
+}
+
+#[derive(Serialize)]
+pub(super) struct ShownJob {
+    pub(super) unit: String,
+    pub(super) next: Option<DateTime<Utc>>,
+    /// When it last ended.
+    pub(super) last: Option<DateTime<Utc>>,
+    /// `running`, `success`, `waiting` (for the configuration to be mended), or what systemd calls the failure; none before
+    /// its first run.
+    pub(super) result: Option<String>,
+    #[serde(skip)]
+    pub(super) verb: Verb,
+    #[serde(skip)]
+    pub(super) destination: Option<String>,
+    #[serde(skip)]
+    pub(super) alert: Option<Alert>,
+}
+
+#[derive(Serialize)]
+pub(super) struct ShownReplica {
+    pub(super) name: String,
+    pub(super) replica: Dataset,
+    pub(super) snapshots: usize,
+    pub(super) newest: Option<DateTime<Utc>>,
+    pub(super) lag_seconds: Option<i64>,
+    pub(super) state: Health,
+    pub(super) why: Option<String>,
+}

@@ -1,0 +1,70 @@
+//! What ZFS says of everything that `zam status` shows, with few processes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use anyhow::Result;
+
+use crate::core::config::{Entry, Host};
+use crate::core::listing::{TREE_COLUMNS, Tree};
+use crate::core::name::Dataset;
+use crate::edge::command::Machine;
+use crate::edge::zfs::{self, Depth};
+use crate::verbs::side_by_side;
+use crate::verbs::sides::TYPES;
+
+/// Machines asked side by side: one that does not answer takes its time.
+const AT_ONCE: usize = 8;
+
+/// What each machine has (none is this one), or why it cannot be asked.
+pub(super) type Trees<'c> = BTreeMap<Option<&'c str>, Result<Tree>>;
+
+/// All that the entries and their replicas are; at most two zfs processes on each machine.
+pub(super) fn look<'c>(chosen: &[(&'c Entry, Dataset)]) -> Trees<'c> {
+    let mut wanted = BTreeMap::new();
+    for (entry, top) in chosen {
+        at(&mut wanted, entry.host.as_ref()).add(top.clone(), entry.recursive);
+        for to in &entry.destinations {
+            let there = at(&mut wanted, to.host.as_ref());
+            there.add(to.root.clone(), false);
+            there.add(to.replica(top), entry.recursive);
+        }
+    }
+    let listed = side_by_side(wanted.into_iter().collect(), AT_ONCE, |(host, wanted)| {
+        let tree = wanted.list();
+        wanted.machine.close();
+        (host, tree)
+    });
+    listed.into_iter().collect()
+}
+
+/// What to list on one machine.
+struct Wanted {
+    machine: Machine,
+    alone: BTreeSet<Dataset>,
+    with_children: BTreeSet<Dataset>,
+}
+
+fn at<'w, 'c>(wanted: &'w mut BTreeMap<Option<&'c str>, Wanted>, host: Option<&'c Arc<Host>>) -> &'w mut Wanted {
+    let nothing = || Wanted { machine: Machine::new(host), alone: BTreeSet::new(), with_children: BTreeSet::new() };
+    wanted.entry(host.map(|host| host.name.as_str())).or_insert_with(nothing)
+}
+
+impl Wanted {
+    fn add(&mut self, dataset: Dataset, recursive: bool) {
+        let place = if recursive { &mut self.with_children } else { &mut self.alone };
+        place.insert(dataset);
+    }
+
+    fn list(&self) -> Result<Tree> {
+        let mut tree = self.list_at(Depth::One, &self.alone)?;
+        // The first listing knows children too, but not their snapshots: what the second says of them counts.
+        tree.extend(self.list_at(Depth::All, &self.with_children)?);
+        Ok(tree)
+    }
+
+    fn list_at(&self, depth: Depth, datasets: &BTreeSet<Dataset>) -> Result<Tree> {
+        let names: Vec<&str> = datasets.iter().map(Dataset::as_str).collect();
+        Ok(zfs::list(&self.machine, TREE_COLUMNS, TYPES, depth, &names)?.tree)
+    }
+}
