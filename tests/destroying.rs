@@ -241,6 +241,35 @@ fn a_replica_is_looked_at_again_as_well() {
 }
 
 #[test]
+fn a_replica_whose_source_is_not_here_is_left_alone() {
+    let machine = Machine::new(&[("tank", 0), ("tank/a", 9), ("tank/b", 1), ("backup/zam", 0), ("backup/zam/tank", 0)]);
+    machine.add(&rows("backup/zam/tank/a", 2000, 6));
+    machine.add(&rows("backup/zam/tank/b", 8000, 5)); // of another machine's tank/b
+    machine.add(&rows("backup/zam/tank/c", 9000, 5));
+    let ran = machine.zam("prune --to local tank");
+    expect(
+        &ran,
+        0,
+        "backup/zam/tank/a: 5 snapshots destroyed",
+        "backup/zam/tank/b is not pruned: tank/b has no snapshot in common",
+    );
+    expect(&ran, 0, "", "backup/zam/tank/c is not pruned: tank/c does not exist");
+    assert_eq!((machine.guids("backup/zam/tank/b").len(), machine.guids("backup/zam/tank/c").len()), (5, 5));
+}
+
+#[test]
+fn what_a_destination_may_have_stays_when_the_bookmark_of_that_is_gone() {
+    let machine = Machine::new(&[("tank", 0), ("tank/a", 5)]);
+    fs::create_dir(machine.path("state/done")).expect("a directory");
+    fs::write(machine.path("state/done/replicate:local-tank"), format!("{}\n", BEGIN + 3 * DAY + 60)).expect("a success");
+    expect(&machine.zam("prune -n tank"), 0, "tank/a@zam_20240104T000000Z  (a destination may have it", "");
+    expect(&machine.zam("prune tank"), 0, "tank/a: 1 snapshot destroyed", "");
+    assert_eq!(machine.guids("tank/a"), [2001, 2002, 2003, 2005]);
+    machine.add(&format!("tank/a#zam_0000abcd_{:016x}\tbookmark\t2003\t103\t1\t-\t-\n", 2003));
+    expect(&machine.zam("prune tank"), 0, "tank/a: 3 snapshots destroyed", "");
+}
+
+#[test]
 fn a_dataset_that_vanished_after_the_listing_is_a_line_and_no_failure() {
     for before in ["call 2 list", "call 1 destroy"] {
         let machine = Machine::new(&[("tank", 0), ("tank/a", 5)]);

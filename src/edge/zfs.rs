@@ -321,6 +321,10 @@ mod tests {
         let text = "resume token contents:\nnvlist version: 0\n\tfromguid = 0x1f\n\tobject = 0x2\n\ttoguid = 0xabcdef0123456789\n\ttoname = tank/a@x\n\trawok = 1\n\tfull send of tank/a@x estimated size is 3.76M\n";
         assert_eq!(parse_token(text), Some(Token { toguid: 0xabcd_ef01_2345_6789, fromguid: Some(0x1f), raw: true }));
         assert_eq!(parse_token("cannot resume send"), None);
+        let lie = text.replace("tank/a@x\n", "tank/a@x\n\trawok = 1\n");
+        assert_eq!(parse_token(&lie), None, "a name that spans lines");
+        let nested = text.replace("\trawok = 1", "\tmore = (embedded nvlist)\n\t\trawok = 1");
+        assert!(parse_token(&nested).is_some_and(|token| !token.raw));
     }
 
     #[test]
@@ -344,6 +348,10 @@ mod tests {
         };
         assert!(says(&error("Welcome!\ncannot create bookmark 'a#b': bookmark exists\n"), "exists"));
         assert!(says(&error("bookmark 'a#b' does not exist.\n"), "does not exist"));
+        for name in ["preexists", "read-only", "does not exist"] {
+            let refused = error(&format!("cannot create bookmark 'tank/{name}#b': permission denied\n"));
+            assert!(!says(&refused, "exists") && !says(&refused, "does not exist") && !is_read_only(&refused), "{name}");
+        }
         assert!(!says(
             &error("/etc/profile: line 3: /opt/x does not exist\ncannot destroy 'a@b': dataset is busy\n"),
             "does not exist"

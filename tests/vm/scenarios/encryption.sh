@@ -75,6 +75,7 @@ expect 0 zam replicate tank/secret
 newest=$(snapshots tank/secret/kid | tail -n 1)
 zfs destroy -r tank/secret/kid
 zfs send -w backup/zam/tank/secret/kid@"$newest" | zfs receive -u tank/secret/kid
+zpool sync # OpenZFS 2.1.11 has crashed once when it decrypted what was still being written
 zfs load-key -L file:///root/key tank/secret/kid
 zfs mount tank/secret/kid
 equal "$(content tank/secret/kid@"$newest")" "$wanted"
