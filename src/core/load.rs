@@ -153,24 +153,19 @@ impl<'n> Reader<'n> {
         }
         for layer in self.templates.values().chain([&self.defaults]) {
             self.settings(Dataset::default(), layer.written.clone(), faults);
-            self.check_exclusions(layer, faults);
+            Self::check_exclusions(layer, faults);
         }
         self.check_unused(faults);
     }
 
-    /// An exclusion of a template that can match below no dataset of the configuration keeps nothing from anything.
-    fn check_exclusions(&self, layer: &Layer<'n>, faults: &mut Vec<Fault>) {
-        let datasets: Vec<Dataset> =
-            self.sections.datasets.values().filter_map(|(key, _)| self.split(key).1.parse().ok()).collect();
+    /// What a template excludes may be meant for other entries, but a name without a / is below none.
+    fn check_exclusions(layer: &Layer<'n>, faults: &mut Vec<Fault>) {
         let items = layer.written.get("exclude").map(|(_, node)| node.items()).unwrap_or_default();
-        for node in items {
-            let pattern = node.text().and_then(|text| text.parse::<Pattern>().ok());
-            if pattern.is_some_and(|pattern| !datasets.iter().any(|dataset| pattern.can_match_below(dataset))) {
-                faults.push(node.fault(format!(
-                    "`{node}` matches nothing below any dataset of the configuration: write a whole name like tank/home/cache, \
-                     a glob like tank/*/cache, or a /regular expression/"
-                )));
-            }
+        for node in items.iter().filter(|node| node.text().is_some_and(|text| !text.contains('/'))) {
+            faults.push(node.fault(format!(
+                "`{node}` matches nothing: write a whole name like tank/home/cache, a glob like tank/*/cache, or a \
+                 /regular expression/"
+            )));
         }
     }
 
