@@ -1,4 +1,3 @@
-# timeout: 900
 # machines: debian12 (zam alone decides here; sends from bookmarks are looked at on both elsewhere)
 # A destination that is away for weeks while the source goes on and prunes: nothing stops, and it is incremental
 # afterwards, from a bookmark if it must be; a replica seeded by hand goes on too.

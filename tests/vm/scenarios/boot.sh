@@ -1,4 +1,3 @@
-# timeout: 900
 # machines: debian12 (the older systemd; main.sh has timers that catch up on both)
 # A machine that was off: each of ten overdue jobs catches up once, and one that takes long does not keep the boot
 # "starting".

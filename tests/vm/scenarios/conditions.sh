@@ -1,4 +1,3 @@
-# timeout: 600
 # machines: debian13 (the gate asks logind and zpool, which answer both alike)
 # What else a job waits for: mains power, a pool that is not being scrubbed; and `otherwise: run` at its last slot.
 mkdir /root/power

@@ -1,4 +1,3 @@
-# timeout: 600
 # machines: both (2.1 and 2.3 differ in what raw streams and keys allow)
 # Encrypted sources: raw by default, with the key loaded or not; decrypted only when asked; the kinds never mixed; and
 # the way back.

@@ -1,4 +1,3 @@
-# timeout: 900
 # machines: debian13 (the gate asks logind, which answers both alike)
 # A replication that is due each night from 22:00 to 06:00, when nobody uses the machine; through three days and the end
 # of summer time. It waits for the user, runs once a night, pauses at 06:00 and finishes the next night.

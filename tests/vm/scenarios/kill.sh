@@ -1,4 +1,4 @@
-# timeout: 900
+# timeout: 1500
 # machines: debian12 (OpenZFS 2.1; power.sh looks at what a cut receive leaves with 2.3)
 # kill -9 of zam, of the sender, of the receiver, of ssh, at random moments over a growing history, to a pool of this
 # machine and over ssh in turn, with pruning between: the next run goes on incrementally, and at the end everything is

@@ -1,4 +1,3 @@
-# timeout: 900
 # machines: debian13 (what zam is for, with the newer systemd and ZFS; week.sh has the same jobs with the older)
 # The main job: three entries, timers that fire as time passes, replicas that arrive, pruning by the windows.
 clock '2026-11-23 00:00:30'

@@ -1,4 +1,3 @@
-# timeout: 600
 # machines: debian13 (refusals, tokens and encryption look at both where 2.1 and 2.3 differ most)
 # A replica that cannot go on: what its mend needs is kept until somebody comes to it, whatever pruning does; and what
 # would not arrive at all arrives, or names the command that helps.

@@ -1,4 +1,3 @@
-# timeout: 1200
 # machines: debian13 (OpenZFS 2.3; kill.sh looks at what a cut receive leaves with 2.1)
 # The power cut four times, in the middle of first, incremental and resumed replications and of a pruning: after each
 # boot the next run goes on.

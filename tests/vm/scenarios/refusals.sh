@@ -1,4 +1,3 @@
-# timeout: 600
 # machines: both (2.1 and 2.3 word their refusals differently)
 # One dataset that refuses, or is gone, never stops its tree: it is left out and named, and the rest is done.
 for dataset in tank/tree tank/tree/a tank/tree/b tank/tree/c tank/sent backup/zam; do zfs create $dataset; done

@@ -1,4 +1,3 @@
-# timeout: 600
 # machines: debian12 (the older systemd, which hangs up when it is asked to reload twice)
 # How a changed configuration comes into force: by hand, or by the path unit; what a mistake does; what is left of what
 # was taken out.

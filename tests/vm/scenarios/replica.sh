@@ -1,4 +1,3 @@
-# timeout: 600
 # machines: debian13 (OpenZFS 2.3; refusals.sh has the messages of both)
 # What people do to replicas and to the configuration: rolled back, the newest taken away, renamed, another prefix,
 # a destination removed, a source renamed. Nothing is lost, and it goes on, by the commands that zam(8) gives.

@@ -1,4 +1,3 @@
-# timeout: 600
 # machines: debian13 (the network and the pipe, neither of which is of ZFS)
 # The network goes silent in the middle of a stream, pushed and pulled, or the receiver does: the run ends within
 # stall-timeout, and the next resumes. Compressed on the way, too.

@@ -1,4 +1,3 @@
-# timeout: 600
 # machines: debian12 (the older OpenSSH; strangers.sh has the newer)
 # Another machine over a real sshd: pushed to it and pulled from it, one connection a run, and the ways it goes wrong.
 clock '2026-11-23 10:01:00' # no timer fires meanwhile

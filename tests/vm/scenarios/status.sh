@@ -1,4 +1,3 @@
-# timeout: 600
 # machines: debian12 (a table that zam makes from listings that both print alike)
 # `zam status`: what there is, in a table and as JSON, for root and for everybody; late, stale, diverged, unreachable.
 clock '2026-11-23 00:05:00'

@@ -1,4 +1,3 @@
-# timeout: 600
 # machines: debian13 (the newer OpenSSH; ssh.sh has the older)
 # Far sides that are not as one would have them: csh, no home, greetings, a long name, an ssh_config full of wishes, a
 # source that sends more than it was asked for. Over a real sshd.

@@ -1,4 +1,3 @@
-# timeout: 400
 # machines: debian12 (the older systemd, and zam itself, are what can go wrong here)
 # A machine that slept through its slots: when it wakes each job catches up once; a transfer that the sleep interrupted is
 # no failure, and the next run resumes it.

@@ -1,4 +1,3 @@
-# timeout: 900
 # machines: debian13 (the watchdog is of systemd, and a pool that hangs does so in both; it waits long)
 # A receiver that lacks the permission to set properties; and the destination's disk torn out in the middle of a stream:
 # its pool hangs for ever, zam's watchdog ends the job, the other jobs go on, and after a boot the next run resumes.

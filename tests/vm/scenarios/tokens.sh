@@ -1,4 +1,3 @@
-# timeout: 600
 # machines: both (2.1 and 2.3 print and refuse tokens differently)
 # Resume tokens: one that fits is used; one of this source that does not (its snapshot is gone, or it is of the other kind
 # of stream) is discarded, once, and the run goes on; one that may be somebody else's is reported and stays.

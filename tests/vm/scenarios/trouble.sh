@@ -1,4 +1,3 @@
-# timeout: 600
 # machines: debian12 (the older ZFS, whose messages say less)
 # Bad days: each ends in one clear error, the right exit code, and nothing lost.
 zfs create tank/home

@@ -1,4 +1,3 @@
-# timeout: 600
 # machines: debian13 (OpenZFS 2.3; back.sh has a volume with 2.1)
 # A volume among filesystems; a source mounted at /home; odd names; a tree of children; new and vanished children.
 zfs create -V 20M tank/disk

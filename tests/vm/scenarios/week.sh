@@ -1,4 +1,3 @@
-# timeout: 1200
 # machines: debian12 (timers, windows and retention together; the timers alone are looked at on both elsewhere)
 # A week by the clock, every job started by its timer; the destination is away for three days of it.
 clock '2026-11-02 00:00:30'
