@@ -1,4 +1,4 @@
-# machines: debian12 (the older ZFS, which knows fewer properties; encryption.sh goes back on both)
+# machines: debian12 (the older ZFS, which knows fewer properties; encryption.sh goes back with the newer)
 # Going back, by the commands that zam(8) gives: a tree of filesystems, a volume and a raw encrypted tree restored from
 # their replicas with their history, contents equal, and replication going on in the old direction afterwards.
 echo 'a good passphrase' >/root/key

@@ -1,4 +1,4 @@
-# machines: both (2.1 and 2.3 differ in what raw streams and keys allow)
+# machines: debian13 (OpenZFS 2.3; 2.1.11 itself crashes now and then where it decrypts what was just received raw)
 # Encrypted sources: raw by default, with the key loaded or not; decrypted only when asked; the kinds never mixed; and
 # the way back.
 echo 'a good passphrase' >/root/key

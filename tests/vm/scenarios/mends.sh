@@ -1,4 +1,4 @@
-# machines: debian13 (refusals, tokens and encryption look at both where 2.1 and 2.3 differ most)
+# machines: debian13 (refusals and tokens look at both, where 2.1 and 2.3 differ most)
 # A replica that cannot go on: what its mend needs is kept until somebody comes to it, whatever pruning does; and what
 # would not arrive at all arrives, or names the command that helps.
 for dataset in tank/back tank/older tank/clone tank/twin tank/away tank/home backup/zam; do zfs create $dataset; done
