@@ -1,4 +1,4 @@
-# machines: debian12 (zam alone decides here; sends from bookmarks are looked at on both elsewhere)
+# machines: debian12 (zam alone decides here; mends.sh sends from bookmarks with OpenZFS 2.3)
 # A destination that is away for weeks while the source goes on and prunes: nothing stops, and it is incremental
 # afterwards, from a bookmark if it must be; a replica seeded by hand goes on too.
 zfs create tank/home

@@ -1,4 +1,4 @@
-# machines: debian12 (the older systemd; main.sh has timers that catch up on both)
+# machines: debian12 (the older systemd; main.sh has timers that catch up with the newer)
 # A machine that was off: each of ten overdue jobs catches up once, and one that takes long does not keep the boot
 # "starting".
 clock '2026-11-23 00:10:00'

@@ -1,4 +1,4 @@
-# machines: debian13 (what zam makes of a wrong clock; timers are looked at on both elsewhere)
+# machines: debian13 (what zam makes of a wrong clock; week.sh has the timers of the older systemd)
 # A clock that jumps a year ahead and back, and another time zone: nothing is lost by it, and the timers go on.
 clock '2026-11-23 10:01:00'
 zfs create tank/home

@@ -1,4 +1,4 @@
-# machines: debian12 (timers, windows and retention together; the timers alone are looked at on both elsewhere)
+# machines: debian12 (timers, windows and retention together, with the older systemd; main.sh has the newer)
 # A week by the clock, every job started by its timer; the destination is away for three days of it.
 clock '2026-11-02 00:00:30'
 zfs create tank/home
