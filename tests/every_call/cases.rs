@@ -193,7 +193,7 @@ impl Stage {
         if let Err(why) = judge(scene, case, &disturbed) {
             return wrong(why, &disturbed);
         }
-        let is_to_end = !matches!(case.fault, Fault::Swap(swap) if !scene.goal.is_reached_after(swap));
+        let is_to_end = !matches!(case.fault, Fault::Swap(swap) if !scene.is_reached_after(swap));
         let mut later = self.run(scene);
         if is_to_end && scene.goal != Goal::Refused && later.status.code() != Some(0) {
             later = self.run(scene);

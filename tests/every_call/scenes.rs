@@ -44,13 +44,21 @@ impl Goal {
         }
     }
 
-    /// Whether runs that nothing disturbs reach it after somebody did this.
-    pub(super) fn is_reached_after(&self, swap: Swap) -> bool {
+    fn is_reached_after(&self, swap: Swap) -> bool {
         match self {
             Goal::Taken(_) | Goal::Pruned(_) => swap != Swap::Gone,
             Goal::Replicated(_) => swap.lets_replication_go_on(),
             Goal::Refused => false,
         }
+    }
+}
+
+impl Scene {
+    /// Whether runs that nothing disturbs reach the goal after somebody did this. A replica that has lost its source is
+    /// pruned no more.
+    pub(super) fn is_reached_after(&self, swap: Swap) -> bool {
+        let has_lost_its_source = matches!(swap, Swap::Namesake | Swap::ChildGone) && self.argv.contains(&"--to");
+        !has_lost_its_source && self.goal.is_reached_after(swap)
     }
 }
 
