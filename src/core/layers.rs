@@ -45,17 +45,6 @@ pub struct Layer<'n> {
     pub is_sound: bool,
 }
 
-impl Layer<'_> {
-    /// What says which datasets an entry is about must not be taken away by a line without a value: that may be in a
-    /// comment, or lost. Of other settings nothing at all is the safe side: without windows nothing is pruned.
-    pub fn check_values(&self, below: &Map, faults: &mut Vec<Fault>) {
-        for name in ["exclude", "recursive"].into_iter().filter(|name| below.contains_key(name)) {
-            let empty = self.settings.get(name).filter(|(_, node)| matches!(node.value, Value::Null));
-            faults.extend(empty.map(|(key, _)| key.fault(format!("`{name}` has no value: write one, or remove the line"))));
-        }
-    }
-}
-
 /// Templates with those that they use.
 pub type Templates<'n> = BTreeMap<&'n str, Layer<'n>>;
 
@@ -191,10 +180,9 @@ impl<'n> Sections<'n> {
                 None => faults.push(node.fault(self.undefined("template", &name, &self.templates))),
             }
         }
-        let mut layer = Layer { settings: written.clone(), written, is_sound: true };
-        layer.check_values(&settings, faults);
-        settings.append(&mut layer.settings);
-        Layer { settings, is_sound: is_sound && faults.len() == before, ..layer }
+        check_values(&written, &settings, faults);
+        settings.extend(&written);
+        Layer { written, settings, is_sound: is_sound && faults.len() == before }
     }
 
     /// The names that stand in any `use`.
@@ -219,6 +207,15 @@ impl<'n> Sections<'n> {
             (None, several) => format!("there are {}", several[..several.len().min(20)].join(", ")),
         };
         format!("no {what} is called `{name}`; {advice}")
+    }
+}
+
+/// What says which datasets an entry is about must not be taken from what is `below` by a line without a value: that may
+/// be in a comment, or lost. Of other settings nothing at all is the safe side: without windows nothing is pruned.
+pub fn check_values(settings: &Map, below: &Map, faults: &mut Vec<Fault>) {
+    for name in ["exclude", "recursive"].into_iter().filter(|name| below.contains_key(name)) {
+        let empty = settings.get(name).filter(|(_, node)| matches!(node.value, Value::Null));
+        faults.extend(empty.map(|(key, _)| key.fault(format!("`{name}` has no value: write one, or remove the line"))));
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::config::{Config, Destination, Entry, Host, Setting};
 use super::conflicts;
 use super::fields::{Fields, Text, nearest};
-use super::layers::{Layer, Map, SETTINGS, Sections, TOP, Templates};
+use super::layers::{Layer, Map, SETTINGS, Sections, TOP, Templates, check_values};
 use super::name::{Dataset, Label};
 use super::parts::{hooks, idle, schedulable, windows};
 use super::reach;
@@ -233,7 +233,7 @@ impl<'n> Reader<'n> {
             }
             settings.retain(|name, _| !["snapshot-period", "windows", "hooks"].contains(name));
         }
-        own.check_values(&settings, faults);
+        check_values(&own.settings, &settings, faults);
         settings.extend(&own.settings);
         let listed = listed(&settings);
         let host = match host {
