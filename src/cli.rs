@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand};
 use clap_complete::ArgValueCandidates;
 
-use super::complete;
+use crate::complete;
 use zam::core::config;
 use zam::core::span::Span;
 

@@ -12,10 +12,10 @@ use clap::{CommandFactory, Parser};
 use clap_complete::CompleteEnv;
 
 use cli::{Cli, Common, Verb};
-use zam::core::config;
+use zam::core::config::{Job, Verb as JobVerb};
 use zam::core::selection::find;
 use zam::core::span::DAY;
-use zam::core::units::instance;
+use zam::core::unit_name::instance;
 use zam::edge::clock::now;
 use zam::edge::configuration::{self, Loaded};
 use zam::edge::journal;
@@ -23,7 +23,7 @@ use zam::edge::outcome::{self, Misconfigured, Outcome, Undecided, Usage};
 use zam::edge::sockets;
 use zam::verbs::settle::settle;
 use zam::verbs::simulate::Simulation;
-use zam::verbs::{Run, explain, gate, notify, prune, reload, replicate, snapshot, status, units};
+use zam::verbs::{Run, config, gate, notify, prune, reload, replicate, snapshot, status, units};
 
 fn main() -> ExitCode {
     // What shells run is `zam` alone, or `zam -- WORD...`: a COMPLETE that was left in the environment stops no job.
@@ -79,7 +79,7 @@ fn run(cli: Cli) -> Result<Outcome> {
                 journal::warn(format!("pruning waits: {why}"));
             }
             if !check {
-                explain::config(&loaded, only.as_ref(), json)?;
+                config::explain(&loaded, only.as_ref(), json)?;
             }
             if loaded.faults.is_empty() { Ok(Outcome::Done) } else { Err(loaded.wrong().into()) }
         }
@@ -114,14 +114,14 @@ fn run(cli: Cli) -> Result<Outcome> {
             });
             gate::run(&job.ok_or_else(|| Undecided(format!("the configuration has no job {verb} for {dataset}")))?)
         }
-        Verb::Snapshot(common) => act(&load()?, &common, (config::Verb::Snapshot, None), now(), snapshot::run),
+        Verb::Snapshot(common) => act(&load()?, &common, (JobVerb::Snapshot, None), now(), snapshot::run),
         Verb::Replicate { common, to } => {
             let to = to.as_deref();
-            act(&load()?, &common, (config::Verb::Replicate, to), now(), |run| replicate::run(run, to))
+            act(&load()?, &common, (JobVerb::Replicate, to), now(), |run| replicate::run(run, to))
         }
         Verb::Prune { common, to, now: then, snapshots } => {
             let (to, now) = (to.as_deref(), then.unwrap_or_else(now));
-            act(&load()?, &common, (config::Verb::Prune, to), now, |run| prune::run(run, to, snapshots.as_deref()))
+            act(&load()?, &common, (JobVerb::Prune, to), now, |run| prune::run(run, to, snapshots.as_deref()))
         }
     }
 }
@@ -144,7 +144,7 @@ fn say_faults(loaded: &Loaded) {
 fn act(
     loaded: &Loaded,
     common: &Common,
-    (name, to): (config::Verb, Option<&str>),
+    (name, to): (JobVerb, Option<&str>),
     now: DateTime<chrono::Utc>,
     verb: impl FnOnce(&Run) -> Result<Outcome>,
 ) -> Result<Outcome> {
@@ -153,7 +153,7 @@ fn act(
         nothing_governs(loaded, why)
     })?;
     // One line is enough for pruning that waits, and it names the fault.
-    if name != config::Verb::Prune || loaded.config.pruning_waits.is_none() {
+    if name != JobVerb::Prune || loaded.config.pruning_waits.is_none() {
         say_faults(loaded);
     }
     let run = Run { config: &loaded.config, entry, dataset, now: now.timestamp(), dry: common.dry_run, json: common.json };
@@ -165,8 +165,8 @@ fn act(
 }
 
 /// The job that systemd started, if this run was that job: a hook inherits the variable, and runs what it likes.
-fn instance_that_ran(run: &Run, verb: config::Verb, to: Option<&str>) -> Option<String> {
-    let is_this = |job: &config::Job| {
+fn instance_that_ran(run: &Run, verb: JobVerb, to: Option<&str>) -> Option<String> {
+    let is_this = |job: &Job| {
         let name = job.destination.map(|to| to.name.as_str());
         job.verb == verb && name == to && run.dataset == run.entry.dataset
     };

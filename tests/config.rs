@@ -4,8 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use zam::core::fault::Source;
 use zam::core::load::load;
-use zam::core::yaml::Source;
 
 /// A directory called `several-files` is one case: its files are read together.
 fn cases(directory: &Path) -> Vec<(PathBuf, Vec<PathBuf>)> {

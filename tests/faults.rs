@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use tempfile::{TempDir, tempdir};
+use zam::core::fault::{Fault, Source, render};
 use zam::core::load::load;
-use zam::core::yaml::{Fault, Source, render};
 use zam::edge::configuration::{Loaded, keep_as_last_good, read};
 
 /// Everything that is in force below says so.

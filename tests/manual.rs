@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 use std::process::{Command, Output};
 
+use zam::core::fault::{Fault, Source};
 use zam::core::load::load;
-use zam::core::yaml::{Fault, Source};
 
 /// Far enough from every key that the loader lists them all instead of guessing which was meant.
 const NONSENSE: &str = "zzzzqqqq";

@@ -183,7 +183,7 @@ impl World {
         fewest(self.newer(), &promised, from_snapshot)
     }
 
-    /// As verbs/transfer.rs. The reason, if the replica diverged.
+    /// As verbs/replicate/transfer.rs. The reason, if the replica diverged.
     fn replicate(&mut self, life: &mut Life) -> Result<Option<String>, Killed> {
         let mut discarded = false;
         loop {
@@ -233,7 +233,7 @@ impl World {
         }
     }
 
-    /// As verbs/cursors.rs.
+    /// As verbs/replicate/bookmarks.rs.
     fn mark_way(&mut self, plan: &Plan, life: &mut Life) -> Result<(), Killed> {
         let streams = if plan.token == TokenUse::Foreign { &[][..] } else { &plan.streams };
         match (&plan.base, streams.first()) {

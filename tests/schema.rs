@@ -7,8 +7,8 @@ use std::process::Command;
 
 use regex_lite::Regex;
 use serde_json::{Map, Value, json};
+use zam::core::fault::Source;
 use zam::core::load::load;
-use zam::core::yaml::Source;
 
 const SPAN: &str = "^ *([0-9.]+ *(usec|us|µs|μs|msec|ms|seconds|second|sec|s|minutes|minute|min|m|hours|hour|hr|h|days|day|d\
     |weeks|week|w|months|month|mo|M|years|year|y) *)+$";

@@ -7,14 +7,14 @@ use chrono::{DateTime, Weekday};
 use proptest::prelude::*;
 use proptest::sample::select;
 use zam::core::config::{Config, Window};
+use zam::core::fault::Source;
 use zam::core::gate::Moment;
 use zam::core::listing::Snapshot;
 use zam::core::load::load;
 use zam::core::name::Prefix;
-use zam::core::outlook::{Growth, growth};
 use zam::core::retention;
-use zam::core::simulation::{Side, play};
-use zam::core::yaml::Source;
+use zam::core::simulate::summary::{Growth, growth};
+use zam::core::simulate::{Side, play};
 
 const HOUR: i64 = 3600;
 const DAY: i64 = 24 * HOUR;

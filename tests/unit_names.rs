@@ -9,10 +9,11 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use zam::core::config::{Config, Destination, Entry, Host};
+use zam::core::fault::Source;
 use zam::core::load::load;
 use zam::core::name::Dataset;
-use zam::core::units::{escape, units};
-use zam::core::yaml::Source;
+use zam::core::unit_name::escape;
+use zam::core::units::units;
 
 /// What OpenZFS takes in a name, and mostly what swells or looks like something else once it is escaped.
 fn a_character() -> impl Strategy<Value = char> {

@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::name::{Dataset, Label, Prefix};
-use super::schedule;
-use super::span::{Period, Span};
-use super::words::{Compression, Pattern, Rate};
-use super::yaml::At;
+use crate::core::fault::At;
+use crate::core::name::{Dataset, Label, Prefix};
+use crate::core::pattern::Pattern;
+use crate::core::scalars::{Compression, Rate};
+use crate::core::schedule;
+use crate::core::span::{Period, Span};
 
 #[derive(Clone, Debug, Default)]
 pub struct Config {

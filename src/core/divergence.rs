@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::shell::quoted;
+use crate::core::shell::quoted;
 
 /// How many names a message shows of many.
 const SHOWN: usize = 5;

@@ -3,9 +3,9 @@
 
 use chrono::Weekday;
 
-use super::config::Job;
-use super::schedule::Week;
-use super::span::{DAY, Period};
+use crate::core::config::Job;
+use crate::core::schedule::Week;
+use crate::core::span::{DAY, Period};
 
 /// A moment, in epoch seconds and as the clock on the wall shows it.
 #[derive(Clone, Copy, Debug)]
@@ -58,8 +58,8 @@ pub fn is_last_slot(job: &Job, now: Moment) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::fault::Source;
     use crate::core::load::load;
-    use crate::core::yaml::Source;
 
     /// 2026-11-23 is a Monday; local time is UTC here.
     const MONDAY: i64 = 1_795_392_000;

@@ -2,11 +2,11 @@
 
 use serde::Serialize;
 
-use super::config::{Destination, Entry};
-use super::listing::{Snapshot, State};
-use super::name::Prefix;
-use super::replication::{Kind, Side, Wish, plan};
-use super::schedule::Week;
+use crate::core::config::{Destination, Entry};
+use crate::core::listing::{Snapshot, State};
+use crate::core::name::Prefix;
+use crate::core::replication::{Kind, Side, Wish, plan};
+use crate::core::schedule::Week;
 
 /// Ordered by gravity: a tree is in the state of its worst dataset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -88,8 +88,8 @@ pub fn owned<'s>(prefix: &'s Prefix, state: &'s State) -> impl Iterator<Item = &
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::fault::Source;
     use crate::core::load::load;
-    use crate::core::yaml::Source;
 
     const HOUR: i64 = 3600;
     const DAY: i64 = 24 * HOUR;

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::name::Dataset;
+use crate::core::name::Dataset;
 
 /// The columns that retention asks for. A saved listing may lack the last.
 pub const SNAPSHOT_COLUMNS: &str = "name,guid,createtxg,creation,userrefs,clones";
@@ -12,6 +12,7 @@ pub const SNAPSHOT_COLUMNS: &str = "name,guid,createtxg,creation,userrefs,clones
 pub const TREE_COLUMNS: &str = "name,guid,createtxg,creation,type,written,encryptionroot,receive_resume_token,readonly";
 /// Whatever has a row of its own (as `zfs list -t` takes them).
 pub const ALL_TYPES: &str = "filesystem,volume,snapshot,bookmark";
+pub const DATASETS: &str = "filesystem,volume";
 /// Those that OpenZFS 2.2 and later read without opening each snapshot: enough to see whether there is anything to do.
 pub const SKIM_COLUMNS: &str = "name,guid,createtxg";
 /// The end of the year 9999, in epoch seconds. Whatever is dated later counts as dated then, so that reckoning with times

@@ -4,9 +4,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::config::{Config, Entry};
-use super::fields::distance;
-use super::name::Dataset;
+use crate::core::config::{Config, Entry};
+use crate::core::name::Dataset;
+use strsim::levenshtein;
 
 /// A name that may be meant to be another.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,7 +79,7 @@ fn is_near(name: &Dataset, other: &Dataset) -> bool {
         return true;
     }
     if parts.len() != others.len() {
-        return distance(name.as_str(), other.as_str()) <= 1;
+        return levenshtein(name.as_str(), other.as_str()) <= 1;
     }
     parts.iter().zip(&others).all(|(a, b)| a == b || (is_slip(a, b) && !is_numbered(a, b)))
 }
@@ -97,7 +97,7 @@ fn is_slip(a: &str, b: &str) -> bool {
     }
     let longest = a.len().max(b.len());
     let limit = (longest / 4 + 1).min(2);
-    a.len().abs_diff(b.len()) <= limit && (is_swapped(a, b) || (distance(a, b) <= limit && distance(a, b) < longest))
+    a.len().abs_diff(b.len()) <= limit && (is_swapped(a, b) || (levenshtein(a, b) <= limit && levenshtein(a, b) < longest))
 }
 
 /// Two neighbours that changed places.

@@ -3,11 +3,11 @@
 
 use std::collections::HashSet;
 
-use super::config::Window;
-use super::listing::{Snapshot, State};
-use super::name::Prefix;
-use super::replication::{destinations, unconfirmed};
-use super::retention::{self, Plan, Reason};
+use crate::core::config::Window;
+use crate::core::listing::{Snapshot, State};
+use crate::core::name::Prefix;
+use crate::core::replication::{destinations, unconfirmed};
+use crate::core::retention::{self, Plan, Reason};
 
 /// What is asked of one side.
 pub struct Keeping<'w> {

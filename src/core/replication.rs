@@ -6,11 +6,11 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 use std::ops::RangeInclusive;
 
-use super::config::Window;
-use super::divergence::{Cause, Divergence};
-use super::listing::{Bookmark, Snapshot, State};
-use super::name::{Prefix, destination_id};
-use super::retention;
+use crate::core::config::Window;
+use crate::core::divergence::{Cause, Divergence};
+use crate::core::listing::{Bookmark, Snapshot, State};
+use crate::core::name::{Prefix, destination_id};
+use crate::core::retention;
 
 /// Where an incremental stream starts.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,9 +7,9 @@ use std::fmt;
 
 use serde::ser::{Serialize, Serializer};
 
-use super::config::Window;
-use super::listing::Snapshot;
-use super::name::Prefix;
+use crate::core::config::Window;
+use crate::core::listing::Snapshot;
+use crate::core::name::Prefix;
 
 /// Why a snapshot is kept.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,9 +1,9 @@
 //! Which datasets an entry governs: its recursion, what it excludes, and best fit (the longest matching entry).
 //! Pure: by names alone, so it works on what exists and on what is only planned.
 
-use super::config::{Config, Entry, key};
-use super::fields::nearest;
-use super::name::Dataset;
+use crate::core::config::{Config, Entry, key};
+use crate::core::name::Dataset;
+use crate::core::nearest::nearest;
 
 /// The entry that governs a dataset of this machine, or of `host`.
 pub fn governing<'c>(config: &'c Config, host: Option<&str>, dataset: &Dataset) -> Option<&'c Entry> {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use zbus::fdo;
 
-use super::outcome::Later;
+use crate::edge::outcome::Later;
 
 const TICK: Duration = Duration::from_millis(20);
 

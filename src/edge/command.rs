@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 
-use super::outcome::Later;
-use super::{process, sockets};
 use crate::core::config::Host;
 use crate::core::shell;
+use crate::edge::outcome::Later;
+use crate::edge::{process, sockets};
 
 /// Where `zfs` may be, beside what PATH says: an ordinary user's PATH has no sbin.
 const SBIN: &str = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin";

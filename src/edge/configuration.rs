@@ -5,10 +5,10 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::outcome::Misconfigured;
 use crate::core::config::Config;
+use crate::core::fault::{Source, render};
 use crate::core::load::load;
-use crate::core::yaml::{Source, render};
+use crate::edge::outcome::Misconfigured;
 
 const DEFAULT: &str = "/etc/zam/zam.yaml";
 const LAST_GOOD: &str = "/var/lib/zam/last-good.yaml";

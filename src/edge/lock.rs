@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use super::outcome::Later;
-use super::{journal, stop, systemd, trusted};
-use crate::core::units::escape;
+use crate::core::unit_name::escape;
+use crate::edge::outcome::Later;
+use crate::edge::{journal, stop, systemd, trusted};
 
 /// Started by systemd, jobs meet at every full hour; by hand nobody likes to wait.
 const PATIENCE: Duration = Duration::from_secs(600);

@@ -18,10 +18,10 @@ use rustix::io::ioctl_fionread;
 use rustix::pipe::{SpliceFlags, fcntl_getpipe_size, fcntl_setpipe_size};
 use rustix::process::Signal;
 
-use super::clock;
-use super::command::{Pipeline, not_started, reason};
-use super::outcome::Later;
-use super::process::{self, Process, nap};
+use crate::edge::clock;
+use crate::edge::command::{Pipeline, not_started, reason};
+use crate::edge::outcome::Later;
+use crate::edge::process::{self, Process, nap};
 
 /// Bytes that a pipe may hold, the best first: the more, the fewer wake-ups, and those are what zam costs. The first is
 /// for root, the next the most that others may have (/proc/sys/fs/pipe-max-size).

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::stop;
+use crate::edge::stop;
 
 /// How long a process may take to go once it was told to, and again once it was killed.
 const PATIENCE: Duration = Duration::from_secs(1);

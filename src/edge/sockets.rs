@@ -10,7 +10,7 @@ use std::sync::Mutex;
 use anyhow::{Context, Result, anyhow, bail};
 use tempfile::{Builder, TempDir};
 
-use super::{lock, trusted};
+use crate::edge::{lock, trusted};
 
 /// The 107 bytes of a socket's path (unix(7)), without the 17 that ssh adds while it makes one.
 const PATH_MAX: usize = 107 - 17;

@@ -11,8 +11,8 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use zbus::proxy::CacheProperties;
 use zbus::{Connection, OwnedObjectPath};
 
-use super::bus::{Silence, ask, has_hung_up, is_denied};
-use crate::core::units::is_job;
+use crate::core::unit_name::is_job;
+use crate::edge::bus::{Silence, ask, has_hung_up, is_denied};
 
 /// For an answer of systemd, which is either there or not.
 const PATIENCE: Duration = Duration::from_secs(10);

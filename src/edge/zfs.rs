@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, anyhow, bail};
 
-use super::command::{Failure, Machine, Pipeline};
 use crate::core::complaint;
 use crate::core::listing::{self, Tree};
 use crate::core::name::Dataset;
 use crate::core::replication::{Mark, Stream, Token};
+use crate::edge::command::{Failure, Machine, Pipeline};
 
 /// Names in one `zfs destroy`: thousands at once have hung pools (OpenZFS issues 9575, 13064).
 pub const DESTROY_MAX: usize = 100;

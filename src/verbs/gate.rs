@@ -8,7 +8,7 @@ use crate::core::config::{Idle, Job};
 use crate::core::gate::{is_last_slot, not_now};
 use crate::edge::command::Machine;
 use crate::edge::outcome::{Outcome, Undecided};
-use crate::edge::{clock, journal, state, systemd, zfs};
+use crate::edge::{clock, journal, records, systemd, zfs};
 
 /// [`Outcome::Done`]: run; otherwise skip.
 ///
@@ -16,7 +16,7 @@ use crate::edge::{clock, journal, state, systemd, zfs};
 /// [`Undecided`]: a condition cannot be asked for.
 pub fn run(job: &Job) -> Result<Outcome> {
     let now = clock::moment();
-    let last = state::last_success(job).and_then(|epoch| DateTime::from_timestamp(epoch, 0)).map(clock::of);
+    let last = records::last_success(job).and_then(|epoch| DateTime::from_timestamp(epoch, 0)).map(clock::of);
     let why_not = match (not_now(job, now, last), job.idle()) {
         (Some(why), _) => Some(why),
         (None, Some(idle)) if idle.run_at_last && is_last_slot(job, now) => None,

@@ -1,22 +1,17 @@
 //! One file a verb, each a short story: read, plan, print or do.
 
-mod cursors;
-mod destroying;
-pub mod explain;
+pub mod config;
 pub mod gate;
 pub mod notify;
-mod parents;
 pub mod prune;
 pub mod reload;
 pub mod replicate;
+mod say;
 pub mod settle;
-mod sides;
 pub mod simulate;
 pub mod snapshot;
 pub mod status;
-mod transfer;
 pub mod units;
-mod words;
 
 use std::io::{self, Write};
 use std::sync::Mutex;

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::edge::command::Machine;
 use crate::edge::outcome::Usage;
-use crate::edge::{journal, state};
+use crate::edge::{journal, records};
 
 const LINES: &str = "10";
 /// The journal may get the last words of a unit a moment after systemd has seen its end.
@@ -41,7 +41,7 @@ pub struct Alert {
 /// `instance` is that of the failed unit; systemd tells the rest in the environment (systemd.exec(5), MONITOR_*). What
 /// fails at each of its slots for the same reason is told once.
 pub fn run(instance: &str, now: i64) -> Result<()> {
-    if !state::is_file_name(instance) {
+    if !records::is_file_name(instance) {
         return Err(Usage(format!("{instance:?} is no instance of a unit")).into());
     }
     let mut alert = failure(instance, DateTime::from_timestamp(now, 0).unwrap_or_default());
@@ -51,7 +51,7 @@ pub fn run(instance: &str, now: i64) -> Result<()> {
         alert.count = known.count.max(1) + 1;
     }
     let text = serde_json::to_string_pretty(&alert)? + "\n";
-    state::write_alert(instance, &text).with_context(|| format!("cannot write {}", state::alert(instance).display()))?;
+    records::write_alert(instance, &text).with_context(|| format!("cannot write {}", records::alert(instance).display()))?;
     if known.is_some() {
         journal::print(&alert)
     } else {
@@ -96,7 +96,7 @@ impl fmt::Display for Alert {
 
 /// The alert of a job, if there is one that can be read.
 pub fn open(instance: &str) -> Option<Alert> {
-    serde_json::from_str(&state::read_alert(instance).ok()?).ok()
+    serde_json::from_str(&records::read_alert(instance).ok()?).ok()
 }
 
 /// What the failed run said last.
@@ -124,5 +124,5 @@ fn logged(invocation: &str) -> Vec<String> {
 /// A job that went well has nothing to report any more; `instance` is the job's.
 pub fn withdraw(instance: &str) {
     // Absent is the rule; one that cannot be removed is withdrawn by the next success.
-    let _ = std::fs::remove_file(state::alert(instance));
+    let _ = std::fs::remove_file(records::alert(instance));
 }

@@ -5,11 +5,11 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::notify;
-use crate::core::units::instance;
+use crate::core::unit_name::instance;
 use crate::edge::configuration::{Loaded, keep_as_last_good};
 use crate::edge::outcome::Misconfigured;
-use crate::edge::{journal, state, systemd};
+use crate::edge::{journal, records, systemd};
+use crate::verbs::notify;
 
 pub fn run(loaded: &Loaded, path: &Path) -> Result<()> {
     if loaded.is_last_good {
@@ -26,7 +26,7 @@ pub fn run(loaded: &Loaded, path: &Path) -> Result<()> {
     systemd::reload_timers(&jobs)?;
     journal::print(format!("{} jobs are in force; see: systemctl list-timers 'zam-*'", jobs.len()));
     if loaded.faults.is_empty() {
-        state::keep_only(&jobs);
+        records::keep_only(&jobs);
         // Of zam-reload.service and zam-config.service, which had nothing to say but what is mended now.
         ["reload", "config"].into_iter().for_each(notify::withdraw);
         return Ok(());

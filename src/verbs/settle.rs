@@ -3,10 +3,10 @@
 
 use anyhow::Result;
 
-use super::notify;
 use crate::core::span::DAY;
 use crate::edge::outcome::{self, Misconfigured, Outcome};
-use crate::edge::state;
+use crate::edge::records;
+use crate::verbs::notify;
 
 /// In seconds. A little less than a day, so that a job of once a day fails on the second one, though it comes a moment early.
 const PATIENCE: i64 = DAY as i64 - 600;
@@ -19,13 +19,13 @@ pub fn settle(result: Result<Outcome>, instance: &str, now: i64) -> Result<Outco
     let outcome = result.as_ref().map_or_else(outcome::of, |outcome| *outcome);
     if outcome == Outcome::Done {
         notify::withdraw(instance);
-        state::record_success(instance, now);
+        records::record_success(instance, now);
     }
     if outcome != Outcome::Waits {
-        state::end_to_wait(instance);
+        records::end_to_wait(instance);
         return result;
     }
-    let waits = now - state::begin_to_wait(instance, now);
+    let waits = now - records::begin_to_wait(instance, now);
     if waits < PATIENCE {
         return result;
     }

@@ -8,13 +8,13 @@ use anyhow::{Context, Result};
 use chrono::{DateTime, SecondsFormat};
 use serde_json::json;
 
-use super::{print_json, side_by_side};
 use crate::core::config::{Config, Entry};
-use crate::core::outlook::{Course, Growth, date, growth};
-use crate::core::simulation::{Side, play, policy};
+use crate::core::simulate::summary::{Course, Growth, date, growth};
+use crate::core::simulate::{Side, play, policy};
+use crate::core::simulate::{picture, timeline};
 use crate::core::span::{DAY, Span};
-use crate::core::{picture, timeline};
 use crate::edge::{clock, journal};
+use crate::verbs::{print_json, side_by_side};
 
 /// What is played, and how it is shown.
 pub struct Simulation<'c> {

@@ -5,8 +5,6 @@ use std::collections::HashSet;
 
 use anyhow::{Result, bail};
 
-use super::words::{does_not_exist, snapshots};
-use super::{Run, print_json};
 use crate::core::listing::SKIM_COLUMNS;
 use crate::core::name::NAME_MAX;
 use crate::core::selection::governs;
@@ -14,6 +12,8 @@ use crate::edge::command::Machine;
 use crate::edge::journal;
 use crate::edge::outcome::Outcome;
 use crate::edge::zfs::{self, Depth, Refusal, Taken};
+use crate::verbs::say::{does_not_exist, snapshots};
+use crate::verbs::{Run, print_json};
 
 /// What one command line holds (Linux allows 2 MiB with the environment).
 const ARGUMENTS_MAX: usize = 1 << 20;

@@ -3,19 +3,19 @@
 use anyhow::Result;
 use chrono::{DateTime, Utc};
 
-use super::shown::{Shown, ShownJob, ShownReplica};
-use super::trees::Trees;
 use crate::core::config::{Config, Destination, Entry, Verb};
 use crate::core::health::{Health, Judgement, judge, of_source, owned};
 use crate::core::name::Dataset;
 use crate::core::replication::Side;
 use crate::core::selection::governs;
-use crate::core::units::{instance, service};
+use crate::core::unit_name::{instance, service};
 use crate::edge::command::Machine;
-use crate::edge::state;
+use crate::edge::records;
 use crate::edge::systemd::Jobs;
 use crate::verbs::notify;
-use crate::verbs::words::does_not_exist;
+use crate::verbs::say::does_not_exist;
+use crate::verbs::status::shown::{Shown, ShownJob, ShownReplica};
+use crate::verbs::status::trees::Trees;
 
 /// One entry, with what there is to see of it.
 pub(super) struct Look<'l> {
@@ -109,7 +109,7 @@ impl Look<'_> {
     fn unreachable(&self, to: &Destination, error: &str) -> String {
         let jobs = self.entry.jobs();
         let job = jobs.iter().find(|job| job.verb == Verb::Replicate && job.destination.is_some_and(|d| d.name == to.name));
-        match job.and_then(state::last_success).and_then(time) {
+        match job.and_then(records::last_success).and_then(time) {
             Some(last) => format!("{error}; the last replication that succeeded was at {}", last.format("%F %T UTC")),
             None => error.into(),
         }
@@ -119,11 +119,11 @@ impl Look<'_> {
         let jobs = self.entry.jobs().into_iter().map(|job| {
             let (unit, instance) = (service(&job), instance(&job));
             let alert = notify::open(&instance);
-            let done = state::last_success(&job).and_then(time);
+            let done = records::last_success(&job).and_then(time);
             let result = match &alert {
                 _ if known.running.contains(&unit) => Some("running".into()),
                 Some(alert) => Some(alert.result.clone()),
-                None if state::waits_since(&job).is_some() => Some("waiting".into()),
+                None if records::waits_since(&job).is_some() => Some("waiting".into()),
                 None => done.map(|_| "success".into()),
             };
             ShownJob {

@@ -4,11 +4,11 @@ use std::io::IsTerminal;
 
 use chrono::{DateTime, Utc};
 
-use super::shown::{Shown, ShownJob, ShownReplica};
 use crate::core::config::Verb;
 use crate::core::health::Health;
 use crate::edge::journal;
-use crate::verbs::words::rough;
+use crate::verbs::say::rough;
+use crate::verbs::status::shown::{Shown, ShownJob, ShownReplica};
 
 const HEAD: [&str; 6] = ["DATASET", "STATE", "NEWEST", "BEHIND", "SNAPSHOTS", "NEXT"];
 /// The column that is coloured.

@@ -6,12 +6,11 @@ use std::sync::Arc;
 use anyhow::Result;
 
 use crate::core::config::{Entry, Host};
-use crate::core::listing::{TREE_COLUMNS, Tree};
+use crate::core::listing::{ALL_TYPES, TREE_COLUMNS, Tree};
 use crate::core::name::Dataset;
 use crate::edge::command::Machine;
 use crate::edge::zfs::{self, Depth};
 use crate::verbs::side_by_side;
-use crate::verbs::sides::TYPES;
 
 /// Machines asked side by side: one that does not answer takes its time.
 const AT_ONCE: usize = 8;
@@ -65,6 +64,6 @@ impl Wanted {
 
     fn list_at(&self, depth: Depth, datasets: &BTreeSet<Dataset>) -> Result<Tree> {
         let names: Vec<&str> = datasets.iter().map(Dataset::as_str).collect();
-        Ok(zfs::list(&self.machine, TREE_COLUMNS, TYPES, depth, &names)?.tree)
+        Ok(zfs::list(&self.machine, TREE_COLUMNS, ALL_TYPES, depth, &names)?.tree)
     }
 }

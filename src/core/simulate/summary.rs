@@ -3,9 +3,9 @@
 
 use chrono::{DateTime, Datelike};
 
-use super::config::{Entry, Window};
-use super::simulation::{Side, is_played};
-use super::span::{DAY, Period, Span};
+use crate::core::config::{Entry, Window};
+use crate::core::simulate::{Side, is_played};
+use crate::core::span::{DAY, Period, Span};
 
 /// What is drawn at once: entries with one policy, and what becomes of each of their datasets.
 #[derive(Debug)]

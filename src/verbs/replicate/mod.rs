@@ -1,20 +1,25 @@
 //! `zam replicate`: brings an entry's replicas up to date, each destination on its own. What goes wrong with one stops
 //! no other. How a dataset is brought along stands in `transfer`.
 
+mod bookmarks;
+mod listing;
+mod parents;
+mod transfer;
+
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
-use super::transfer::Replication;
-use super::words::{size, snapshots};
-use super::{Run, print_json, report};
 use crate::core::config::Destination;
 use crate::core::name::Dataset;
 use crate::core::replication::{Kind, Mark, Stream};
 use crate::core::schedule::Week;
 use crate::edge::outcome::Outcome;
 use crate::edge::{clock, journal, stop};
+use crate::verbs::replicate::transfer::Replication;
+use crate::verbs::say::{size, snapshots};
+use crate::verbs::{Run, print_json, report};
 
 /// Brings up to date the destination `to`, or all of them.
 pub fn run(run: &Run, to: Option<&str>) -> Result<Outcome> {

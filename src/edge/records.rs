@@ -6,9 +6,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::trusted;
 use crate::core::config::Job;
-use crate::core::units::{instance, is_job};
+use crate::core::unit_name::{instance, is_job};
+use crate::edge::trusted;
 
 /// systemd's own: when a timer with Persistent= last fired (systemd.timer(5)).
 const STAMPS: &str = "/var/lib/systemd/timers";

@@ -2,14 +2,18 @@
 //! at the real slots. Whatever else decides when a job runs is taken to be fulfilled: the machine is on, idle and
 //! reachable, and a run takes no time. Pure: the clock on the wall comes in as a function, and knows no drawing.
 
-use super::config::{Destination, Entry, Idle, Job, Verb, Window};
-use super::gate::{Moment, is_due, is_gated};
-use super::listing::{Bookmark, Snapshot, State};
-use super::name::{Prefix, destination_id};
-use super::pruning::{self, Keeping};
-use super::replication::{self, Wish};
-use super::schedule::Slots;
-use super::span::DAY;
+pub mod picture;
+pub mod summary;
+pub mod timeline;
+
+use crate::core::config::{Destination, Entry, Idle, Job, Verb, Window};
+use crate::core::gate::{Moment, is_due, is_gated};
+use crate::core::listing::{Bookmark, Snapshot, State};
+use crate::core::name::{Prefix, destination_id};
+use crate::core::pruning::{self, Keeping};
+use crate::core::replication::{self, Wish};
+use crate::core::schedule::Slots;
+use crate::core::span::DAY;
 
 const DAY_SECONDS: i64 = DAY as i64;
 
@@ -186,7 +190,7 @@ impl<'c> Model<'c> {
         self.places[0].add(snapshot);
     }
 
-    /// Every stream arrives. Then one bookmark stands on the newest snapshot of the replica, as verbs/cursors.rs leaves it.
+    /// Every stream arrives. Then one bookmark stands on the newest snapshot of the replica, as verbs/replicate/bookmarks.rs leaves it.
     fn replicate(&mut self, place: usize, at: i64) {
         let (source, replicas) = self.places.split_at_mut(place);
         let (source, replica) = (&mut source[0].state, &mut replicas[0]);

@@ -10,13 +10,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, bail};
 
-use super::cursors::Cursors;
-use super::parents::Parents;
-use super::sides::{DATASETS, Sides, TYPES};
-use super::words::{progress, size, snapshots};
-use super::{Run, parallel, report, side_by_side};
 use crate::core::config::Destination;
-use crate::core::listing::{SKIM_COLUMNS, State, TREE_COLUMNS};
+use crate::core::listing::{ALL_TYPES, DATASETS, SKIM_COLUMNS, State, TREE_COLUMNS};
 use crate::core::name::Dataset;
 use crate::core::replication::{Kind, Plan, Side, Stream, TokenUse, Wish, plan};
 use crate::core::shell::quoted;
@@ -25,6 +20,11 @@ use crate::edge::outcome::{Later, Outcome};
 use crate::edge::pipe::{Limit, Watch, transfer};
 use crate::edge::zfs::{self, Depth, First, Landing};
 use crate::edge::{journal, lock, systemd};
+use crate::verbs::replicate::bookmarks::Cursors;
+use crate::verbs::replicate::listing::Sides;
+use crate::verbs::replicate::parents::Parents;
+use crate::verbs::say::{progress, size, snapshots};
+use crate::verbs::{Run, parallel, report, side_by_side};
 
 /// Bookmarks side by side: each waits for a transaction group, which they then share.
 const MARKS_AT_ONCE: usize = 8;
@@ -262,7 +262,7 @@ impl<'r> Replication<'r> {
     }
 
     fn list_replica(&self, place: &Dataset) -> Result<Option<State>> {
-        Ok(zfs::list(&self.sides.there, TREE_COLUMNS, TYPES, Depth::One, &[place.as_str()])?.tree.remove(place))
+        Ok(zfs::list(&self.sides.there, TREE_COLUMNS, ALL_TYPES, Depth::One, &[place.as_str()])?.tree.remove(place))
     }
 
     /// # Errors

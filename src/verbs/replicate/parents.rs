@@ -5,7 +5,6 @@ use std::sync::Mutex;
 
 use anyhow::{Result, anyhow};
 
-use super::Run;
 use crate::core::config::{Destination, Entry};
 use crate::core::name::Dataset;
 use crate::core::selection::governing;
@@ -13,6 +12,7 @@ use crate::core::shell::quoted;
 use crate::edge::command::Machine;
 use crate::edge::outcome::Later;
 use crate::edge::zfs;
+use crate::verbs::Run;
 
 /// What exists at a destination; grows as datasets arrive.
 pub(super) struct Parents(Mutex<BTreeSet<Dataset>>);

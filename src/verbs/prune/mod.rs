@@ -1,6 +1,8 @@
 //! `zam prune`: destroys what no window keeps, of a source or of its replica at a destination. Reads the source alone
 //! for the source, so that an unreachable destination stops nothing; reads both sides for a replica.
 
+mod destroying;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -8,9 +10,6 @@ use anyhow::{Context, Result, anyhow, bail};
 use serde::Serialize;
 use serde::ser::Serializer;
 
-use super::destroying::{Destroying, Found};
-use super::words::{does_not_exist, snapshots};
-use super::{Run, print_json, report, side_by_side};
 use crate::core::config::{Destination, Verb, Window};
 use crate::core::listing::{self, ALL_TYPES, SNAPSHOT_COLUMNS, State, Tree};
 use crate::core::misnamed::{Misnamed, misnamed};
@@ -21,7 +20,10 @@ use crate::core::selection::governs;
 use crate::edge::command::Machine;
 use crate::edge::outcome::{Outcome, Waits};
 use crate::edge::zfs::{self, Depth};
-use crate::edge::{journal, lock, state};
+use crate::edge::{journal, lock, records};
+use crate::verbs::prune::destroying::{Destroying, Found};
+use crate::verbs::say::{does_not_exist, snapshots};
+use crate::verbs::{Run, print_json, report, side_by_side};
 
 /// `zfs destroy` waits for a transaction group; side by side they share it.
 const AT_ONCE: usize = 8;
@@ -113,7 +115,7 @@ pub fn run(run: &Run, to: Option<&str>, saved: Option<&Path>) -> Result<Outcome>
 /// When each destination of a source last had everything, in epoch seconds, as far as is known.
 fn replicated(run: &Run) -> Vec<i64> {
     let jobs = run.entry.jobs().into_iter().filter(|job| job.verb == Verb::Replicate);
-    jobs.filter_map(|job| state::last_success(&job)).collect()
+    jobs.filter_map(|job| records::last_success(&job)).collect()
 }
 
 /// What is known of both sides.

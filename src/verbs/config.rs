@@ -4,17 +4,17 @@
 use anyhow::Result;
 use serde_json::{Map, Value, json};
 
-use super::{parallel, print_json};
 use crate::core::config::{Destination, Entry, Setting};
+use crate::core::fault::{At, Source};
 use crate::core::name::Dataset;
 use crate::core::selection::why;
-use crate::core::units::escape;
-use crate::core::yaml::{At, Source};
+use crate::core::unit_name::escape;
 use crate::edge::configuration::Loaded;
 use crate::edge::journal;
+use crate::verbs::{parallel, print_json};
 
 /// The settings of every entry, or of the one that governs the dataset of `only`, and the jobs they give.
-pub fn config(loaded: &Loaded, only: Option<&(&Entry, Dataset)>, json: bool) -> Result<()> {
+pub fn explain(loaded: &Loaded, only: Option<&(&Entry, Dataset)>, json: bool) -> Result<()> {
     let explained = |(entry, dataset): &(&Entry, Dataset)| (why(&loaded.config, entry, dataset), entry.key.clone());
     let only = only.map(explained);
     let chosen = loaded.config.entries.iter().filter(|entry| only.as_ref().is_none_or(|(_, key)| *key == entry.key));

@@ -4,10 +4,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::config::{Config, Destination, Entry};
-use super::name::Dataset;
-use super::selection;
-use super::yaml::Fault;
+use crate::core::config::{Config, Destination, Entry};
+use crate::core::fault::Fault;
+use crate::core::name::Dataset;
+use crate::core::selection;
 
 /// What is an entry's own affair goes to `contained`, the other faults to `faults`.
 pub fn drop_conflicting(config: &mut Config, contained: &mut Vec<Fault>, faults: &mut Vec<Fault>) {

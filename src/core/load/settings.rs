@@ -1,12 +1,13 @@
 //! The parts that settings are made of: windows, hooks, idle conditions, and periods that a timer can follow. Knows not
 //! where they are used.
 
-use super::config::{Hooks, Idle, Window};
-use super::fields::Fields;
-use super::schedule;
-use super::span::{Period, Span};
-use super::words::Otherwise;
-use super::yaml::{Fault, Node};
+use crate::core::config::{Hooks, Idle, Window};
+use crate::core::fault::Fault;
+use crate::core::load::fields::Fields;
+use crate::core::load::yaml::Node;
+use crate::core::scalars::Otherwise;
+use crate::core::schedule;
+use crate::core::span::{Period, Span};
 
 /// A period that a timer can follow.
 pub fn schedulable(fields: &mut Fields, name: &'static str) -> Option<Period> {

@@ -1,19 +1,27 @@
 //! The configuration from text to types. Every fault is collected; a wrong entry is dropped and the others go on.
 //! Opens no file.
 
+pub mod conflicts;
+pub mod fields;
+pub mod reach;
+pub mod sections;
+pub mod settings;
+pub mod yaml;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::config::{Config, Destination, Entry, Host, Setting};
-use super::conflicts;
-use super::fields::{Fields, Text, nearest};
-use super::layers::{Layer, Map, SETTINGS, Sections, TOP, Templates, check_values};
-use super::name::{Dataset, Label};
-use super::parts::{hooks, idle, schedulable, windows};
-use super::reach;
-use super::span::{Period, Span};
-use super::words::{AbsolutePath, Parallel, Pattern, Port, Ssh, SshOption, User};
-use super::yaml::{At, Fault, Key, Node, Source, Value, parse};
+use crate::core::config::{Config, Destination, Entry, Host, Setting};
+use crate::core::fault::{At, Fault, Source};
+use crate::core::load::fields::{Fields, Text};
+use crate::core::load::sections::{Layer, Map, SETTINGS, Sections, TOP, Templates, check_values};
+use crate::core::load::settings::{hooks, idle, schedulable, windows};
+use crate::core::load::yaml::{Key, Node, Value, parse};
+use crate::core::name::{Dataset, Label};
+use crate::core::nearest::nearest;
+use crate::core::pattern::Pattern;
+use crate::core::scalars::{AbsolutePath, Parallel, Port, Ssh, SshOption, User};
+use crate::core::span::{Period, Span};
 
 const HOUR: Period = Period::Seconds(3600);
 const STALL_TIMEOUT: Span = Span { months: 0, weeks: 0, seconds: 900 };

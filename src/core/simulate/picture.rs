@@ -1,8 +1,8 @@
 //! Courses as a picture (SVG), light or dark as the reader prefers: how many snapshots each side holds over time, and how
 //! dense they are with age at the end. Pure. Escapes nothing, since no name has a character that XML would mind.
 
-use super::outlook::{Course, Growth, age, date, growth, number, restorable, ticks};
-use super::simulation::Side;
+use crate::core::simulate::Side;
+use crate::core::simulate::summary::{Course, Growth, age, date, growth, number, restorable, ticks};
 
 const WIDTH: f64 = 860.0;
 const LEFT: f64 = 64.0;

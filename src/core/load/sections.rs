@@ -4,8 +4,10 @@
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::fields::{Text, nearest, unknown};
-use super::yaml::{Fault, Key, Node, Value};
+use crate::core::fault::Fault;
+use crate::core::load::fields::{Text, unknown};
+use crate::core::load::yaml::{Key, Node, Value};
+use crate::core::nearest::nearest;
 
 pub type Map<'n> = BTreeMap<&'n str, (&'n Key, &'n Node)>;
 

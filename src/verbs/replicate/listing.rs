@@ -5,19 +5,17 @@ use std::collections::{BTreeSet, HashMap};
 
 use anyhow::{Result, anyhow};
 
-use super::Run;
-use super::words::does_not_exist;
 use crate::core::config::{Destination, Entry};
-use crate::core::listing::{SKIM_COLUMNS, Snapshot, State, TREE_COLUMNS, Tree};
+use crate::core::listing::{ALL_TYPES, DATASETS, SKIM_COLUMNS, Snapshot, State, TREE_COLUMNS, Tree};
 use crate::core::name::Dataset;
 use crate::core::replication::{is_at_rest, to_look_at};
 use crate::core::selection::{governing, governs};
 use crate::core::shell::quoted;
 use crate::edge::command::Machine;
 use crate::edge::zfs::{self, Depth, Listing};
+use crate::verbs::Run;
+use crate::verbs::say::does_not_exist;
 
-pub(super) const TYPES: &str = "filesystem,volume,snapshot,bookmark";
-pub(super) const DATASETS: &str = "filesystem,volume";
 /// From so many snapshots on, listing all that a dataset has costs less than asking for each.
 const SINGLY_MAX: usize = 50;
 
@@ -52,7 +50,7 @@ impl Sides {
         let machines = Machines { here, there, to, top: top.clone() };
         let depth = if run.entry.recursive { Depth::All } else { Depth::One };
         let [mut source, mut replicas] =
-            machines.list(SKIM_COLUMNS, TYPES, depth, [vec![run.dataset.as_str()], vec![top.as_str()]])?;
+            machines.list(SKIM_COLUMNS, ALL_TYPES, depth, [vec![run.dataset.as_str()], vec![top.as_str()]])?;
         if source.absent.iter().any(|absent| *absent == run.dataset.as_str()) {
             return Err(does_not_exist(&run.dataset, &machines.here.place()));
         }

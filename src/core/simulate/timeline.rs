@@ -1,8 +1,8 @@
 //! Courses as text: a chart of blocks for each side over an axis of time, with the numbers that matter. Needs no colour.
 //! Pure; knows no terminal but its width.
 
-use super::outlook::{Course, number, restorable, ticks};
-use super::simulation::Side;
+use crate::core::simulate::Side;
+use crate::core::simulate::summary::{Course, number, restorable, ticks};
 
 /// Rows of a chart.
 const ROWS: usize = 3;

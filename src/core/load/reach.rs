@@ -4,11 +4,11 @@
 
 use std::collections::BTreeSet;
 
-use super::fields::nearest;
-use super::layers::{SETTINGS, TOP};
-use super::name::Dataset;
-use super::words::Pattern;
-use super::yaml::{Key, Node, Value};
+use crate::core::load::sections::{SETTINGS, TOP};
+use crate::core::load::yaml::{Key, Node, Value};
+use crate::core::name::Dataset;
+use crate::core::nearest::nearest;
+use crate::core::pattern::Pattern;
 
 /// The keys below the settings of an entry.
 const BELOW: [&str; 24] = [

@@ -4,7 +4,10 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use super::yaml::{Fault, Key, Node, Value};
+use crate::core::nearest::nearest;
+
+use crate::core::fault::Fault;
+use crate::core::load::yaml::{Key, Node, Value};
 
 /// A value that YAML 1.1 and 1.2 call true or false.
 #[derive(Clone, Copy)]
@@ -99,26 +102,4 @@ pub fn unknown(key: &Key, known: &[&str]) -> Fault {
         Some(near) => format!("unknown key `{name}`; did you mean `{near}`?"),
         None => format!("unknown key `{name}`; the keys here are {}", known.join(", ")),
     })
-}
-
-/// The candidate with the smallest edit distance (Levenshtein), if it is near enough to be a slip of the hand.
-pub fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let length = word.chars().count();
-    let limit = length / 4 + 1;
-    let candidates = candidates.filter(|c| c.chars().count().abs_diff(length) <= limit);
-    candidates.map(|c| (distance(word, c), c)).filter(|(d, _)| *d <= limit).min().map(|(_, c)| c)
-}
-
-/// How many letters have to be put in, taken out or changed (Levenshtein).
-pub fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, y) in b.chars().enumerate() {
-            let change = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = change.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[row.len() - 1]
 }
