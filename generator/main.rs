@@ -17,7 +17,10 @@ const RECORD_MAX: usize = 950;
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     if arguments.len() != 1 && arguments.len() != 3 {
-        let _ = writeln!(io::stderr(), "usage: zam-generator NORMAL-DIR [EARLY-DIR LATE-DIR]");
+        let _ = writeln!(
+            io::stderr(),
+            "usage: zam-generator NORMAL-DIR [EARLY-DIR LATE-DIR]"
+        );
         return ExitCode::from(2);
     }
     let told = |name: &str, value: &str| std::env::var(name).is_ok_and(|v| v == value);
@@ -55,11 +58,13 @@ fn write(path: &Path, text: &str, folder: &mut PathBuf) -> io::Result<()> {
 /// To the kernel's log when systemd runs us (it sends our stderr nowhere), otherwise to stderr.
 fn log(message: &str) {
     let message = printable(message);
-    let by_systemd = std::env::var("SYSTEMD_EXEC_PID").is_ok_and(|pid| pid == std::process::id().to_string());
+    let by_systemd =
+        std::env::var("SYSTEMD_EXEC_PID").is_ok_and(|pid| pid == std::process::id().to_string());
     match OpenOptions::new().write(true).open("/dev/kmsg") {
         Ok(mut kmsg) if by_systemd => {
             for line in message.lines() {
-                let mut record = format!("<3>zam-generator[{}]: {line}", std::process::id()).into_bytes();
+                let mut record =
+                    format!("<3>zam-generator[{}]: {line}", std::process::id()).into_bytes();
                 record.truncate(RECORD_MAX);
                 // Without its end of line Linux 6.1 holds a record back until the next one (seen).
                 record.push(b'\n');

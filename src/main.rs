@@ -47,10 +47,17 @@ fn run(cli: Cli) -> Result<Outcome> {
     let path = configuration::path(cli.config);
     let load = || {
         let loaded = configuration::read(&path).map_err(Misconfigured)?;
-        loaded.ok_or_else(|| Misconfigured(format!("there is no configuration at {}; zam.yaml(5) shows one", path.display())))
+        loaded.ok_or_else(|| {
+            Misconfigured(format!(
+                "there is no configuration at {}; zam.yaml(5) shows one",
+                path.display()
+            ))
+        })
     };
     match cli.verb {
-        Verb::Notify { instance } => notify::run(&instance, now().timestamp()).map(|()| Outcome::Done),
+        Verb::Notify { instance } => {
+            notify::run(&instance, now().timestamp()).map(|()| Outcome::Done)
+        }
         Verb::Reload => {
             if path != configuration::path_of_generator() {
                 return Err(Usage(format!(
@@ -69,11 +76,17 @@ fn run(cli: Cli) -> Result<Outcome> {
                 }
             }
         }
-        Verb::Config { dataset, check, json } => {
+        Verb::Config {
+            dataset,
+            check,
+            json,
+        } => {
             let loaded = load()?;
             loaded.faults.iter().for_each(journal::error);
-            let only =
-                dataset.map(|dataset| find(&loaded.config, &dataset)).transpose().map_err(|why| nothing_governs(&loaded, why))?;
+            let only = dataset
+                .map(|dataset| find(&loaded.config, &dataset))
+                .transpose()
+                .map_err(|why| nothing_governs(&loaded, why))?;
             loaded.config.notes.iter().for_each(journal::warn);
             if let Some(why) = &loaded.config.pruning_waits {
                 journal::warn(format!("pruning waits: {why}"));
@@ -81,30 +94,66 @@ fn run(cli: Cli) -> Result<Outcome> {
             if !check {
                 config::explain(&loaded, only.as_ref(), json)?;
             }
-            if loaded.faults.is_empty() { Ok(Outcome::Done) } else { Err(loaded.wrong().into()) }
+            if loaded.faults.is_empty() {
+                Ok(Outcome::Done)
+            } else {
+                Err(loaded.wrong().into())
+            }
         }
         Verb::Status { dataset, json } => {
             let loaded = load()?;
             say_faults(&loaded);
-            let only = dataset.map(|dataset| find(&loaded.config, &dataset)).transpose();
-            status::run(&loaded.config, only.map_err(|why| nothing_governs(&loaded, why))?, json, now()).map(|()| Outcome::Done)
+            let only = dataset
+                .map(|dataset| find(&loaded.config, &dataset))
+                .transpose();
+            status::run(
+                &loaded.config,
+                only.map_err(|why| nothing_governs(&loaded, why))?,
+                json,
+                now(),
+            )
+            .map(|()| Outcome::Done)
         }
-        Verb::Simulate { dataset, span, from, json, svg } => {
+        Verb::Simulate {
+            dataset,
+            span,
+            from,
+            json,
+            svg,
+        } => {
             let loaded = load()?;
             loaded.faults.iter().for_each(journal::error);
-            let only =
-                dataset.map(|dataset| find(&loaded.config, &dataset)).transpose().map_err(|why| nothing_governs(&loaded, why))?;
+            let only = dataset
+                .map(|dataset| find(&loaded.config, &dataset))
+                .transpose()
+                .map_err(|why| nothing_governs(&loaded, why))?;
             let today = now().timestamp().div_euclid(DAY as i64) * DAY as i64;
             let from = from.map_or(today, |from| from.timestamp());
             let only = only.map(|(entry, _)| entry);
-            Simulation { config: &loaded.config, only, from, span, json, svg: svg.as_deref() }.run()?;
-            if loaded.faults.is_empty() { Ok(Outcome::Done) } else { Err(loaded.wrong().into()) }
+            Simulation {
+                config: &loaded.config,
+                only,
+                from,
+                span,
+                json,
+                svg: svg.as_deref(),
+            }
+            .run()?;
+            if loaded.faults.is_empty() {
+                Ok(Outcome::Done)
+            } else {
+                Err(loaded.wrong().into())
+            }
         }
         Verb::Units { diff } => {
             let loaded = load()?;
             loaded.faults.iter().for_each(journal::error);
             let units = units::units(&loaded.config, &loaded.sources, !loaded.faults.is_empty());
-            if diff { units::diff(&units) } else { Ok(units::print(&units)) }
+            if diff {
+                units::diff(&units)
+            } else {
+                Ok(units::print(&units))
+            }
         }
         Verb::Gate { verb, dataset, to } => {
             let loaded = load().map_err(|e| Undecided(format!("{e:#}")))?;
@@ -112,23 +161,44 @@ fn run(cli: Cli) -> Result<Outcome> {
                 let name = job.destination.map(|to| to.name.as_str());
                 job.verb == verb && job.entry.key == dataset && name == to.as_deref()
             });
-            gate::run(&job.ok_or_else(|| Undecided(format!("the configuration has no job {verb} for {dataset}")))?)
+            gate::run(&job.ok_or_else(|| {
+                Undecided(format!("the configuration has no job {verb} for {dataset}"))
+            })?)
         }
-        Verb::Snapshot(common) => act(&load()?, &common, (JobVerb::Snapshot, None), now(), snapshot::run),
+        Verb::Snapshot(common) => act(
+            &load()?,
+            &common,
+            (JobVerb::Snapshot, None),
+            now(),
+            snapshot::run,
+        ),
         Verb::Replicate { common, to } => {
             let to = to.as_deref();
-            act(&load()?, &common, (JobVerb::Replicate, to), now(), |run| replicate::run(run, to))
+            act(&load()?, &common, (JobVerb::Replicate, to), now(), |run| {
+                replicate::run(run, to)
+            })
         }
-        Verb::Prune { common, to, now: then, snapshots } => {
+        Verb::Prune {
+            common,
+            to,
+            now: then,
+            snapshots,
+        } => {
             let (to, now) = (to.as_deref(), then.unwrap_or_else(now));
-            act(&load()?, &common, (JobVerb::Prune, to), now, |run| prune::run(run, to, snapshots.as_deref()))
+            act(&load()?, &common, (JobVerb::Prune, to), now, |run| {
+                prune::run(run, to, snapshots.as_deref())
+            })
         }
     }
 }
 
 /// A slip of the hand, or of the configuration if that is known to be wrong.
 fn nothing_governs(loaded: &Loaded, why: String) -> anyhow::Error {
-    if loaded.faults.is_empty() { Usage(why).into() } else { Misconfigured(why).into() }
+    if loaded.faults.is_empty() {
+        Usage(why).into()
+    } else {
+        Misconfigured(why).into()
+    }
 }
 
 /// What is wrong elsewhere in the configuration is said every time, in one line.
@@ -156,7 +226,14 @@ fn act(
     if name != JobVerb::Prune || loaded.config.pruning_waits.is_none() {
         say_faults(loaded);
     }
-    let run = Run { config: &loaded.config, entry, dataset, now: now.timestamp(), dry: common.dry_run, json: common.json };
+    let run = Run {
+        config: &loaded.config,
+        entry,
+        dataset,
+        now: now.timestamp(),
+        dry: common.dry_run,
+        json: common.json,
+    };
     let result = verb(&run);
     match instance_that_ran(&run, name, to) {
         Some(instance) if !run.dry => settle(result, &instance, run.now),
@@ -170,6 +247,13 @@ fn instance_that_ran(run: &Run, verb: JobVerb, to: Option<&str>) -> Option<Strin
         let name = job.destination.map(|to| to.name.as_str());
         job.verb == verb && name == to && run.dataset == run.entry.dataset
     };
-    let instance = run.entry.jobs().into_iter().find(is_this).map(|job| instance(&job))?;
-    std::env::var("ZAM_INSTANCE").is_ok_and(|told| told == instance).then_some(instance)
+    let instance = run
+        .entry
+        .jobs()
+        .into_iter()
+        .find(is_this)
+        .map(|job| instance(&job))?;
+    std::env::var("ZAM_INSTANCE")
+        .is_ok_and(|told| told == instance)
+        .then_some(instance)
 }

@@ -26,13 +26,23 @@ fn machine() -> TempDir {
 fn fail(directory: &Path, result: &str, lines: &str) -> (String, Value) {
     fs::write(directory.join("lines"), lines).expect("writing");
     let mut command = Command::new(env!("CARGO_BIN_EXE_zam"));
-    command.env("PATH", format!("{}:/usr/bin:/bin", directory.display())).env("LINES_OF_RUN", directory.join("lines"));
-    command.env("ZAM_STATE", directory).env("MONITOR_UNIT", format!("zam@{INSTANCE}.service"));
-    command.env("MONITOR_SERVICE_RESULT", result).env("MONITOR_EXIT_STATUS", "1").env("MONITOR_INVOCATION_ID", "1");
+    command
+        .env("PATH", format!("{}:/usr/bin:/bin", directory.display()))
+        .env("LINES_OF_RUN", directory.join("lines"));
+    command
+        .env("ZAM_STATE", directory)
+        .env("MONITOR_UNIT", format!("zam@{INSTANCE}.service"));
+    command
+        .env("MONITOR_SERVICE_RESULT", result)
+        .env("MONITOR_EXIT_STATUS", "1")
+        .env("MONITOR_INVOCATION_ID", "1");
     let output = command.args(["notify", INSTANCE]).output().expect("zam");
     assert!(output.status.success(), "{output:?}");
     let alert = fs::read(directory.join(format!("alerts/{INSTANCE}.json"))).expect("an alert");
-    (String::from_utf8_lossy(&output.stderr).into_owned(), serde_json::from_slice(&alert).expect("JSON"))
+    (
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+        serde_json::from_slice(&alert).expect("JSON"),
+    )
 }
 
 #[test]
@@ -41,7 +51,11 @@ fn an_alert_whose_unit_logged_nothing_says_so() {
         let (said, alert) = fail(machine().path(), "exit-code", lines);
         assert_eq!(alert["lines"].as_array().map(Vec::len), Some(1), "{alert}");
         let line = alert["lines"][0].as_str().expect("a line");
-        assert!(line.contains("it printed nothing") && line.contains("journalctl -u zam@snapshot-tank-home.service"), "{line}");
+        assert!(
+            line.contains("it printed nothing")
+                && line.contains("journalctl -u zam@snapshot-tank-home.service"),
+            "{line}"
+        );
         assert!(said.contains("it printed nothing"), "{said}");
     }
 }
@@ -49,22 +63,48 @@ fn an_alert_whose_unit_logged_nothing_says_so() {
 #[test]
 fn the_same_failure_is_told_once_and_counted() {
     let machine = machine();
-    let (told, first) =
-        fail(machine.path(), "exit-code", "begins\ntank/vol@zam_20261123T100000Z stays out: out of space after 3 s\n");
+    let (told, first) = fail(
+        machine.path(),
+        "exit-code",
+        "begins\ntank/vol@zam_20261123T100000Z stays out: out of space after 3 s\n",
+    );
     assert!(told.contains("out of space"), "{told}");
-    let (told, again) = fail(machine.path(), "exit-code", "tank/vol@zam_20261123T101000Z stays out: out of space after 12 s\n");
+    let (told, again) = fail(
+        machine.path(),
+        "exit-code",
+        "tank/vol@zam_20261123T101000Z stays out: out of space after 12 s\n",
+    );
     assert_eq!(told, "", "nobody is told again");
     assert_eq!(again["count"], 2);
     assert_eq!(again["since"], first["time"]);
-    let (told, again) = fail(machine.path(), "exit-code", "tank/vol@zam_20261123T102000Z stays out: out of space after 1 s\n");
-    assert_eq!((told.as_str(), &again["count"], &again["since"]), ("", &3.into(), &first["time"]));
+    let (told, again) = fail(
+        machine.path(),
+        "exit-code",
+        "tank/vol@zam_20261123T102000Z stays out: out of space after 1 s\n",
+    );
+    assert_eq!(
+        (told.as_str(), &again["count"], &again["since"]),
+        ("", &3.into(), &first["time"])
+    );
 }
 
 #[test]
 fn datasets_that_fail_side_by_side_are_one_failure_in_any_order() {
     let machine = machine();
-    fail(machine.path(), "exit-code", "tank/a: no room\ntank/b: no room\n");
-    assert_eq!(fail(machine.path(), "exit-code", "tank/b: no room\ntank/a: no room\n").0, "");
+    fail(
+        machine.path(),
+        "exit-code",
+        "tank/a: no room\ntank/b: no room\n",
+    );
+    assert_eq!(
+        fail(
+            machine.path(),
+            "exit-code",
+            "tank/b: no room\ntank/a: no room\n"
+        )
+        .0,
+        ""
+    );
 }
 
 #[test]
@@ -90,9 +130,16 @@ fn an_alert_of_an_earlier_zam_is_read() {
     fs::create_dir(machine.path().join("alerts")).expect("a directory");
     let earlier = r#"{"unit": "zam@snapshot-tank-home.service", "result": "exit-code", "status": "1",
         "time": "2026-11-23T10:00:00Z", "lines": ["tank/home does not exist"]}"#;
-    fs::write(machine.path().join(format!("alerts/{INSTANCE}.json")), earlier).expect("writing");
+    fs::write(
+        machine.path().join(format!("alerts/{INSTANCE}.json")),
+        earlier,
+    )
+    .expect("writing");
     let (told, alert) = fail(machine.path(), "exit-code", "tank/home does not exist\n");
-    assert_eq!((told.as_str(), &alert["count"], &alert["since"]), ("", &2.into(), &"2026-11-23T10:00:00Z".into()));
+    assert_eq!(
+        (told.as_str(), &alert["count"], &alert["since"]),
+        ("", &2.into(), &"2026-11-23T10:00:00Z".into())
+    );
 }
 
 const DAY: i64 = 86_400;
@@ -101,7 +148,10 @@ const DAY: i64 = 86_400;
 #[test]
 #[ignore = "the other tests run it"]
 fn settled() {
-    let now = std::env::var("NOW").expect("a time").parse().expect("a number");
+    let now = std::env::var("NOW")
+        .expect("a time")
+        .parse()
+        .expect("a number");
     let result = match std::env::var("RUN").as_deref() {
         Ok("waits") => Err(Waits("pruning waits: zam.yaml:3:1: unknown key".into()).into()),
         Ok("waits in part") => Ok(Outcome::Waits),
@@ -117,8 +167,14 @@ fn settled() {
 #[expect(clippy::disallowed_methods, reason = "a test, not the program")]
 fn settle_at(state: &Path, now: i64, run: &str) -> String {
     let mut command = Command::new(std::env::current_exe().expect("a test"));
-    command.args(["--ignored", "--exact", "settled", "--nocapture"]).env("ZAM_STATE", state);
-    let output = command.env("NOW", now.to_string()).env("RUN", run).output().expect("a run");
+    command
+        .args(["--ignored", "--exact", "settled", "--nocapture"])
+        .env("ZAM_STATE", state);
+    let output = command
+        .env("NOW", now.to_string())
+        .env("RUN", run)
+        .output()
+        .expect("a run");
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
@@ -130,10 +186,19 @@ fn pruning_that_waits_for_more_than_a_day_fails() {
     assert!(at(1000, "waits").contains(later));
     assert!(at(1000 + DAY - 3600, "waits").contains(later));
     let told = at(1000 + DAY + 3600, "waits");
-    assert!(told.contains("78") && told.contains("waited for 25 h") && told.contains("unknown key"), "{told}");
-    assert!(at(1000 + DAY - 30, "waits").contains("78"), "a daily job that comes a moment early");
+    assert!(
+        told.contains("78") && told.contains("waited for 25 h") && told.contains("unknown key"),
+        "{told}"
+    );
+    assert!(
+        at(1000 + DAY - 30, "waits").contains("78"),
+        "a daily job that comes a moment early"
+    );
     let told = at(1000 + DAY + 3600, "waits in part");
-    assert!(told.contains("78") && told.contains("waited for 25 h"), "{told}");
+    assert!(
+        told.contains("78") && told.contains("waited for 25 h"),
+        "{told}"
+    );
 }
 
 /// `zam prune tank` under a configuration with a fault that could mean another policy, as systemd runs it or by hand.
@@ -142,10 +207,18 @@ fn prune(directory: &Path, instance: Option<&str>) -> (Option<i32>, String) {
     let config = "default: {exclude: [tank/archive]}\ndatasets: {tank: {windows: [{max-age: 1d, period: 1h}]}}\n";
     fs::write(directory.join("zam.yaml"), config).expect("writing");
     let mut command = Command::new(env!("CARGO_BIN_EXE_zam"));
-    command.env("ZAM_CONFIG", directory.join("zam.yaml")).env("ZAM_STATE", directory).env("ZAM_RUN", directory);
-    command.env_remove("ZAM_INSTANCE").envs(instance.map(|instance| ("ZAM_INSTANCE", instance)));
+    command
+        .env("ZAM_CONFIG", directory.join("zam.yaml"))
+        .env("ZAM_STATE", directory)
+        .env("ZAM_RUN", directory);
+    command
+        .env_remove("ZAM_INSTANCE")
+        .envs(instance.map(|instance| ("ZAM_INSTANCE", instance)));
     let output = command.args(["prune", "tank"]).output().expect("zam");
-    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    (
+        output.status.code(),
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+    )
 }
 
 #[test]
@@ -158,7 +231,10 @@ fn a_prune_job_that_waits_since_yesterday_fails_and_by_hand_it_is_75() {
     fs::write(&since, "1000000000").expect("writing");
     let (code, said) = prune(directory.path(), Some("prune-tank"));
     assert_eq!(code, Some(78), "{said}");
-    assert!(said.contains("pruning has waited for") && said.contains("default"), "{said}");
+    assert!(
+        said.contains("pruning has waited for") && said.contains("default"),
+        "{said}"
+    );
     assert_eq!(prune(directory.path(), None).0, Some(75));
 }
 
@@ -169,12 +245,18 @@ fn waiting_begins_anew_when_the_job_went_through_or_the_clock_was_set_back() {
     for run in ["done", "failed"] {
         at(1000, "waits");
         at(2000, run);
-        assert!(!directory.path().join("waiting").join(INSTANCE).exists(), "{run}");
+        assert!(
+            !directory.path().join("waiting").join(INSTANCE).exists(),
+            "{run}"
+        );
         assert!(at(1000 + DAY, "waits").contains("75"), "{run}");
         at(1000 + DAY, "done");
     }
     assert!(at(1000, "waits").contains("75"));
-    assert!(at(500, "waits").contains("75"), "it began under another clock");
+    assert!(
+        at(500, "waits").contains("75"),
+        "it began under another clock"
+    );
     assert!(at(500 + DAY - 3600, "waits").contains("75"));
     assert!(at(500 + DAY, "waits").contains("78"));
 }

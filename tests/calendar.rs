@@ -27,14 +27,21 @@ impl Plain {
     fn window(&self) -> Window {
         let days: Vec<&str> = self.days.iter().map(|day| NAMES[*day as usize]).collect();
         let clock = |m: i64| format!("{:02}:{:02}", m / 60, m % 60);
-        let text = format!("{} {}-{}", days.join(","), clock(self.start), clock(self.end));
+        let text = format!(
+            "{} {}-{}",
+            days.join(","),
+            clock(self.start),
+            clock(self.end)
+        );
         text.parse().expect("a window")
     }
 
     fn open(&self, week: &mut [bool]) {
         for day in &self.days {
             let mut fill = |day: i64, minutes: Range<i64>| {
-                week[(day % 7 * DAY + minutes.start) as usize..(day % 7 * DAY + minutes.end) as usize].fill(true);
+                week[(day % 7 * DAY + minutes.start) as usize
+                    ..(day % 7 * DAY + minutes.end) as usize]
+                    .fill(true);
             };
             if self.start < self.end {
                 fill(*day, self.start..self.end);
@@ -47,11 +54,21 @@ impl Plain {
 }
 
 fn a_window() -> impl Strategy<Value = Plain> {
-    let time = |first: i64, last: i64| prop_oneof![first..=last, (first / 60..=last / 60).prop_map(|hour| hour * 60).boxed()];
+    let time = |first: i64, last: i64| {
+        prop_oneof![
+            first..=last,
+            (first / 60..=last / 60).prop_map(|hour| hour * 60).boxed()
+        ]
+    };
     let times = prop_oneof![6 => (time(0, DAY - 1), time(1, DAY)), 1 => Just((0, DAY))];
-    let days = prop_oneof![Just((0..7).collect()), subsequence((0..7).collect::<Vec<i64>>(), 1..=7)];
+    let days = prop_oneof![
+        Just((0..7).collect()),
+        subsequence((0..7).collect::<Vec<i64>>(), 1..=7)
+    ];
     let window = (days, times).prop_map(|(days, (start, end))| Plain { days, start, end });
-    window.prop_filter("an empty window is refused", |window| window.start != window.end)
+    window.prop_filter("an empty window is refused", |window| {
+        window.start != window.end
+    })
 }
 
 fn a_period() -> impl Strategy<Value = Period> {
@@ -93,7 +110,9 @@ impl Case {
     /// Each minute of the week: whether it is in a window.
     fn open(&self) -> Vec<bool> {
         let mut week = vec![false; WEEK as usize];
-        self.windows.iter().for_each(|window| window.open(&mut week));
+        self.windows
+            .iter()
+            .for_each(|window| window.open(&mut week));
         week
     }
 
@@ -107,7 +126,11 @@ impl Case {
         let (mut slots, mut seconds) = (vec![false; WEEK as usize], 0);
         for minute in 0..2 * WEEK {
             let here = (minute % WEEK) as usize;
-            let start = if always { minute % DAY == 0 } else { minute == 0 || !open[(here + WEEK as usize - 1) % WEEK as usize] };
+            let start = if always {
+                minute % DAY == 0
+            } else {
+                minute == 0 || !open[(here + WEEK as usize - 1) % WEEK as usize]
+            };
             seconds = if start { 0 } else { seconds + 60 };
             slots[here] = (always || open[here]) && (step < 60 || seconds % step == 0);
         }
@@ -116,12 +139,19 @@ impl Case {
 }
 
 fn moment(minute: i64) -> (Weekday, u32) {
-    (Weekday::try_from((minute / DAY) as u8).expect("a weekday"), (minute % DAY) as u32)
+    (
+        Weekday::try_from((minute / DAY) as u8).expect("a weekday"),
+        (minute % DAY) as u32,
+    )
 }
 
 fn a_case() -> impl Strategy<Value = Case> {
     let windows = prop_oneof![1 => Just(vec![]), 9 => prop::collection::vec(a_window(), 1..5)];
-    (a_period(), windows, any::<bool>()).prop_map(|(period, windows, polled)| Case { period, windows, polled })
+    (a_period(), windows, any::<bool>()).prop_map(|(period, windows, polled)| Case {
+        period,
+        windows,
+        polled,
+    })
 }
 
 /// `Mon..Wed,Sat *-*-* 00,06:00,30:00`: the minutes of the week, and the seconds.
@@ -132,13 +162,30 @@ fn expand(expression: &str) -> (Vec<i64>, Vec<i64>) {
         let (first, last) = part.split_once("..").unwrap_or((part, part));
         day(first)..=day(last)
     };
-    let days: Vec<i64> = if days.is_empty() { (0..7).collect() } else { days.trim().split(',').flat_map(range).collect() };
+    let days: Vec<i64> = if days.is_empty() {
+        (0..7).collect()
+    } else {
+        days.trim().split(',').flat_map(range).collect()
+    };
     let number = |text: &str| text.parse().expect("a number");
-    let list = |text: &str, all| if text == "*" { (0..all).collect() } else { text.split(',').map(number).collect::<Vec<i64>>() };
+    let list = |text: &str, all| {
+        if text == "*" {
+            (0..all).collect()
+        } else {
+            text.split(',').map(number).collect::<Vec<i64>>()
+        }
+    };
     let fields: Vec<&str> = times.trim_end_matches(" UTC").split(':').collect();
     let (hours, minutes) = (list(fields[0], 24), list(fields[1], 60));
-    let hours = days.iter().flat_map(|day| hours.iter().map(move |hour| day * 24 + hour));
-    (hours.flat_map(|hour| minutes.iter().map(move |m| hour * 60 + m)).collect(), list(fields[2], 60))
+    let hours = days
+        .iter()
+        .flat_map(|day| hours.iter().map(move |hour| day * 24 + hour));
+    (
+        hours
+            .flat_map(|hour| minutes.iter().map(move |m| hour * 60 + m))
+            .collect(),
+        list(fields[2], 60),
+    )
 }
 
 proptest! {
@@ -193,11 +240,30 @@ proptest! {
 
 /// What `systemd-analyze calendar` lists for each expression: the next `count` times, local and in UTC.
 #[expect(clippy::disallowed_methods, reason = "a test, not the program")]
-fn listed(zone: &str, base: NaiveDateTime, count: usize, expressions: &[String]) -> Vec<Vec<(NaiveDateTime, NaiveDateTime)>> {
+fn listed(
+    zone: &str,
+    base: NaiveDateTime,
+    count: usize,
+    expressions: &[String],
+) -> Vec<Vec<(NaiveDateTime, NaiveDateTime)>> {
     let mut command = Command::new("systemd-analyze");
-    command.args(["calendar", &format!("--iterations={count}"), &format!("--base-time={base}")]).args(expressions);
-    let out = command.env("TZ", zone).env("LC_ALL", "C").output().expect("systemd-analyze must start: install systemd");
-    assert!(out.status.success(), "systemd-analyze refuses: {}", String::from_utf8_lossy(&out.stderr));
+    command
+        .args([
+            "calendar",
+            &format!("--iterations={count}"),
+            &format!("--base-time={base}"),
+        ])
+        .args(expressions);
+    let out = command
+        .env("TZ", zone)
+        .env("LC_ALL", "C")
+        .output()
+        .expect("systemd-analyze must start: install systemd");
+    assert!(
+        out.status.success(),
+        "systemd-analyze refuses: {}",
+        String::from_utf8_lossy(&out.stderr)
+    );
     let time = |text: &str| {
         let (time, _zone) = text.rsplit_once(' ').expect("a zone");
         NaiveDateTime::parse_from_str(time, "%a %Y-%m-%d %H:%M:%S").expect(text)
@@ -206,10 +272,17 @@ fn listed(zone: &str, base: NaiveDateTime, count: usize, expressions: &[String])
     for line in String::from_utf8(out.stdout).expect("UTF-8").lines() {
         match line.trim().split_once(": ") {
             Some(("Normalized form", _)) => lists.push(vec![]),
-            Some(("(in UTC)", at)) => lists.last_mut().and_then(|list| list.last_mut()).expect("a time").1 = time(at),
-            Some((name, at)) if name == "Next elapse" || name.starts_with("Iter. #") => {
-                lists.last_mut().expect("an expression").push((time(at), time(at)))
+            Some(("(in UTC)", at)) => {
+                lists
+                    .last_mut()
+                    .and_then(|list| list.last_mut())
+                    .expect("a time")
+                    .1 = time(at)
             }
+            Some((name, at)) if name == "Next elapse" || name.starts_with("Iter. #") => lists
+                .last_mut()
+                .expect("an expression")
+                .push((time(at), time(at))),
             _ => {}
         }
     }
@@ -219,39 +292,90 @@ fn listed(zone: &str, base: NaiveDateTime, count: usize, expressions: &[String])
 }
 
 /// What each case should fire at is exactly what systemd lists, for as long as all its expressions are listed (a week at most).
-fn compare(zone: &str, monday: NaiveDateTime, ahead: TimeDelta, base: i64, count: usize, cases: &[Case]) {
+fn compare(
+    zone: &str,
+    monday: NaiveDateTime,
+    ahead: TimeDelta,
+    base: i64,
+    count: usize,
+    cases: &[Case],
+) {
     let schedules: Vec<Schedule> = cases.iter().map(Case::schedule).collect();
     let local = monday + TimeDelta::minutes(base);
-    let expressions: Vec<String> = schedules.iter().flat_map(|schedule| schedule.on_calendar.clone()).collect();
+    let expressions: Vec<String> = schedules
+        .iter()
+        .flat_map(|schedule| schedule.on_calendar.clone())
+        .collect();
     let mut lists = listed(zone, local, count, &expressions).into_iter();
     for (case, schedule) in cases.iter().zip(&schedules) {
         let lists = Vec::from_iter(lists.by_ref().take(schedule.on_calendar.len()));
-        assert_eq!(lists[0][0].0 - lists[0][0].1, ahead, "TZ={zone} is unknown: install tzdata");
+        assert_eq!(
+            lists[0][0].0 - lists[0][0].1,
+            ahead,
+            "TZ={zone} is unknown: install tzdata"
+        );
         let utc = schedule.on_calendar[0].ends_with(" UTC");
         let base = if utc { local - ahead } else { local };
-        let pick = |(local, universal): &(NaiveDateTime, NaiveDateTime)| if utc { *universal } else { *local };
-        let until = lists.iter().filter_map(|list| list.last()).map(pick).min().expect("times").min(base + TimeDelta::days(7));
-        let mut actual = Vec::from_iter(lists.iter().flatten().map(pick).filter(|time| *time <= until));
+        let pick = |(local, universal): &(NaiveDateTime, NaiveDateTime)| {
+            if utc { *universal } else { *local }
+        };
+        let until = lists
+            .iter()
+            .filter_map(|list| list.last())
+            .map(pick)
+            .min()
+            .expect("times")
+            .min(base + TimeDelta::days(7));
+        let mut actual = Vec::from_iter(
+            lists
+                .iter()
+                .flatten()
+                .map(pick)
+                .filter(|time| *time <= until),
+        );
         actual.sort();
         let (slots, seconds) = (case.slots(&case.open()), case.seconds());
         let first = (base - monday).num_minutes();
-        let minutes = (first..=first + WEEK).filter(|minute| slots[minute.rem_euclid(WEEK) as usize]);
-        let times = minutes.flat_map(|minute| seconds.iter().map(move |s| monday + TimeDelta::seconds(minute * 60 + s)));
-        let expected: Vec<NaiveDateTime> = times.filter(|time| *time > base && *time <= until).collect();
-        assert_eq!(actual, expected, "TZ={zone}, after {base}: {case:?} {schedule:?}");
+        let minutes =
+            (first..=first + WEEK).filter(|minute| slots[minute.rem_euclid(WEEK) as usize]);
+        let times = minutes.flat_map(|minute| {
+            seconds
+                .iter()
+                .map(move |s| monday + TimeDelta::seconds(minute * 60 + s))
+        });
+        let expected: Vec<NaiveDateTime> = times
+            .filter(|time| *time > base && *time <= until)
+            .collect();
+        assert_eq!(
+            actual, expected,
+            "TZ={zone}, after {base}: {case:?} {schedule:?}"
+        );
     }
 }
 
 #[test]
 fn systemd_reads_a_schedule_as_it_is_meant() {
     let runner = &mut TestRunner::default();
-    let mut sample = |count| Vec::from_iter((0..count).map(|_| a_case().new_tree(runner).expect("a case").current()));
+    let mut sample = |count| {
+        Vec::from_iter((0..count).map(|_| a_case().new_tree(runner).expect("a case").current()))
+    };
     // weeks away from a change of the clocks
-    let zones = [("UTC", "2026-01-05", 0), ("Europe/Berlin", "2026-01-05", 60), ("Europe/Berlin", "2026-07-06", 120)];
+    let zones = [
+        ("UTC", "2026-01-05", 0),
+        ("Europe/Berlin", "2026-01-05", 60),
+        ("Europe/Berlin", "2026-07-06", 120),
+    ];
     for (zone, monday, ahead) in zones {
         let monday = format!("{monday}T00:00:00").parse().expect("a Monday");
         for (n, cases) in sample(1_700).chunks(34).enumerate() {
-            compare(zone, monday, TimeDelta::minutes(ahead), n as i64 * 1009 * 7 % WEEK, 20, cases);
+            compare(
+                zone,
+                monday,
+                TimeDelta::minutes(ahead),
+                n as i64 * 1009 * 7 % WEEK,
+                20,
+                cases,
+            );
         }
         // and some for most of a week
         compare(zone, monday, TimeDelta::minutes(ahead), 0, 700, &sample(30));

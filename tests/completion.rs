@@ -18,23 +18,52 @@ fn complete(config: &str, words: &[&str]) -> Vec<String> {
     let directory = tempdir().expect("a directory");
     std::fs::write(directory.path().join("zam.yaml"), config).expect("writing the configuration");
     let mut command = Command::new(env!("CARGO_BIN_EXE_zam"));
-    command.current_dir(&directory).env("ZAM_CONFIG", "zam.yaml").env("COMPLETE", "bash").env("_CLAP_IFS", "\n");
-    let output = command.env("_CLAP_COMPLETE_INDEX", words.len().to_string()).args(["--", "zam"]).args(words).output();
+    command
+        .current_dir(&directory)
+        .env("ZAM_CONFIG", "zam.yaml")
+        .env("COMPLETE", "bash")
+        .env("_CLAP_IFS", "\n");
+    let output = command
+        .env("_CLAP_COMPLETE_INDEX", words.len().to_string())
+        .args(["--", "zam"])
+        .args(words)
+        .output();
     let output = output.expect("zam");
-    assert!(output.status.success() && output.stderr.is_empty(), "{words:?}: {output:?}");
-    String::from_utf8(output.stdout).expect("UTF-8").lines().map(Into::into).collect()
+    assert!(
+        output.status.success() && output.stderr.is_empty(),
+        "{words:?}: {output:?}"
+    );
+    String::from_utf8(output.stdout)
+        .expect("UTF-8")
+        .lines()
+        .map(Into::into)
+        .collect()
 }
 
 #[test]
 fn verbs_options_datasets_and_destinations() {
     let verbs = complete(CONFIG, &[""]);
-    assert!(["snapshot", "prune", "reload"].iter().all(|verb| verbs.contains(&(*verb).to_owned())), "{verbs:?}");
-    assert!(!verbs.contains(&"gate".to_owned()), "what only systemd calls: {verbs:?}");
+    assert!(
+        ["snapshot", "prune", "reload"]
+            .iter()
+            .all(|verb| verbs.contains(&(*verb).to_owned())),
+        "{verbs:?}"
+    );
+    assert!(
+        !verbs.contains(&"gate".to_owned()),
+        "what only systemd calls: {verbs:?}"
+    );
     assert_eq!(complete(CONFIG, &["sn"]), ["snapshot"]);
     assert_eq!(complete(CONFIG, &["prune", "--sn"]), ["--snapshots"]);
-    assert_eq!(complete(CONFIG, &["snapshot", ""])[..2], ["tank/home", "vault"]);
+    assert_eq!(
+        complete(CONFIG, &["snapshot", ""])[..2],
+        ["tank/home", "vault"]
+    );
     assert_eq!(complete(CONFIG, &["config", "ta"]), ["tank/home"]);
-    assert_eq!(complete(CONFIG, &["replicate", "tank/home", "--to", ""]), ["local"]);
+    assert_eq!(
+        complete(CONFIG, &["replicate", "tank/home", "--to", ""]),
+        ["local"]
+    );
     assert_eq!(complete(CONFIG, &["prune", "--to", "x"]), [""; 0]);
 }
 

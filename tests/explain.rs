@@ -9,13 +9,26 @@ use tempfile::{TempDir, tempdir};
 #[expect(clippy::disallowed_methods, reason = "a test, not the program")]
 fn run(program: &str, directory: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(program);
-    command.current_dir(directory).args(arguments).env_remove("SYSTEMD_SCOPE").env_remove("SYSTEMD_IN_INITRD");
-    command.env("ZAM_CONFIG", "zam.yaml").env("ZAM_GENERATED", "generated").output().expect(program)
+    command
+        .current_dir(directory)
+        .args(arguments)
+        .env_remove("SYSTEMD_SCOPE")
+        .env_remove("SYSTEMD_IN_INITRD");
+    command
+        .env("ZAM_CONFIG", "zam.yaml")
+        .env("ZAM_GENERATED", "generated")
+        .output()
+        .expect(program)
 }
 
 fn zam(directory: &Path, arguments: &[&str]) -> (Option<i32>, String) {
     let output = run(env!("CARGO_BIN_EXE_zam"), directory, arguments);
-    (output.status.code(), [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat())
+    (
+        output.status.code(),
+        [output.stdout, output.stderr]
+            .map(|text| String::from_utf8_lossy(&text).into_owned())
+            .concat(),
+    )
 }
 
 fn with(config: &str) -> TempDir {
@@ -60,13 +73,25 @@ tank/home:  # zam.yaml:8
   -> prune/tank/home every 2h: zam-prune-tank-home.timer
   -> replicate:local/tank/home every 1h: zam-replicate:local-tank-home.timer
 ";
-    assert_eq!(zam(directory.path(), &["config", "tank/home/ann"]), (Some(0), expected.into()));
+    assert_eq!(
+        zam(directory.path(), &["config", "tank/home/ann"]),
+        (Some(0), expected.into())
+    );
     let (code, json) = zam(directory.path(), &["config", "--json", "tank"]);
     let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
-    assert_eq!((code, &json[0]["why"]), (Some(0), &"tank has an entry of its own; recursive".into()));
-    assert_eq!(json[0]["settings"]["snapshot-period"], serde_json::json!({"value": "1h", "from": "zam.yaml:3"}));
+    assert_eq!(
+        (code, &json[0]["why"]),
+        (Some(0), &"tank has an entry of its own; recursive".into())
+    );
+    assert_eq!(
+        json[0]["settings"]["snapshot-period"],
+        serde_json::json!({"value": "1h", "from": "zam.yaml:3"})
+    );
     let (code, said) = zam(directory.path(), &["config", "tank/scratch/x"]);
-    assert!(code == Some(2) && said.contains("the entry tank excludes it"), "{said}");
+    assert!(
+        code == Some(2) && said.contains("the entry tank excludes it"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -75,18 +100,31 @@ fn what_reload_would_change() {
     let directory = directory.path();
     let generate = || {
         drop(fs::remove_dir_all(directory.join("generated")));
-        let output = run(env!("CARGO_BIN_EXE_zam-generator"), directory, &["generated"]);
-        assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+        let output = run(
+            env!("CARGO_BIN_EXE_zam-generator"),
+            directory,
+            &["generated"],
+        );
+        assert!(
+            output.status.success() && output.stderr.is_empty(),
+            "{output:?}"
+        );
     };
     let nothing = (Some(0), "zam reload would change nothing\n".to_owned());
     let (code, said) = zam(directory, &["units", "--diff"]);
-    assert!(code == Some(1) && said.contains("--- /dev/null\n+++ zam-prune-tank.timer\n"), "{said}");
+    assert!(
+        code == Some(1) && said.contains("--- /dev/null\n+++ zam-prune-tank.timer\n"),
+        "{said}"
+    );
     generate();
-    fs::write(directory.join("generated/dev-sda.swap"), "[Unit]\n").expect("another generator's unit");
+    fs::write(directory.join("generated/dev-sda.swap"), "[Unit]\n")
+        .expect("another generator's unit");
     assert_eq!(zam(directory, &["units", "--diff"]), nothing);
     write(
         directory,
-        &CONFIG.replace("snapshot-period: 1h", "snapshot-period: 2h").replace("exclude: [tank/scratch]", "windows: ~"),
+        &CONFIG
+            .replace("snapshot-period: 1h", "snapshot-period: 2h")
+            .replace("exclude: [tank/scratch]", "windows: ~"),
     );
     let (code, said) = zam(directory, &["units", "--diff"]);
     let line = |line: &str| assert!(said.lines().any(|l| l == line), "no {line:?} in {said}");
@@ -98,12 +136,24 @@ fn what_reload_would_change() {
     line("+++ /dev/null");
     line("--- generated/zam.target.d/50-zam.conf");
     line("-Wants=zam-prune-tank.timer");
-    assert!(!said.contains("+++ zam-replicate") && !said.contains("swap"), "{said}");
-    assert!(said.ends_with("zam reload would add 0 files of units, change 3 and remove 2\n"), "{said}");
+    assert!(
+        !said.contains("+++ zam-replicate") && !said.contains("swap"),
+        "{said}"
+    );
+    assert!(
+        said.ends_with("zam reload would add 0 files of units, change 3 and remove 2\n"),
+        "{said}"
+    );
     assert_eq!(code, Some(1));
     generate();
     assert_eq!(zam(directory, &["units", "--diff"]), nothing);
-    write(directory, &format!("{CONFIG}  tank/wrong: {{snapshot-period: 10}}\n"));
+    write(
+        directory,
+        &format!("{CONFIG}  tank/wrong: {{snapshot-period: 10}}\n"),
+    );
     let (code, said) = zam(directory, &["units", "--diff"]);
-    assert!(code == Some(1) && said.contains("+++ zam-config.service") && said.contains("no unit"), "{said}");
+    assert!(
+        code == Some(1) && said.contains("+++ zam-config.service") && said.contains("no unit"),
+        "{said}"
+    );
 }

@@ -12,10 +12,14 @@ use zam::core::load::load;
 use zam::edge::configuration::{Loaded, keep_as_last_good, read};
 
 /// Everything that is in force below says so.
-const SHORT: &str = "  tank: {recursive: true, snapshot-period: 1h, windows: [{max-age: 1d, period: 1h}]}\n";
+const SHORT: &str =
+    "  tank: {recursive: true, snapshot-period: 1h, windows: [{max-age: 1d, period: 1h}]}\n";
 
 fn sources(text: &str) -> Vec<Source> {
-    vec![Source { path: "zam.yaml".into(), text: text.into() }]
+    vec![Source {
+        path: "zam.yaml".into(),
+        text: text.into(),
+    }]
 }
 
 fn faults(text: &str) -> Vec<Fault> {
@@ -23,7 +27,10 @@ fn faults(text: &str) -> Vec<Fault> {
 }
 
 fn waits(text: &str) -> Option<String> {
-    load(&sources(text)).map_or_else(|fault| Some(fault.message), |(config, _)| config.pruning_waits)
+    load(&sources(text)).map_or_else(
+        |fault| Some(fault.message),
+        |(config, _)| config.pruning_waits,
+    )
 }
 
 /// A configuration in a directory of its own.
@@ -53,7 +60,10 @@ fn pruning_waits_for_a_fault_that_could_have_meant_another_policy() {
         "destinations: {tank/vm: {snapshot-period: 1h}}\n",
         "hosts: {laptop: {}}\n",
     ] {
-        assert!(waits(&format!("{slip}datasets:\n{SHORT}")).is_some(), "{slip}");
+        assert!(
+            waits(&format!("{slip}datasets:\n{SHORT}")).is_some(),
+            "{slip}"
+        );
     }
     for entry in [
         "/tank/vm: {}",
@@ -78,7 +88,10 @@ fn pruning_waits_for_a_fault_that_could_have_meant_another_policy() {
         "tank/vm: {windows: [{period: 1d}], windows: [{period: 1w}]}",
         "tank/vm: {destinations: [{to: a, windows: [{period: 1d}], windows: [{period: 1w}]}]}",
     ] {
-        assert!(waits(&format!("datasets:\n{SHORT}  {entry}\n")).is_some(), "{entry}");
+        assert!(
+            waits(&format!("datasets:\n{SHORT}  {entry}\n")).is_some(),
+            "{entry}"
+        );
     }
 }
 
@@ -95,8 +108,15 @@ fn a_fault_inside_one_entry_stops_that_alone() {
     ] {
         let text = format!("datasets:\n{SHORT}  {entry}\n");
         let (config, faults) = load(&sources(&text)).expect("a configuration");
-        assert_eq!((config.pruning_waits, config.entries.len()), (None, 1), "{entry}");
-        assert!(!faults.is_empty() && config.dropped.contains("tank/vm"), "{entry}");
+        assert_eq!(
+            (config.pruning_waits, config.entries.len()),
+            (None, 1),
+            "{entry}"
+        );
+        assert!(
+            !faults.is_empty() && config.dropped.contains("tank/vm"),
+            "{entry}"
+        );
     }
 }
 
@@ -104,15 +124,24 @@ fn a_fault_inside_one_entry_stops_that_alone() {
 fn a_host_at_fault_or_almost_named_makes_no_dataset_of_this_machine() {
     let hosts = "hosts:\n  laptop: {ssh: zam@laptop}\n";
     for text in [
-        format!("{hosts}  laptop: {{ssh: zam@other}}\ndatasets:\n{SHORT}  laptop:tank/x: {{snapshot-period: 1h}}\n"),
+        format!(
+            "{hosts}  laptop: {{ssh: zam@other}}\ndatasets:\n{SHORT}  laptop:tank/x: {{snapshot-period: 1h}}\n"
+        ),
         format!("{hosts}datasets:\n{SHORT}  lapto:tank/x: {{snapshot-period: 1h}}\n"),
     ] {
         let (config, _) = load(&sources(&text)).expect("a configuration");
         assert_eq!(config.entries.len(), 1, "{text}");
         assert!(config.pruning_waits.is_some(), "{text}");
     }
-    let (config, faults) = load(&sources(&format!("datasets:\n{SHORT}  a:b/c: {{snapshot-period: 1h}}\n"))).expect("legal");
-    assert_eq!((config.entries.len(), faults.len()), (2, 0), "a pool may be called a:b");
+    let (config, faults) = load(&sources(&format!(
+        "datasets:\n{SHORT}  a:b/c: {{snapshot-period: 1h}}\n"
+    )))
+    .expect("legal");
+    assert_eq!(
+        (config.entries.len(), faults.len()),
+        (2, 0),
+        "a pool may be called a:b"
+    );
 }
 
 #[test]
@@ -121,17 +150,32 @@ fn a_name_that_stands_twice_is_doubled_in_its_section_alone() {
         "defaults: {{exclude: [tank/x]}}\ntemplates:\n  exclude: {{}}\n  exclude: {{}}\n  tank: {{}}\n  tank: {{}}\ndatasets:\n{SHORT}"
     );
     let (config, _) = load(&sources(&text)).expect("a configuration");
-    assert_eq!(config.entries.iter().map(|entry| entry.exclude.len()).collect::<Vec<_>>(), [1]);
+    assert_eq!(
+        config
+            .entries
+            .iter()
+            .map(|entry| entry.exclude.len())
+            .collect::<Vec<_>>(),
+        [1]
+    );
 }
 
 #[test]
 fn the_last_good_configuration_never_prunes() {
     let (_directory, path) = written(&format!("datasets:\n{SHORT}"));
     keep_as_last_good(&path, &loaded(&path).sources).expect("kept");
-    for text in ["datasets:\n  tank: {snapshot-period: 1h\n", "", "datasets: {}\n", "datasets: {tank: {windows: daily}}\n"] {
+    for text in [
+        "datasets:\n  tank: {snapshot-period: 1h\n",
+        "",
+        "datasets: {}\n",
+        "datasets: {tank: {windows: daily}}\n",
+    ] {
         fs::write(&path, text).expect("writing");
         let loaded = loaded(&path);
-        assert!(loaded.is_last_good && loaded.config.entries.len() == 1, "{text}");
+        assert!(
+            loaded.is_last_good && loaded.config.entries.len() == 1,
+            "{text}"
+        );
         assert!(loaded.config.pruning_waits.is_some(), "{text}");
     }
 }
@@ -143,16 +187,26 @@ fn what_is_no_readable_file_is_a_fault_and_the_last_good_configuration_is_in_for
     keep_as_last_good(&path, &loaded(&path).sources).expect("kept");
     let socket = || drop(std::os::unix::net::UnixListener::bind(&more).expect("a socket"));
     let makers: [(&str, &dyn Fn()); 5] = [
-        ("a file whose reading fails (EIO)", &|| symlink("/proc/self/mem", &more).expect("a link")),
-        ("a link to nothing", &|| symlink("../gone.yaml", &more).expect("a link")),
-        ("a directory", &|| fs::create_dir(&more).expect("a directory")),
+        ("a file whose reading fails (EIO)", &|| {
+            symlink("/proc/self/mem", &more).expect("a link")
+        }),
+        ("a link to nothing", &|| {
+            symlink("../gone.yaml", &more).expect("a link")
+        }),
+        ("a directory", &|| {
+            fs::create_dir(&more).expect("a directory")
+        }),
         ("a device", &|| symlink("/dev/zero", &more).expect("a link")),
         ("no regular file", &socket),
     ];
     for (what, make) in makers {
         make();
         let loaded = loaded(&path);
-        assert!(loaded.is_last_good && loaded.config.pruning_waits.is_some(), "{what}: {:?}", loaded.faults);
+        assert!(
+            loaded.is_last_good && loaded.config.pruning_waits.is_some(),
+            "{what}: {:?}",
+            loaded.faults
+        );
         drop(fs::remove_file(&more).or_else(|_| fs::remove_dir(&more)));
     }
 }
@@ -161,34 +215,76 @@ fn what_is_no_readable_file_is_a_fault_and_the_last_good_configuration_is_in_for
 fn a_file_that_is_not_read_or_gone_is_said_and_pruning_waits() {
     let (directory, path) = written(&format!("datasets:\n{SHORT}"));
     let more = directory.path().join("zam.d");
-    for name in ["vm.yml", "vm.YAML", "vm.ymal", "vmyaml", "vm.conf", "vm", "vm.yaml.txt", "vm.yaml (copy)"] {
+    for name in [
+        "vm.yml",
+        "vm.YAML",
+        "vm.ymal",
+        "vmyaml",
+        "vm.conf",
+        "vm",
+        "vm.yaml.txt",
+        "vm.yaml (copy)",
+    ] {
         fs::write(more.join(name), "").expect("writing");
         let loaded = loaded(&path);
-        assert!(loaded.faults.len() == 1 && loaded.config.pruning_waits.is_some(), "{name}");
+        assert!(
+            loaded.faults.len() == 1 && loaded.config.pruning_waits.is_some(),
+            "{name}"
+        );
         fs::remove_file(more.join(name)).expect("removing");
     }
     symlink("me@here.1", more.join(".#vm.yaml")).expect("a link");
-    for name in ["vm.yaml~", "vm.yaml.dpkg-old", ".vm.yaml.swp", "README", "vm.yaml.disabled", "#vm.yaml#", "vm.yaml.bak"] {
+    for name in [
+        "vm.yaml~",
+        "vm.yaml.dpkg-old",
+        ".vm.yaml.swp",
+        "README",
+        "vm.yaml.disabled",
+        "#vm.yaml#",
+        "vm.yaml.bak",
+    ] {
         fs::write(more.join(name), "").expect("writing");
     }
     assert!(loaded(&path).faults.is_empty() && loaded(&path).config.pruning_waits.is_none());
-    fs::write(more.join("vm.yaml"), "datasets: {tank/vm: {snapshot-period: 1h}}").expect("writing");
+    fs::write(
+        more.join("vm.yaml"),
+        "datasets: {tank/vm: {snapshot-period: 1h}}",
+    )
+    .expect("writing");
     keep_as_last_good(&path, &loaded(&path).sources).expect("kept");
     fs::remove_file(more.join("vm.yaml")).expect("removing");
-    assert!(loaded(&path).config.pruning_waits.is_some_and(|why| why.contains("vm.yaml")));
+    assert!(
+        loaded(&path)
+            .config
+            .pruning_waits
+            .is_some_and(|why| why.contains("vm.yaml"))
+    );
     keep_as_last_good(&path, &loaded(&path).sources).expect("accepted");
     assert!(loaded(&path).config.pruning_waits.is_none());
 }
 
 #[test]
 fn a_lone_carriage_return_is_refused_and_values_come_from_their_place() {
-    let of =
-        |end: &str| format!("# ä{end}hosts:{end}  a: {{ssh: root@gw, port: 2201}}{end}  b: {{ssh: root@gw, port: 2202}}{end}");
-    for text in ["# a\r# b\n".to_owned() + &of("\n"), of("\r\r\n"), of("\n") + "# end\r"] {
-        assert!(faults(&(text.clone() + "datasets:\n" + SHORT))[0].message.contains("carriage return"), "{text:?}");
+    let of = |end: &str| {
+        format!(
+            "# ä{end}hosts:{end}  a: {{ssh: root@gw, port: 2201}}{end}  b: {{ssh: root@gw, port: 2202}}{end}"
+        )
+    };
+    for text in [
+        "# a\r# b\n".to_owned() + &of("\n"),
+        of("\r\r\n"),
+        of("\n") + "# end\r",
+    ] {
+        assert!(
+            faults(&(text.clone() + "datasets:\n" + SHORT))[0]
+                .message
+                .contains("carriage return"),
+            "{text:?}"
+        );
     }
     for text in [of("\n"), of("\r\n"), "\u{feff}".to_owned() + &of("\n")] {
-        let (config, _) = load(&sources(&(text.clone() + "datasets:\n" + SHORT))).expect("a configuration");
+        let (config, _) =
+            load(&sources(&(text.clone() + "datasets:\n" + SHORT))).expect("a configuration");
         let ports: Vec<Option<u16>> = config.hosts.values().map(|host| host.port).collect();
         assert_eq!(ports, [Some(2201), Some(2202)], "{text:?}");
     }
@@ -196,8 +292,14 @@ fn a_lone_carriage_return_is_refused_and_values_come_from_their_place() {
 
 #[test]
 fn a_setting_without_effect_is_noted_and_no_fault() {
-    let (config, faults) = load(&sources(&format!("notify: [mail]\nuser: root\ndatasets:\n{SHORT}"))).expect("a configuration");
-    assert_eq!((config.notes.len(), faults.len(), config.pruning_waits), (2, 0, None));
+    let (config, faults) = load(&sources(&format!(
+        "notify: [mail]\nuser: root\ndatasets:\n{SHORT}"
+    )))
+    .expect("a configuration");
+    assert_eq!(
+        (config.notes.len(), faults.len(), config.pruning_waits),
+        (2, 0, None)
+    );
 }
 
 #[test]
@@ -213,23 +315,50 @@ fn within_limit(what: &str, text: &str) -> usize {
     let begin = Instant::now();
     let found = faults(text);
     let shown: usize = render(&found, &sources(text)).iter().map(String::len).sum();
-    assert!(begin.elapsed() < Duration::from_secs(60) && shown < 200_000, "{what}: {:?}, {shown} bytes", begin.elapsed());
+    assert!(
+        begin.elapsed() < Duration::from_secs(60) && shown < 200_000,
+        "{what}: {:?}, {shown} bytes",
+        begin.elapsed()
+    );
     found.len()
 }
 
 #[test]
 fn reading_is_linear_whatever_is_used_however_often() {
-    let repeat = |count: usize, line: &dyn Fn(usize) -> String| (0..count).map(line).collect::<String>();
+    let repeat =
+        |count: usize, line: &dyn Fn(usize) -> String| (0..count).map(line).collect::<String>();
     let aliases = repeat(3000, &|i| format!("  tank/d{i}: {{<<: *t}}\n"));
-    assert_eq!(within_limit("aliases", &format!("templates: {{t: &t {{snapshot-period: 1h}}}}\ndatasets:\n{aliases}")), 0);
+    assert_eq!(
+        within_limit(
+            "aliases",
+            &format!("templates: {{t: &t {{snapshot-period: 1h}}}}\ndatasets:\n{aliases}")
+        ),
+        0
+    );
     let chain = repeat(3000, &|i| format!("  t{i}: {{use: [t{0}, t{0}]}}\n", i + 1));
-    let chain = format!("templates:\n{chain}  t3000: {{snapshot-period: 1h}}\ndatasets: {{tank: {{use: t0}}}}\n");
+    let chain = format!(
+        "templates:\n{chain}  t3000: {{snapshot-period: 1h}}\ndatasets: {{tank: {{use: t0}}}}\n"
+    );
     assert_eq!(within_limit("chain", &chain), 0);
-    let names = (0..40).map(|i| format!("t{i}")).collect::<Vec<_>>().join(", ");
+    let names = (0..40)
+        .map(|i| format!("t{i}"))
+        .collect::<Vec<_>>()
+        .join(", ");
     let knot = repeat(40, &|i| format!("  t{i}: {{use: [{names}]}}\n"));
-    assert!(within_limit("knot", &format!("templates:\n{knot}datasets: {{tank: {{}}}}\n")) < 2000);
+    assert!(
+        within_limit(
+            "knot",
+            &format!("templates:\n{knot}datasets: {{tank: {{}}}}\n")
+        ) < 2000
+    );
     let line = repeat(5000, &|i| format!("\"tank/d{i}\": {{\"use\": \"gone\"}}, "));
-    assert_eq!(within_limit("one line", &format!("{{\"datasets\": {{{}}}}}", line.trim_end_matches(", "))), 5000);
+    assert_eq!(
+        within_limit(
+            "one line",
+            &format!("{{\"datasets\": {{{}}}}}", line.trim_end_matches(", "))
+        ),
+        5000
+    );
 }
 
 #[test]
@@ -242,12 +371,24 @@ datasets:
   tank: {recursive: true, snapshot-period: 1h, destinations: [local]}
 ";
     for (entry, dropped) in [
-        ("  data: {snapshot-period: 1h, destinations: [inner]}\n", "data"),
-        ("  laptop:tank/x/y: {destinations: [local]}\n", "laptop:tank/x/y"),
-        ("  laptop:tank/x: {destinations: [local]}\n  laptop:tank/x/y: {destinations: [local]}\n", "laptop:tank/x/y"),
+        (
+            "  data: {snapshot-period: 1h, destinations: [inner]}\n",
+            "data",
+        ),
+        (
+            "  laptop:tank/x/y: {destinations: [local]}\n",
+            "laptop:tank/x/y",
+        ),
+        (
+            "  laptop:tank/x: {destinations: [local]}\n  laptop:tank/x/y: {destinations: [local]}\n",
+            "laptop:tank/x/y",
+        ),
     ] {
         let (config, _) = load(&sources(&format!("{text}{entry}"))).expect("a configuration");
-        assert!(config.pruning_waits.is_some() && config.dropped.contains(dropped), "{entry}");
+        assert!(
+            config.pruning_waits.is_some() && config.dropped.contains(dropped),
+            "{entry}"
+        );
         assert!(config.entry("tank").is_some(), "{entry}");
     }
 }
@@ -260,11 +401,16 @@ fn an_exclusion_that_can_exclude_nothing_is_a_fault_wherever_it_stands() {
         format!("defaults: {{exclude: [archive]}}\ndatasets: {{tank: {{{tank}}}}}"),
         format!("datasets: {{tank: {{{tank}, exclude: [tank/*/cache tank/archive]}}}}"),
         format!("datasets: {{tank: {{{tank}, exclude: [/^tank.archive$/ /^tank.vm$/]}}}}"),
-        format!("templates: {{w: {{exclude: [tank/a]}}}}\ndatasets: {{tank: {{{tank}, use: w, exclude: }}}}"),
+        format!(
+            "templates: {{w: {{exclude: [tank/a]}}}}\ndatasets: {{tank: {{{tank}, use: w, exclude: }}}}"
+        ),
         format!("defaults: {{exclude: [tank/a]}}\ndatasets: {{tank: {{{tank}, exclude: }}}}"),
     ] {
         let (config, faults) = load(&sources(&text)).expect("a configuration");
-        assert!(!faults.is_empty() && (config.pruning_waits.is_some() || config.entries.is_empty()), "{text}");
+        assert!(
+            !faults.is_empty() && (config.pruning_waits.is_some() || config.entries.is_empty()),
+            "{text}"
+        );
     }
     let sound = "defaults: {exclude: [tank/*/cache, 'tank/my data/x', '/a b/']}\ndatasets: {tank: {recursive: true, windows: ~}}";
     assert_eq!(load(&sources(sound)).expect("a configuration").1, []);

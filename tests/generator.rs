@@ -13,10 +13,22 @@ use tempfile::{TempDir, tempdir};
 const EXPOSURE: u32 = 43;
 
 #[expect(clippy::disallowed_methods, reason = "a test, not the program")]
-fn run(program: &str, directory: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+fn run(
+    program: &str,
+    directory: &Path,
+    arguments: &[&str],
+    environment: &[(&str, &str)],
+) -> Output {
     let mut command = Command::new(program);
-    command.current_dir(directory).args(arguments).env_remove("SYSTEMD_SCOPE").env_remove("SYSTEMD_IN_INITRD");
-    command.envs(environment.iter().copied()).output().unwrap_or_else(|e| panic!("{program} must be installed: {e}"))
+    command
+        .current_dir(directory)
+        .args(arguments)
+        .env_remove("SYSTEMD_SCOPE")
+        .env_remove("SYSTEMD_IN_INITRD");
+    command
+        .envs(environment.iter().copied())
+        .output()
+        .unwrap_or_else(|e| panic!("{program} must be installed: {e}"))
 }
 
 fn said(output: &Output) -> String {
@@ -24,24 +36,42 @@ fn said(output: &Output) -> String {
 }
 
 fn generator(directory: &Path, to: &[&Path], environment: &[(&str, &str)]) -> Output {
-    let to: Vec<&str> = to.iter().map(|path| path.to_str().expect("UTF-8")).collect();
-    run(env!("CARGO_BIN_EXE_zam-generator"), directory, &to, environment)
+    let to: Vec<&str> = to
+        .iter()
+        .map(|path| path.to_str().expect("UTF-8"))
+        .collect();
+    run(
+        env!("CARGO_BIN_EXE_zam-generator"),
+        directory,
+        &to,
+        environment,
+    )
 }
 
 /// The configuration is named as `config` from within the case, so that the texts name it so too.
 fn generate(case: &Path, config: &str) -> (TempDir, String) {
     let to = tempdir().expect("a directory");
     let output = generator(case, &[to.path()], &[("ZAM_CONFIG", config)]);
-    assert!(output.status.success(), "{}: {}", case.display(), said(&output));
+    assert!(
+        output.status.success(),
+        "{}: {}",
+        case.display(),
+        said(&output)
+    );
     (to, said(&output))
 }
 
 fn case(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/generator").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/generator")
+        .join(name)
 }
 
 fn cases() -> Vec<PathBuf> {
-    let cases: Vec<PathBuf> = fs::read_dir(case("")).expect("the cases").map(|case| case.expect("a case").path()).collect();
+    let cases: Vec<PathBuf> = fs::read_dir(case(""))
+        .expect("the cases")
+        .map(|case| case.expect("a case").path())
+        .collect();
     assert!(cases.len() > 8);
     cases
 }
@@ -49,10 +79,18 @@ fn cases() -> Vec<PathBuf> {
 /// The texts of files by their path below `directory`. One that does not exist is empty, as git has it.
 fn tree(directory: &Path) -> BTreeMap<PathBuf, String> {
     let mut nodes = BTreeMap::new();
-    for path in fs::read_dir(directory).into_iter().flatten().map(|entry| entry.expect("an entry").path()) {
+    for path in fs::read_dir(directory)
+        .into_iter()
+        .flatten()
+        .map(|entry| entry.expect("an entry").path())
+    {
         let name = PathBuf::from(path.file_name().expect("a name"));
         if path.is_dir() {
-            nodes.extend(tree(&path).into_iter().map(|(below, node)| (name.join(below), node)));
+            nodes.extend(
+                tree(&path)
+                    .into_iter()
+                    .map(|(below, node)| (name.join(below), node)),
+            );
         } else {
             nodes.insert(name, fs::read_to_string(&path).expect("a text"));
         }
@@ -71,17 +109,28 @@ fn write(directory: &Path, nodes: &BTreeMap<PathBuf, String>) {
 #[test]
 fn every_case_gives_the_recorded_units_and_the_same_again() {
     for case in cases() {
-        let ((got, complaint), (again, _)) = (generate(&case, "zam.yaml"), generate(&case, "zam.yaml"));
+        let ((got, complaint), (again, _)) =
+            (generate(&case, "zam.yaml"), generate(&case, "zam.yaml"));
         let (got, expected) = (tree(got.path()), case.join("expected"));
         assert_eq!(got, tree(again.path()), "{}", case.display());
-        assert_eq!(got.contains_key(Path::new("zam-config.service")), !complaint.is_empty(), "{complaint}");
+        assert_eq!(
+            got.contains_key(Path::new("zam-config.service")),
+            !complaint.is_empty(),
+            "{complaint}"
+        );
         if std::env::var_os("BLESS").is_some() {
             drop(fs::remove_dir_all(&expected));
             write(&expected, &got);
         }
         let expected = tree(&expected);
         for path in expected.keys().chain(got.keys()) {
-            assert_eq!(expected.get(path), got.get(path), "{}: {}", case.display(), path.display());
+            assert_eq!(
+                expected.get(path),
+                got.get(path),
+                "{}: {}",
+                case.display(),
+                path.display()
+            );
         }
     }
 }
@@ -93,11 +142,20 @@ fn one_or_three_directories() {
     let dirs = dirs.each_ref().map(TempDir::path);
     let environment = [("ZAM_CONFIG", "zam.yaml")];
     assert_eq!(generator(case, &dirs, &environment).status.code(), Some(0));
-    assert_eq!(tree(dirs[0]), tree(&case.join("expected")), "in the first, as with one");
+    assert_eq!(
+        tree(dirs[0]),
+        tree(&case.join("expected")),
+        "in the first, as with one"
+    );
     assert!(tree(dirs[1]).is_empty() && tree(dirs[2]).is_empty());
     let unused = tempdir().expect("a directory");
     for wrong in [&[][..], &[unused.path(); 2], &[unused.path(); 4]] {
-        assert_eq!(generator(case, wrong, &environment).status.code(), Some(2), "{} arguments", wrong.len());
+        assert_eq!(
+            generator(case, wrong, &environment).status.code(),
+            Some(2),
+            "{} arguments",
+            wrong.len()
+        );
     }
     assert!(tree(unused.path()).is_empty());
 }
@@ -105,11 +163,21 @@ fn one_or_three_directories() {
 #[test]
 fn nothing_where_there_is_nothing_to_do() {
     let (case, to) = (case("one"), tempdir().expect("a directory"));
-    for (config, variable, value) in
-        [("none.yaml", "SYSTEMD_SCOPE", "system"), ("zam.yaml", "SYSTEMD_SCOPE", "user"), ("zam.yaml", "SYSTEMD_IN_INITRD", "1")]
-    {
-        let output = generator(&case, &[to.path()], &[("ZAM_CONFIG", config), (variable, value)]);
-        assert_eq!((output.status.code(), said(&output)), (Some(0), String::new()), "{config} {variable}={value}");
+    for (config, variable, value) in [
+        ("none.yaml", "SYSTEMD_SCOPE", "system"),
+        ("zam.yaml", "SYSTEMD_SCOPE", "user"),
+        ("zam.yaml", "SYSTEMD_IN_INITRD", "1"),
+    ] {
+        let output = generator(
+            &case,
+            &[to.path()],
+            &[("ZAM_CONFIG", config), (variable, value)],
+        );
+        assert_eq!(
+            (output.status.code(), said(&output)),
+            (Some(0), String::new()),
+            "{config} {variable}={value}"
+        );
         assert!(tree(to.path()).is_empty(), "{config} {variable}={value}");
     }
 }
@@ -120,22 +188,49 @@ fn readable(case: &Path) -> (TempDir, Vec<String>) {
     let (generated, _) = generate(case, case.join("zam.yaml").to_str().expect("UTF-8"));
     let mut nodes = tree(&Path::new(env!("CARGO_MANIFEST_DIR")).join("units"));
     nodes.extend(tree(generated.path()));
-    let jobs: Vec<String> = nodes.keys().filter_map(|path| path.to_str()?.strip_suffix(".timer")).map(Into::into).collect();
-    let jobs: Vec<&str> = jobs.iter().filter_map(|job| job.strip_prefix("zam-")).filter(|job| job.contains(':')).collect();
-    let plain = |text: &str| jobs.iter().fold(text.to_owned(), |text, job| text.replace(job, &job.replace(':', "_")));
+    let jobs: Vec<String> = nodes
+        .keys()
+        .filter_map(|path| path.to_str()?.strip_suffix(".timer"))
+        .map(Into::into)
+        .collect();
+    let jobs: Vec<&str> = jobs
+        .iter()
+        .filter_map(|job| job.strip_prefix("zam-"))
+        .filter(|job| job.contains(':'))
+        .collect();
+    let plain = |text: &str| {
+        jobs.iter().fold(text.to_owned(), |text, job| {
+            text.replace(job, &job.replace(':', "_"))
+        })
+    };
     let line = |line: &str| match line.split_once("=zam ") {
         Some((key, rest)) if key.starts_with("Exec") => format!("{key}=/bin/true {rest}\n"),
         _ => format!("{line}\n"),
     };
     let nodes: BTreeMap<PathBuf, String> = nodes
         .into_iter()
-        .map(|(path, text)| (plain(path.to_str().expect("UTF-8")).into(), plain(&text).lines().map(line).collect()))
+        .map(|(path, text)| {
+            (
+                plain(path.to_str().expect("UTF-8")).into(),
+                plain(&text).lines().map(line).collect(),
+            )
+        })
         .collect();
     // Each unit: a file, or a template's instance that has drop-ins.
-    let tops = nodes.keys().filter_map(|path| path.iter().next()?.to_str()).map(|name| name.trim_end_matches(".d"));
-    let is_unit = |name: &&str| [".timer", ".service", ".target"].iter().any(|kind| name.ends_with(kind));
-    let names: BTreeSet<&str> =
-        tops.filter(is_unit).filter(|name| !name.contains("@.")).chain(["zam-notify@x.service"]).collect();
+    let tops = nodes
+        .keys()
+        .filter_map(|path| path.iter().next()?.to_str())
+        .map(|name| name.trim_end_matches(".d"));
+    let is_unit = |name: &&str| {
+        [".timer", ".service", ".target"]
+            .iter()
+            .any(|kind| name.ends_with(kind))
+    };
+    let names: BTreeSet<&str> = tops
+        .filter(is_unit)
+        .filter(|name| !name.contains("@."))
+        .chain(["zam-notify@x.service"])
+        .collect();
     let names = names.into_iter().map(Into::into).collect();
     let directory = tempdir().expect("a directory");
     write(directory.path(), &nodes);
@@ -144,12 +239,25 @@ fn readable(case: &Path) -> (TempDir, Vec<String>) {
 
 fn analyze(directory: &Path, arguments: &[&str], units: &[String]) -> Output {
     let path = format!("{}:/usr/lib/systemd/system", directory.display());
-    let arguments: Vec<&str> = arguments.iter().copied().chain(units.iter().map(String::as_str)).collect();
-    run("systemd-analyze", directory, &arguments, &[("SYSTEMD_UNIT_PATH", &path)])
+    let arguments: Vec<&str> = arguments
+        .iter()
+        .copied()
+        .chain(units.iter().map(String::as_str))
+        .collect();
+    run(
+        "systemd-analyze",
+        directory,
+        &arguments,
+        &[("SYSTEMD_UNIT_PATH", &path)],
+    )
 }
 
 fn verify(directory: &Path, units: &[String]) -> Output {
-    analyze(directory, &["verify", "--man=no", "--recursive-errors=no"], units)
+    analyze(
+        directory,
+        &["verify", "--man=no", "--recursive-errors=no"],
+        units,
+    )
 }
 
 #[test]
@@ -157,7 +265,12 @@ fn systemd_finds_no_fault_in_any_unit() {
     for case in cases() {
         let (directory, units) = readable(&case);
         let output = verify(directory.path(), &units);
-        assert!(output.status.success() && said(&output).is_empty(), "{}: {}", case.display(), said(&output));
+        assert!(
+            output.status.success() && said(&output).is_empty(),
+            "{}: {}",
+            case.display(),
+            said(&output)
+        );
     }
 }
 
@@ -165,9 +278,21 @@ fn systemd_finds_no_fault_in_any_unit() {
 #[test]
 fn systemd_finds_what_is_wrong() {
     for (unit, right, wrong) in [
-        ("zam-snapshot-tank-home.timer", "OnCalendar=", "OnCalendar=often "),
-        ("zam@snapshot-tank-home.service.d/50-zam.conf", "User=", "Usr="),
-        ("zam@snapshot-tank-home.service.d/50-zam.conf", "ExecStart=/bin/true", "ExecStart=/no/such"),
+        (
+            "zam-snapshot-tank-home.timer",
+            "OnCalendar=",
+            "OnCalendar=often ",
+        ),
+        (
+            "zam@snapshot-tank-home.service.d/50-zam.conf",
+            "User=",
+            "Usr=",
+        ),
+        (
+            "zam@snapshot-tank-home.service.d/50-zam.conf",
+            "ExecStart=/bin/true",
+            "ExecStart=/no/such",
+        ),
         ("zam@.service", "Nice=", "Nicer="),
     ] {
         let (directory, units) = readable(&case("one"));
@@ -175,51 +300,98 @@ fn systemd_finds_what_is_wrong() {
         let text = fs::read_to_string(&path).expect(unit);
         assert!(text.contains(right), "{unit} has no {right}");
         fs::write(&path, text.replace(right, wrong)).expect("writing the unit");
-        assert!(!verify(directory.path(), &units).status.success(), "{wrong}");
+        assert!(
+            !verify(directory.path(), &units).status.success(),
+            "{wrong}"
+        );
     }
 }
 
 #[test]
 fn no_job_is_more_exposed_than_the_packaged_hardening_leaves_it() {
     let (directory, units) = readable(&case("contract"));
-    let services: Vec<String> = units.into_iter().filter(|unit| unit.starts_with("zam@")).collect();
+    let services: Vec<String> = units
+        .into_iter()
+        .filter(|unit| unit.starts_with("zam@"))
+        .collect();
     assert!(services.len() > 10);
     let threshold = format!("--threshold={EXPOSURE}");
-    let output = analyze(directory.path(), &["security", "--offline=true", "--no-pager", &threshold], &services);
+    let output = analyze(
+        directory.path(),
+        &["security", "--offline=true", "--no-pager", &threshold],
+        &services,
+    );
     let levels = String::from_utf8_lossy(&output.stdout);
-    let levels: Vec<&str> = levels.lines().filter(|line| line.contains("exposure level")).collect();
+    let levels: Vec<&str> = levels
+        .lines()
+        .filter(|line| line.contains("exposure level"))
+        .collect();
     assert_eq!(levels.len(), services.len());
     assert!(output.status.success(), "{levels:#?}{}", said(&output));
 }
 
 /// As systemd reads a quoted word: systemd.syntax(7), systemd.service(5), systemd.unit(5).
 fn unquote(word: &str) -> String {
-    let inner = word.strip_prefix('"').and_then(|word| word.strip_suffix('"')).expect("quotes");
-    let inner = inner.replace("$$", "$").replace("%%", "%").replace("\\\\", "\0");
-    inner.replace("\\\"", "\"").replace("\\n", "\n").replace("\\t", "\t").replace('\0', "\\")
+    let inner = word
+        .strip_prefix('"')
+        .and_then(|word| word.strip_suffix('"'))
+        .expect("quotes");
+    let inner = inner
+        .replace("$$", "$")
+        .replace("%%", "%")
+        .replace("\\\\", "\0");
+    inner
+        .replace("\\\"", "\"")
+        .replace("\\n", "\n")
+        .replace("\\t", "\t")
+        .replace('\0', "\\")
 }
 
 /// What thaws a database runs whatever it looks like.
 #[test]
 fn a_hook_does_what_it_does_in_a_shell() {
-    for hook in
-        ["echo one", "echo 'a  b' \"$HOME\" 100% \\\\", "echo one;", "echo one # a remark", "echo one &", "echo one\necho two\n"]
-    {
+    for hook in [
+        "echo one",
+        "echo 'a  b' \"$HOME\" 100% \\\\",
+        "echo one;",
+        "echo one # a remark",
+        "echo one &",
+        "echo one\necho two\n",
+    ] {
         let directory = tempdir().expect("a directory");
-        let config =
-            serde_json::json!({"datasets": {"tank": {"snapshot-period": "1h", "hooks": {"before": hook, "after": hook}}}});
-        fs::write(directory.path().join("zam.yaml"), config.to_string()).expect("writing the configuration");
+        let config = serde_json::json!({"datasets": {"tank": {"snapshot-period": "1h", "hooks": {"before": hook, "after": hook}}}});
+        fs::write(directory.path().join("zam.yaml"), config.to_string())
+            .expect("writing the configuration");
         let (units, names) = readable(directory.path());
         let verified = verify(units.path(), &names);
         assert!(verified.status.success(), "{hook:?}: {}", said(&verified));
-        let text = fs::read_to_string(units.path().join("zam@snapshot-tank.service.d/50-zam.conf")).expect("the drop-in");
-        let hooks: Vec<String> =
-            text.lines().filter_map(|line| line.split_once("=+/bin/sh -c ")).map(|(_, word)| unquote(word)).collect();
+        let text = fs::read_to_string(units.path().join("zam@snapshot-tank.service.d/50-zam.conf"))
+            .expect("the drop-in");
+        let hooks: Vec<String> = text
+            .lines()
+            .filter_map(|line| line.split_once("=+/bin/sh -c "))
+            .map(|(_, word)| unquote(word))
+            .collect();
         assert_eq!(hooks.len(), 2, "{text}");
-        let output = |script: &str, result| run("sh", Path::new("/"), &["-c", script], &[("SERVICE_RESULT", result)]).stdout;
+        let output = |script: &str, result| {
+            run(
+                "sh",
+                Path::new("/"),
+                &["-c", script],
+                &[("SERVICE_RESULT", result)],
+            )
+            .stdout
+        };
         for script in &hooks {
-            assert_eq!(output(script, "success"), output(hook, "success"), "{hook:?} became {script:?}");
+            assert_eq!(
+                output(script, "success"),
+                output(hook, "success"),
+                "{hook:?} became {script:?}"
+            );
         }
-        assert!(output(&hooks[1], "exec-condition").is_empty(), "after a skip");
+        assert!(
+            output(&hooks[1], "exec-condition").is_empty(),
+            "after a skip"
+        );
     }
 }

@@ -32,8 +32,16 @@ fn modules() -> Modules {
     for file in [sources(&root.join("src")), sources(&root.join("generator"))].concat() {
         let text = fs::read_to_string(&file).expect("a source");
         let (code, _) = text.split_once("#[cfg(test)]\nmod ").unwrap_or((&text, ""));
-        let path = file.strip_prefix(root).expect("a path below the root").with_extension("").display().to_string();
-        let path = path.trim_start_matches("src/").trim_end_matches("/mod").replace('/', "::");
+        let path = file
+            .strip_prefix(root)
+            .expect("a path below the root")
+            .with_extension("")
+            .display()
+            .to_string();
+        let path = path
+            .trim_start_matches("src/")
+            .trim_end_matches("/mod")
+            .replace('/', "::");
         modules.insert(path, comment.replace_all(code, "").into_owned());
     }
     modules
@@ -47,11 +55,21 @@ fn arrows(modules: &Modules) -> Arrows {
         let mut to = BTreeSet::new();
         for found in named.captures_iter(text) {
             let parent = module.rsplit_once("::").map_or("", |(parent, _)| parent);
-            let start = if &found[1] == "super" { format!("{parent}::{}", &found[2]) } else { found[2].into() };
+            let start = if &found[1] == "super" {
+                format!("{parent}::{}", &found[2])
+            } else {
+                found[2].into()
+            };
             let group = found.get(3).map_or("", |group| group.as_str());
-            to.extend(leaves(&start, group).iter().filter_map(|path| module_of(path, modules)));
+            to.extend(
+                leaves(&start, group)
+                    .iter()
+                    .filter_map(|path| module_of(path, modules)),
+            );
         }
-        let children = child.captures_iter(text).map(|found| format!("{module}::{}", &found[1]));
+        let children = child
+            .captures_iter(text)
+            .map(|found| format!("{module}::{}", &found[1]));
         to.extend(children.filter(|child| modules.contains_key(child)));
         to.remove(module);
         arrows.insert(module.clone(), to);
@@ -61,7 +79,10 @@ fn arrows(modules: &Modules) -> Arrows {
 
 /// The paths of an import: `a::` with `{b, c::{d, e}}` are a::b, a::c::d, a::c::e.
 fn leaves(start: &str, group: &str) -> Vec<String> {
-    let Some(inside) = group.strip_prefix('{').and_then(|group| group.strip_suffix('}')) else {
+    let Some(inside) = group
+        .strip_prefix('{')
+        .and_then(|group| group.strip_suffix('}'))
+    else {
         return vec![start.to_owned() + group];
     };
     let (mut depth, mut items) = (0, vec![String::new()]);
@@ -72,8 +93,13 @@ fn leaves(start: &str, group: &str) -> Vec<String> {
             _ => items.push(String::new()),
         }
     }
-    let paths = items.iter().map(|item| item.trim()).map(|item| item.split_at(item.find('{').unwrap_or(item.len())));
-    paths.flat_map(|(path, group)| leaves(&format!("{start}{path}"), group)).collect()
+    let paths = items
+        .iter()
+        .map(|item| item.trim())
+        .map(|item| item.split_at(item.find('{').unwrap_or(item.len())));
+    paths
+        .flat_map(|(path, group)| leaves(&format!("{start}{path}"), group))
+        .collect()
 }
 
 /// The module in which the item with this path lies.
@@ -87,13 +113,20 @@ fn module_of(path: &str, modules: &Modules) -> Option<String> {
 
 fn floor(module: &str) -> usize {
     let floors = ["core", "edge", "verbs"];
-    floors.iter().position(|floor| module.split("::").next() == Some(floor)).unwrap_or(floors.len())
+    floors
+        .iter()
+        .position(|floor| module.split("::").next() == Some(floor))
+        .unwrap_or(floors.len())
 }
 
 fn upward(arrows: &Arrows) -> Vec<String> {
     let mut wrong = Vec::new();
     for (from, to) in arrows {
-        wrong.extend(to.iter().filter(|to| floor(to) > floor(from)).map(|to| format!("{from} imports {to}")));
+        wrong.extend(
+            to.iter()
+                .filter(|to| floor(to) > floor(from))
+                .map(|to| format!("{from} imports {to}")),
+        );
     }
     wrong
 }
@@ -114,14 +147,19 @@ fn circles(arrows: &Arrows) -> BTreeSet<&String> {
 #[test]
 fn imports_point_down_and_in_no_circle() {
     let arrows = arrows(&modules());
-    assert!(arrows.values().map(BTreeSet::len).sum::<usize>() > 200, "so few imports: are they all read?");
+    assert!(
+        arrows.values().map(BTreeSet::len).sum::<usize>() > 200,
+        "so few imports: are they all read?"
+    );
     assert_eq!(upward(&arrows), Vec::<String>::new());
     assert_eq!(circles(&arrows), BTreeSet::new());
 }
 
 #[test]
 fn the_core_touches_nothing_outside() {
-    let outside = Regex::new(r"\bstd::(\{[^}]*\b)?(fs|env|process|net|thread)\b|\bInstant\b|\bSystemTime\b").expect("a pattern");
+    let outside =
+        Regex::new(r"\bstd::(\{[^}]*\b)?(fs|env|process|net|thread)\b|\bInstant\b|\bSystemTime\b")
+            .expect("a pattern");
     for (module, text) in modules().iter().filter(|(module, _)| floor(module) == 0) {
         let found = outside.find(text).map(|found| found.as_str());
         assert_eq!(found, None, "{module}");
@@ -130,10 +168,19 @@ fn the_core_touches_nothing_outside() {
 
 #[test]
 fn the_generator_reaches_nothing_heavy() {
-    let (modules, heavy) = (modules(), Regex::new(r"\b(zbus|tracing\w*|clap|sd_notify)::").expect("a pattern"));
-    let (arrows, mut reached) = (arrows(&modules), BTreeSet::from(["generator::main".to_owned()]));
+    let (modules, heavy) = (
+        modules(),
+        Regex::new(r"\b(zbus|tracing\w*|clap|sd_notify)::").expect("a pattern"),
+    );
+    let (arrows, mut reached) = (
+        arrows(&modules),
+        BTreeSet::from(["generator::main".to_owned()]),
+    );
     loop {
-        let more: BTreeSet<String> = reached.iter().flat_map(|module| arrows[module].clone()).collect();
+        let more: BTreeSet<String> = reached
+            .iter()
+            .flat_map(|module| arrows[module].clone())
+            .collect();
         if more.is_subset(&reached) {
             break;
         }
@@ -150,14 +197,24 @@ fn the_generator_reaches_nothing_heavy() {
 fn what_breaks_a_rule_is_found() {
     let text = |code: &str| code.to_owned();
     let modules = Modules::from([
-        ("core::a".into(), text("use crate::{core::b::B, edge::{c, d::D}};")),
+        (
+            "core::a".into(),
+            text("use crate::{core::b::B, edge::{c, d::D}};"),
+        ),
         ("core::b".into(), text("use super::a::A;")),
         ("edge::c".into(), text("fn f() { crate::verbs::e::run() }")),
         ("edge::d".into(), text("use std::fs;")),
         ("verbs::e".into(), text("use super::super::core;")),
     ]);
     let arrows = arrows(&modules);
-    let wrong = ["core::a imports edge::c", "core::a imports edge::d", "edge::c imports verbs::e"];
+    let wrong = [
+        "core::a imports edge::c",
+        "core::a imports edge::d",
+        "edge::c imports verbs::e",
+    ];
     assert_eq!(upward(&arrows), wrong);
-    assert_eq!(circles(&arrows).into_iter().collect::<Vec<_>>(), ["core::a", "core::b"]);
+    assert_eq!(
+        circles(&arrows).into_iter().collect::<Vec<_>>(),
+        ["core::a", "core::b"]
+    );
 }

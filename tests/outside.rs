@@ -80,7 +80,12 @@ impl World {
         for directory in ["bin", "run", "state"] {
             fs::create_dir(world.path(directory)).expect("a directory");
         }
-        for (name, text) in [("bin/zfs", ZFS), ("bin/ssh", SSH), ("table", TABLE), ("zam.yaml", CONFIG)] {
+        for (name, text) in [
+            ("bin/zfs", ZFS),
+            ("bin/ssh", SSH),
+            ("table", TABLE),
+            ("zam.yaml", CONFIG),
+        ] {
             world.write(name, text);
         }
         world
@@ -92,7 +97,8 @@ impl World {
 
     fn write(&self, name: &str, text: &str) {
         fs::write(self.path(name), text).expect("writing");
-        fs::set_permissions(self.path(name), PermissionsExt::from_mode(0o755)).expect("permissions");
+        fs::set_permissions(self.path(name), PermissionsExt::from_mode(0o755))
+            .expect("permissions");
     }
 
     fn read(&self, name: &str) -> String {
@@ -102,26 +108,48 @@ impl World {
     #[expect(clippy::disallowed_methods, reason = "a test, not the program")]
     fn command(&self, program: &str, words: &[&str]) -> Command {
         let mut command = Command::new(program);
-        let path = format!("{}:{}", self.path("bin").display(), std::env::var("PATH").expect("PATH"));
-        command.args(words).env("PATH", path).env("FAKE", self.0.path()).env("ZAM_CONFIG", self.path("zam.yaml"));
-        command.env("ZAM_RUN", self.path("run")).env("ZAM_STATE", self.path("state"));
-        command.env_remove("ZAM_INSTANCE").env_remove("COMPLETE").current_dir(self.0.path());
+        let path = format!(
+            "{}:{}",
+            self.path("bin").display(),
+            std::env::var("PATH").expect("PATH")
+        );
+        command
+            .args(words)
+            .env("PATH", path)
+            .env("FAKE", self.0.path())
+            .env("ZAM_CONFIG", self.path("zam.yaml"));
+        command
+            .env("ZAM_RUN", self.path("run"))
+            .env("ZAM_STATE", self.path("state"));
+        command
+            .env_remove("ZAM_INSTANCE")
+            .env_remove("COMPLETE")
+            .current_dir(self.0.path());
         command
     }
 
     fn zam(&self, words: &[&str]) -> Output {
-        self.command(env!("CARGO_BIN_EXE_zam"), words).output().expect("zam")
+        self.command(env!("CARGO_BIN_EXE_zam"), words)
+            .output()
+            .expect("zam")
     }
 
     fn begin(&self, words: &[&str]) -> Child {
-        self.command(env!("CARGO_BIN_EXE_zam"), words).stderr(Stdio::piped()).spawn().expect("zam")
+        self.command(env!("CARGO_BIN_EXE_zam"), words)
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("zam")
     }
 
     /// Waits for a line of the log, then sends SIGTERM, and returns how zam ended and after how long.
     fn stop_at(&self, mut zam: Child, line: &str) -> (Option<i32>, Duration) {
         let begun = Instant::now();
         while !self.read("log").contains(line) {
-            assert!(begun.elapsed() < Duration::from_secs(60), "no {line} in {}", self.read("log"));
+            assert!(
+                begun.elapsed() < Duration::from_secs(60),
+                "no {line} in {}",
+                self.read("log")
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
         let told = Instant::now();
@@ -135,7 +163,8 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-const NOISE: &str = "echo 'Could not chdir to home directory /home/zam: No such file or directory' >&2\n";
+const NOISE: &str =
+    "echo 'Could not chdir to home directory /home/zam: No such file or directory' >&2\n";
 
 #[test]
 fn lines_that_are_not_of_zfs_hide_no_absence() {
@@ -144,7 +173,9 @@ fn lines_that_are_not_of_zfs_hide_no_absence() {
         world.write("on-list", noise);
         let output = world.zam(&["replicate", "-n", "--json", "tank/home"]);
         assert_eq!(output.status.code(), Some(0), "{output:?}");
-        let states = String::from_utf8_lossy(&output.stdout).matches(r#""state":"full""#).count();
+        let states = String::from_utf8_lossy(&output.stdout)
+            .matches(r#""state":"full""#)
+            .count();
         assert_eq!(states, 2, "{output:?}");
     }
 }
@@ -152,34 +183,70 @@ fn lines_that_are_not_of_zfs_hide_no_absence() {
 #[test]
 fn a_listing_cut_short_beside_an_absence_is_an_error() {
     let world = World::new();
-    world.write("on-list", "echo \"cannot iterate filesystems: I/O error\" >&2; trap 'exit 1' EXIT\n");
+    world.write(
+        "on-list",
+        "echo \"cannot iterate filesystems: I/O error\" >&2; trap 'exit 1' EXIT\n",
+    );
     let output = world.zam(&["replicate", "tank/home", "--to", "local"]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
-    assert!(!world.read("log").lines().any(|line| !line.starts_with("zfs list")), "{}", world.read("log"));
+    assert!(
+        !world
+            .read("log")
+            .lines()
+            .any(|line| !line.starts_with("zfs list")),
+        "{}",
+        world.read("log")
+    );
 }
 
 #[test]
 fn complete_in_the_environment_stops_no_job() {
     let world = World::new();
-    for words in [["snapshot", "tank/home"].as_slice(), &["--config", "zam.yaml", "snapshot", "tank/home"]] {
+    for words in [
+        ["snapshot", "tank/home"].as_slice(),
+        &["--config", "zam.yaml", "snapshot", "tank/home"],
+    ] {
         fs::write(world.path("log"), "").expect("a log");
-        let output = world.command(env!("CARGO_BIN_EXE_zam"), words).env("COMPLETE", "bash").output().expect("zam");
+        let output = world
+            .command(env!("CARGO_BIN_EXE_zam"), words)
+            .env("COMPLETE", "bash")
+            .output()
+            .expect("zam");
         assert!(output.status.success(), "{output:?}");
-        assert!(world.read("log").contains("zfs snapshot -- tank/home@zam_"), "{}", world.read("log"));
+        assert!(
+            world.read("log").contains("zfs snapshot -- tank/home@zam_"),
+            "{}",
+            world.read("log")
+        );
     }
 }
 
 #[test]
 fn a_full_disk_under_the_log_stops_no_work() {
     let world = World::new();
-    world.write("zam.yaml", &(CONFIG.to_owned() + "  tank/wrong: {snapshot-period: 10}\n"));
-    let full = || fs::File::options().write(true).open("/dev/full").expect("/dev/full");
+    world.write(
+        "zam.yaml",
+        &(CONFIG.to_owned() + "  tank/wrong: {snapshot-period: 10}\n"),
+    );
+    let full = || {
+        fs::File::options()
+            .write(true)
+            .open("/dev/full")
+            .expect("/dev/full")
+    };
     let mut command = world.command(env!("CARGO_BIN_EXE_zam"), &["snapshot", "tank/home"]);
     let status = command.stderr(full()).stdout(full()).status().expect("zam");
     assert_eq!(status.code(), Some(0));
     assert!(world.read("log").contains("zfs snapshot"));
     let mut generator = world.command(env!("CARGO_BIN_EXE_zam-generator"), &["out"]);
-    assert_eq!(generator.stderr(full()).status().expect("the generator").code(), Some(0));
+    assert_eq!(
+        generator
+            .stderr(full())
+            .status()
+            .expect("the generator")
+            .code(),
+        Some(0)
+    );
     assert!(world.path("out/zam.target.d/50-zam.conf").exists());
 }
 
@@ -188,10 +255,21 @@ fn words_that_are_no_utf8_end_nothing_by_panic() {
     use std::os::unix::ffi::OsStrExt;
     let (world, odd) = (World::new(), std::ffi::OsStr::from_bytes(b"\xff.yaml"));
     fs::copy(world.path("zam.yaml"), world.path("").join(odd)).expect("a copy");
-    let mut zam = world.command(env!("CARGO_BIN_EXE_zam"), &["prune", "tank/home", "--config"]);
+    let mut zam = world.command(
+        env!("CARGO_BIN_EXE_zam"),
+        &["prune", "tank/home", "--config"],
+    );
     assert_eq!(zam.arg(odd).output().expect("zam").status.code(), Some(0));
     let mut generator = world.command(env!("CARGO_BIN_EXE_zam-generator"), &["one"]);
-    assert_eq!(generator.arg(odd).output().expect("the generator").status.code(), Some(2));
+    assert_eq!(
+        generator
+            .arg(odd)
+            .output()
+            .expect("the generator")
+            .status
+            .code(),
+        Some(2)
+    );
 }
 
 #[test]
@@ -200,16 +278,37 @@ fn only_the_job_that_ran_is_marked_as_done() {
     fs::create_dir(world.path("state/alerts")).expect("a directory");
     let outside = world.path("outside.json");
     fs::write(&outside, "precious").expect("a file");
-    for instance in ["../../outside", "snapshot-tank-home", "prune-tank", "prune:local-tank-home"] {
+    for instance in [
+        "../../outside",
+        "snapshot-tank-home",
+        "prune-tank",
+        "prune:local-tank-home",
+    ] {
         fs::write(world.path("state/alerts/snapshot-tank-home.json"), "{}").expect("an alert");
         let mut zam = world.command(env!("CARGO_BIN_EXE_zam"), &["prune", "tank/home"]);
-        assert!(zam.env("ZAM_INSTANCE", instance).status().expect("zam").success());
-        assert!(outside.exists() && world.path("state/alerts/snapshot-tank-home.json").exists(), "{instance}");
-        assert!(!world.path("outside").exists() && !world.path("state/done").exists(), "{instance}");
+        assert!(
+            zam.env("ZAM_INSTANCE", instance)
+                .status()
+                .expect("zam")
+                .success()
+        );
+        assert!(
+            outside.exists() && world.path("state/alerts/snapshot-tank-home.json").exists(),
+            "{instance}"
+        );
+        assert!(
+            !world.path("outside").exists() && !world.path("state/done").exists(),
+            "{instance}"
+        );
     }
     fs::write(world.path("state/alerts/prune-tank-home.json"), "{}").expect("an alert");
     let mut zam = world.command(env!("CARGO_BIN_EXE_zam"), &["prune", "tank/home"]);
-    assert!(zam.env("ZAM_INSTANCE", "prune-tank-home").status().expect("zam").success());
+    assert!(
+        zam.env("ZAM_INSTANCE", "prune-tank-home")
+            .status()
+            .expect("zam")
+            .success()
+    );
     assert!(!world.path("state/alerts/prune-tank-home.json").exists());
     assert!(world.path("state/done/prune-tank-home").exists());
 }
@@ -218,15 +317,27 @@ fn only_the_job_that_ran_is_marked_as_done() {
 fn an_alert_has_a_name_of_its_own_and_follows_no_link() {
     let world = World::new();
     for instance in ["../../x", "..", ".", "", "a/b"] {
-        assert_eq!(world.zam(&["notify", instance]).status.code(), Some(2), "{instance:?}");
+        assert_eq!(
+            world.zam(&["notify", instance]).status.code(),
+            Some(2),
+            "{instance:?}"
+        );
     }
     assert!(!world.path("x.json").exists());
     fs::create_dir(world.path("state/alerts")).expect("a directory");
     fs::write(world.path("victim"), "precious").expect("a file");
-    symlink(world.path("victim"), world.path("state/alerts/prune-tank.json")).expect("a link");
+    symlink(
+        world.path("victim"),
+        world.path("state/alerts/prune-tank.json"),
+    )
+    .expect("a link");
     assert_eq!(world.zam(&["notify", "prune-tank"]).status.code(), Some(0));
     assert_eq!(world.read("victim"), "precious");
-    assert!(world.read("state/alerts/prune-tank.json").contains("zam@prune-tank.service"));
+    assert!(
+        world
+            .read("state/alerts/prune-tank.json")
+            .contains("zam@prune-tank.service")
+    );
 }
 
 #[test]
@@ -234,14 +345,27 @@ fn a_planted_lock_file_leads_nowhere() {
     for hard in [false, true] {
         let world = World::new();
         fs::write(world.path("victim"), "precious").expect("a file");
-        fs::set_permissions(world.path("victim"), PermissionsExt::from_mode(0o600)).expect("permissions");
-        fs::set_permissions(world.path("run"), PermissionsExt::from_mode(0o2770)).expect("permissions");
+        fs::set_permissions(world.path("victim"), PermissionsExt::from_mode(0o600))
+            .expect("permissions");
+        fs::set_permissions(world.path("run"), PermissionsExt::from_mode(0o2770))
+            .expect("permissions");
         let (victim, lock) = (world.path("victim"), world.path("run/prune-tank-home.lock"));
-        if hard { fs::hard_link(&victim, &lock) } else { symlink(&victim, &lock) }.expect("a link");
+        if hard {
+            fs::hard_link(&victim, &lock)
+        } else {
+            symlink(&victim, &lock)
+        }
+        .expect("a link");
         let output = world.zam(&["prune", "tank/home"]);
         assert_eq!(output.status.code(), Some(1), "{output:?}");
         assert!(said(&output).contains("prune-tank-home.lock"), "{output:?}");
-        assert_eq!((world.read("victim").as_str(), victim.metadata().expect("there").mode() & 0o777), ("precious", 0o600));
+        assert_eq!(
+            (
+                world.read("victim").as_str(),
+                victim.metadata().expect("there").mode() & 0o777
+            ),
+            ("precious", 0o600)
+        );
     }
 }
 
@@ -249,13 +373,20 @@ fn a_planted_lock_file_leads_nowhere() {
 fn by_hand_nobody_waits_for_the_lock_of_pruning() {
     let world = World::new();
     let lock = fs::File::create(world.path("run/prune-tank-home.lock")).expect("a lock");
-    fs::write(world.path("run/prune-tank-home.lock"), format!("a\x1b[2J{}", "x".repeat(100_000))).expect("a holder");
+    fs::write(
+        world.path("run/prune-tank-home.lock"),
+        format!("a\x1b[2J{}", "x".repeat(100_000)),
+    )
+    .expect("a holder");
     lock.lock().expect("locked");
     for (verb, to) in [("replicate", ["--to", "local"].as_slice()), ("prune", &[])] {
         let begun = Instant::now();
         let output = world.zam(&[&[verb, "tank/home"], to].concat());
         assert_eq!(output.status.code(), Some(75), "{output:?}");
-        assert!(said(&output).contains("is locked by a?[2J") && output.stderr.len() < 2000, "{verb}");
+        assert!(
+            said(&output).contains("is locked by a?[2J") && output.stderr.len() < 2000,
+            "{verb}"
+        );
         assert!(begun.elapsed() < Duration::from_secs(60), "{verb} waited");
     }
 }
@@ -264,7 +395,10 @@ fn by_hand_nobody_waits_for_the_lock_of_pruning() {
 fn a_stream_whose_ends_both_ended_well_is_whole() {
     let world = World::new();
     // The receiver has all it needs and goes before zam looks for more.
-    world.write("on-send", "[[ $2 == *n* ]] || { printf 0123456789; sleep 0.5; }; exit 0\n");
+    world.write(
+        "on-send",
+        "[[ $2 == *n* ]] || { printf 0123456789; sleep 0.5; }; exit 0\n",
+    );
     world.write("on-receive", "head -c 10 >/dev/null; exit 0\n");
     let output = world.zam(&["replicate", "tank/home", "--to", "local"]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
@@ -288,7 +422,11 @@ fn a_signal_ends_every_run_within_15_seconds() {
     let patient = CONFIG.replace("stall-timeout: 1s", "stall-timeout: 1h");
     for (verb, hangs, line) in [
         ("receive", "exec sleep 300\n", "zfs receive"),
-        ("receive", "trap '' TERM; while :; do sleep 300; done\n", "zfs receive"),
+        (
+            "receive",
+            "trap '' TERM; while :; do sleep 300; done\n",
+            "zfs receive",
+        ),
         ("send", "[[ $2 == *n* ]] || exec sleep 300\n", "zfs send"),
         ("bookmark", "exec sleep 300\n", "zfs bookmark"),
         ("list", "trap '' TERM; sleep 300\n", "zfs list"),
@@ -310,11 +448,18 @@ fn what_a_program_says_is_bounded_and_harmless() {
     let world = World::new();
     let flood = "printf 'first \\033[2J' >&2; head -c 300M /dev/zero | tr '\\0' x >&2; echo last >&2; exit 1\n";
     world.write("on-snapshot", flood);
-    let line = format!("ulimit -v 500000; exec {} snapshot tank/home", env!("CARGO_BIN_EXE_zam"));
+    let line = format!(
+        "ulimit -v 500000; exec {} snapshot tank/home",
+        env!("CARGO_BIN_EXE_zam")
+    );
     let output = world.command("bash", &["-c", &line]).output().expect("zam");
     assert_eq!(output.status.code(), Some(1));
     let said = said(&output);
-    assert!(said.contains("first ?[2J") && said.contains("last") && said.len() < 1 << 20, "{} bytes", said.len());
+    assert!(
+        said.contains("first ?[2J") && said.contains("last") && said.len() < 1 << 20,
+        "{} bytes",
+        said.len()
+    );
 }
 
 #[test]
@@ -328,11 +473,26 @@ fn the_control_socket_is_private_and_short_whatever_the_host_is_called() {
     let sockets = world.read("sockets");
     assert!(sockets.lines().count() > 3, "{sockets}");
     for socket in sockets.lines() {
-        assert!(socket.starts_with("700 ") || socket.starts_with("2700 "), "{socket}");
-        assert!(socket.len() - world.path("run").as_os_str().len() < 40, "{socket}");
+        assert!(
+            socket.starts_with("700 ") || socket.starts_with("2700 "),
+            "{socket}"
+        );
+        assert!(
+            socket.len() - world.path("run").as_os_str().len() < 40,
+            "{socket}"
+        );
     }
-    let left: Vec<_> = fs::read_dir(world.path("run")).expect("run").flatten().map(|entry| entry.file_name()).collect();
-    assert!(!left.iter().any(|name| name.to_string_lossy().starts_with("ssh-")), "{left:?}");
+    let left: Vec<_> = fs::read_dir(world.path("run"))
+        .expect("run")
+        .flatten()
+        .map(|entry| entry.file_name())
+        .collect();
+    assert!(
+        !left
+            .iter()
+            .any(|name| name.to_string_lossy().starts_with("ssh-")),
+        "{left:?}"
+    );
 }
 
 #[test]
@@ -344,9 +504,20 @@ fn zam_says_itself_what_it_needs_of_ssh() {
          RemoteForward 9998 a:1\n DynamicForward 9997\n PermitLocalCommand yes\n LocalCommand touch x\n StdinNull yes\n \
          ForkAfterAuthentication yes\n SessionType none\n Tunnel yes\n EscapeChar ~\n SetEnv LC_ALL=de_DE LANG=de_DE\n",
     );
-    let output = world.command(env!("CARGO_BIN_EXE_zam"), &["replicate", "tank/home", "--to", "away"]).output().expect("zam");
+    let output = world
+        .command(
+            env!("CARGO_BIN_EXE_zam"),
+            &["replicate", "tank/home", "--to", "away"],
+        )
+        .output()
+        .expect("zam");
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    let words: Vec<String> = world.read("ssh-words").lines().take_while(|word| *word != "--").map(Into::into).collect();
+    let words: Vec<String> = world
+        .read("ssh-words")
+        .lines()
+        .take_while(|word| *word != "--")
+        .map(Into::into)
+        .collect();
     let mut asked = vec!["-F", "ssh_config", "-G"];
     asked.extend(words.iter().map(String::as_str));
     asked.extend(["--", "far"]);
@@ -369,9 +540,23 @@ fn zam_says_itself_what_it_needs_of_ssh() {
         "escapechar none",
         "setenv LC_ALL=C",
     ] {
-        assert!(told.lines().any(|line| line == wanted), "{wanted} in {told}");
+        assert!(
+            told.lines().any(|line| line == wanted),
+            "{wanted} in {told}"
+        );
     }
-    for bad in ["remotecommand", "localforward", "remoteforward", "dynamicforward", "setenv LANG"] {
-        assert!(!told.lines().any(|line| line.starts_with(bad) && !line.ends_with(" none")), "{bad} in {told}");
+    for bad in [
+        "remotecommand",
+        "localforward",
+        "remoteforward",
+        "dynamicforward",
+        "setenv LANG",
+    ] {
+        assert!(
+            !told
+                .lines()
+                .any(|line| line.starts_with(bad) && !line.ends_with(" none")),
+            "{bad} in {told}"
+        );
     }
 }

@@ -10,8 +10,8 @@ use zam::core::listing::{Bookmark, Snapshot, State};
 use zam::core::name::Prefix;
 use zam::core::pruning::{self, Keeping};
 use zam::core::replication::{
-    Base, Kind, Mark, Plan, Side, Stream, Token, TokenUse, Wish, is_at_rest, never_given, plan, set_aside, to_look_at,
-    unconfirmed,
+    Base, Kind, Mark, Plan, Side, Stream, Token, TokenUse, Wish, is_at_rest, never_given, plan,
+    set_aside, to_look_at, unconfirmed,
 };
 use zam::core::retention::{self, Reason};
 
@@ -22,13 +22,22 @@ const REPLICA: &str = "nas/tank/a";
 /// The GUID of the destination's root.
 const ROOT: u64 = 0x1234_5678_9abc_def0;
 /// Windows as `max-age/period`.
-const POLICIES: [&[&str]; 6] =
-    [&["2h/10min"], &["1d/1h", "/1d"], &["6h/1h"], &["3h/7min", "1w/1d"], &["/1mo"], &["50min/10min", "1w/11h"]];
+const POLICIES: [&[&str]; 6] = [
+    &["2h/10min"],
+    &["1d/1h", "/1d"],
+    &["6h/1h"],
+    &["3h/7min", "1w/1d"],
+    &["/1mo"],
+    &["50min/10min", "1w/11h"],
+];
 
 fn windows(policy: &[&str]) -> Vec<Window> {
     let window = |text: &&str| {
         let (age, period) = text.split_once('/').expect("a slash");
-        Window { max_age: age.parse().ok(), period: period.parse().expect(period) }
+        Window {
+            max_age: age.parse().ok(),
+            period: period.parse().expect(period),
+        }
     };
     policy.iter().map(window).collect()
 }
@@ -70,14 +79,31 @@ impl Life {
 impl World {
     fn new(here: &[&str], there: &[&str]) -> World {
         let (source, kept_here, kept_there) = (State::default(), windows(here), windows(there));
-        World { source, replica: None, token: None, now: BEGIN, count: 1, kept_here, kept_there }
+        World {
+            source,
+            replica: None,
+            token: None,
+            now: BEGIN,
+            count: 1,
+            kept_here,
+            kept_there,
+        }
     }
 
     fn take(&mut self, owned: bool, gap: i64) {
         self.now += gap;
         self.count += 1;
-        let (guid, name) = (self.count, if owned { self.fresh_name() } else { format!("by hand {}", self.count) });
-        self.source.snapshots.push(snapshot(&name, guid, self.count, self.now));
+        let (guid, name) = (
+            self.count,
+            if owned {
+                self.fresh_name()
+            } else {
+                format!("by hand {}", self.count)
+            },
+        );
+        self.source
+            .snapshots
+            .push(snapshot(&name, guid, self.count, self.now));
     }
 
     fn fresh_name(&self) -> String {
@@ -91,65 +117,147 @@ impl World {
     }
 
     fn prune_replica(&mut self) {
-        let Some(replica) = &mut self.replica else { return };
+        let Some(replica) = &mut self.replica else {
+            return;
+        };
         prune(replica, Some(&self.source), &self.kept_there, self.now);
     }
 
     /// Whether an incremental stream can continue the replica: it ends with something that the source knows, but for
     /// snapshots that changed nothing.
     fn is_chained(&self) -> bool {
-        let Some(replica) = &self.replica else { return true };
-        let mut last = replica.snapshots.iter().rev().skip_while(|s| !knows(&self.source, s.guid) && s.written == 0);
-        let chained = last.next().is_some_and(|s| knows(&self.source, s.guid)) && replica.written == 0;
+        let Some(replica) = &self.replica else {
+            return true;
+        };
+        let mut last = replica
+            .snapshots
+            .iter()
+            .rev()
+            .skip_while(|s| !knows(&self.source, s.guid) && s.written == 0);
+        let chained =
+            last.next().is_some_and(|s| knows(&self.source, s.guid)) && replica.written == 0;
         chained || replica.snapshots.is_empty() && replica.resume_token.is_some()
     }
 
     fn plan(&self) -> Plan {
-        let wish = Wish { prefix: &Prefix::default(), windows: &self.kept_there, decrypt: false, now: self.now };
-        let replica = self.replica.as_ref().map(|state| Side { name: REPLICA.into(), state });
-        let plan = plan(&wish, &Side { name: SOURCE.into(), state: &self.source }, replica.as_ref(), self.token.as_ref());
-        assert_eq!(format!("{plan:?}"), format!("{:?}", self.plan_by_a_look(&wish)), "it needs to know more than it is told");
+        let wish = Wish {
+            prefix: &Prefix::default(),
+            windows: &self.kept_there,
+            decrypt: false,
+            now: self.now,
+        };
+        let replica = self.replica.as_ref().map(|state| Side {
+            name: REPLICA.into(),
+            state,
+        });
+        let plan = plan(
+            &wish,
+            &Side {
+                name: SOURCE.into(),
+                state: &self.source,
+            },
+            replica.as_ref(),
+            self.token.as_ref(),
+        );
+        assert_eq!(
+            format!("{plan:?}"),
+            format!("{:?}", self.plan_by_a_look(&wish)),
+            "it needs to know more than it is told"
+        );
         assert_eq!(plan.kind == Kind::Diverged, !self.is_chained(), "{plan:?}");
-        assert!(plan.kind != Kind::Full || replica.is_none_or(|r| r.state.snapshots.is_empty()), "a full resend: {plan:?}");
+        assert!(
+            plan.kind != Kind::Full || replica.is_none_or(|r| r.state.snapshots.is_empty()),
+            "a full resend: {plan:?}"
+        );
         if self.is_at_rest() {
             let cursors: Vec<u64> = self.source.bookmarks.iter().map(|b| b.guid).collect();
-            assert_eq!((plan.kind, plan.token), (Kind::UpToDate, TokenUse::None), "{plan:?}");
-            assert_eq!(cursors, plan.base.iter().map(|base| base.guid).collect::<Vec<_>>());
+            assert_eq!(
+                (plan.kind, plan.token),
+                (Kind::UpToDate, TokenUse::None),
+                "{plan:?}"
+            );
+            assert_eq!(
+                cursors,
+                plan.base.iter().map(|base| base.guid).collect::<Vec<_>>()
+            );
         }
         // Of what begins with a resumed stream, that one alone is carried out (see `a_resumed_plan_...`).
         if plan.kind != Kind::Diverged && plan.kind != Kind::Resume {
-            let brought: Vec<String> = plan.streams.iter().flat_map(|s| s.snapshots.clone()).collect();
-            let promised: Vec<String> = self.promised().iter().map(|s| s.name.to_string()).collect();
+            let brought: Vec<String> = plan
+                .streams
+                .iter()
+                .flat_map(|s| s.snapshots.clone())
+                .collect();
+            let promised: Vec<String> =
+                self.promised().iter().map(|s| s.name.to_string()).collect();
             assert_eq!(brought, promised, "{plan:?}");
-            assert!(self.newer().len() > 10 || plan.streams.len() == self.fewest(&plan), "not the fewest: {plan:?}");
+            assert!(
+                self.newer().len() > 10 || plan.streams.len() == self.fewest(&plan),
+                "not the fewest: {plan:?}"
+            );
         }
         plan
     }
 
     /// The plan by what is known of single snapshots after a look at their GUIDs.
     fn plan_by_a_look(&self, wish: &Wish) -> Plan {
-        let [here, there] = to_look_at(wish.prefix, wish.windows, &self.source, self.replica.as_ref());
-        let (here, there): (HashSet<u64>, HashSet<u64>) =
-            (here.iter().map(|s| s.guid).collect(), there.iter().map(|s| s.guid).collect());
+        let [here, there] = to_look_at(
+            wish.prefix,
+            wish.windows,
+            &self.source,
+            self.replica.as_ref(),
+        );
+        let (here, there): (HashSet<u64>, HashSet<u64>) = (
+            here.iter().map(|s| s.guid).collect(),
+            there.iter().map(|s| s.guid).collect(),
+        );
         let looked = |state: &State, known: HashSet<u64>| {
             let mut state = state.clone();
-            state.snapshots.iter_mut().filter(|s| !known.contains(&s.guid)).for_each(|s| (s.creation, s.written) = (0, 0));
+            state
+                .snapshots
+                .iter_mut()
+                .filter(|s| !known.contains(&s.guid))
+                .for_each(|s| (s.creation, s.written) = (0, 0));
             state
         };
-        let (source, replica) = (looked(&self.source, here), self.replica.as_ref().map(|r| looked(r, there)));
-        let replica = replica.as_ref().map(|state| Side { name: REPLICA.into(), state });
-        plan(wish, &Side { name: SOURCE.into(), state: &source }, replica.as_ref(), self.token.as_ref())
+        let (source, replica) = (
+            looked(&self.source, here),
+            self.replica.as_ref().map(|r| looked(r, there)),
+        );
+        let replica = replica.as_ref().map(|state| Side {
+            name: REPLICA.into(),
+            state,
+        });
+        plan(
+            wish,
+            &Side {
+                name: SOURCE.into(),
+                state: &source,
+            },
+            replica.as_ref(),
+            self.token.as_ref(),
+        )
     }
 
     /// By what a listing of the GUIDs shows.
     fn is_at_rest(&self) -> bool {
         let skimmed = |state: &State| {
             let mut state = state.clone();
-            state.snapshots.iter_mut().for_each(|s| (s.creation, s.written) = (0, 0));
+            state
+                .snapshots
+                .iter_mut()
+                .for_each(|s| (s.creation, s.written) = (0, 0));
             state
         };
         let replica = self.replica.as_ref();
-        replica.is_some_and(|replica| is_at_rest(&Prefix::default(), ROOT, &skimmed(&self.source), &skimmed(replica)))
+        replica.is_some_and(|replica| {
+            is_at_rest(
+                &Prefix::default(),
+                ROOT,
+                &skimmed(&self.source),
+                &skimmed(replica),
+            )
+        })
     }
 
     /// The source's snapshots after the last that the replica has of it, oldest first.
@@ -157,29 +265,60 @@ impl World {
         let replicas = self.replica.iter().flat_map(|r| r.snapshots.iter().rev());
         let txg = |s: &Snapshot| {
             let bookmark = || self.source.bookmark(s.guid).map(|b| b.createtxg);
-            self.source.snapshot(s.guid).map(|s| s.createtxg).or_else(bookmark)
+            self.source
+                .snapshot(s.guid)
+                .map(|s| s.createtxg)
+                .or_else(bookmark)
         };
         let base = replicas.filter_map(txg).next().unwrap_or(0);
-        &self.source.snapshots[self.source.snapshots.partition_point(|s| s.createtxg <= base)..]
+        &self.source.snapshots[self
+            .source
+            .snapshots
+            .partition_point(|s| s.createtxg <= base)..]
     }
 
     /// Of those, what the replica's windows keep once they are there, and the newest.
     fn promised(&self) -> Vec<Snapshot> {
-        let new: Vec<Snapshot> = self.newer().iter().filter(|s| is_owned(s)).cloned().collect();
-        let old = self.replica.iter().flat_map(|r| r.snapshots.clone()).filter(is_owned);
-        let both = old.chain(new.clone()).enumerate().map(|(i, s)| Snapshot { createtxg: i as u64, ..s });
+        let new: Vec<Snapshot> = self
+            .newer()
+            .iter()
+            .filter(|s| is_owned(s))
+            .cloned()
+            .collect();
+        let old = self
+            .replica
+            .iter()
+            .flat_map(|r| r.snapshots.clone())
+            .filter(is_owned);
+        let both = old.chain(new.clone()).enumerate().map(|(i, s)| Snapshot {
+            createtxg: i as u64,
+            ..s
+        });
         let both: Vec<Snapshot> = both.collect();
-        let plan = retention::plan(&Prefix::default(), &both, &self.kept_there, self.now, |_| None);
+        let plan = retention::plan(
+            &Prefix::default(),
+            &both,
+            &self.kept_there,
+            self.now,
+            |_| None,
+        );
         let in_window = |reason: &Reason| matches!(reason, Reason::Window(_) | Reason::Newest);
-        let kept = plan.verdicts.iter().filter(|v| v.reasons.iter().any(in_window)).map(|v| v.snapshot.guid);
+        let kept = plan
+            .verdicts
+            .iter()
+            .filter(|v| v.reasons.iter().any(in_window))
+            .map(|v| v.snapshot.guid);
         let kept: HashSet<u64> = kept.collect();
-        new.into_iter().filter(|s| self.kept_there.is_empty() || kept.contains(&s.guid)).collect()
+        new.into_iter()
+            .filter(|s| self.kept_there.is_empty() || kept.contains(&s.guid))
+            .collect()
     }
 
     /// By trying every way. What is left of a cut stream counts as one and begins as a bookmark would.
     fn fewest(&self, plan: &Plan) -> usize {
         let promised: HashSet<u64> = self.promised().iter().map(|s| s.guid).collect();
-        let from_snapshot = plan.kind != Kind::Resume && matches!(plan.base.as_ref().map(|b| &b.mark), Some(Mark::Snapshot(_)));
+        let from_snapshot = plan.kind != Kind::Resume
+            && matches!(plan.base.as_ref().map(|b| &b.mark), Some(Mark::Snapshot(_)));
         fewest(self.newer(), &promised, from_snapshot)
     }
 
@@ -215,7 +354,11 @@ impl World {
     fn follow(&mut self, plan: &Plan, life: &mut Life) -> Result<(), Killed> {
         let is_resumed = plan.kind == Kind::Resume;
         let end = plan.streams.last().map(|last| last.guid);
-        for stream in plan.streams.iter().take(if is_resumed { 1 } else { usize::MAX }) {
+        for stream in plan
+            .streams
+            .iter()
+            .take(if is_resumed { 1 } else { usize::MAX })
+        {
             self.mark(&Mark::Snapshot(stream.to.clone()), stream.guid, life)?;
             if is_resumed {
                 self.resume(stream, life)?
@@ -235,32 +378,59 @@ impl World {
 
     /// As verbs/replicate/bookmarks.rs.
     fn mark_way(&mut self, plan: &Plan, life: &mut Life) -> Result<(), Killed> {
-        let streams = if plan.token == TokenUse::Foreign { &[][..] } else { &plan.streams };
+        let streams = if plan.token == TokenUse::Foreign {
+            &[][..]
+        } else {
+            &plan.streams
+        };
         match (&plan.base, streams.first()) {
             (Some(base), _) => self.mark(&base.mark, base.guid, life)?,
-            (None, Some(first)) => self.mark(&Mark::Snapshot(first.to.clone()), first.guid, life)?,
+            (None, Some(first)) => {
+                self.mark(&Mark::Snapshot(first.to.clone()), first.guid, life)?
+            }
             (None, None) => {}
         }
-        streams.last().map_or(Ok(()), |last| self.mark(&Mark::Snapshot(last.to.clone()), last.guid, life))
+        streams.last().map_or(Ok(()), |last| {
+            self.mark(&Mark::Snapshot(last.to.clone()), last.guid, life)
+        })
     }
 
     fn mark(&mut self, mark: &Mark, guid: u64, life: &mut Life) -> Result<(), Killed> {
         life.step()?;
         let createtxg = match mark {
-            Mark::Snapshot(name) => self.source.snapshots.iter().find(|s| *s.name == **name).map(|s| (s.guid, s.createtxg)),
-            Mark::Bookmark(name) => self.source.bookmarks.iter().find(|b| *b.name == **name).map(|b| (b.guid, b.createtxg)),
+            Mark::Snapshot(name) => self
+                .source
+                .snapshots
+                .iter()
+                .find(|s| *s.name == **name)
+                .map(|s| (s.guid, s.createtxg)),
+            Mark::Bookmark(name) => self
+                .source
+                .bookmarks
+                .iter()
+                .find(|b| *b.name == **name)
+                .map(|b| (b.guid, b.createtxg)),
         };
         let (marked, createtxg) = createtxg.expect("what is bookmarked exists");
         assert_eq!(marked, guid);
         let name = Prefix::default().bookmark(ROOT, guid);
         if !self.source.bookmarks.iter().any(|b| *b.name == *name) {
-            self.source.bookmarks.push(Bookmark { name: name.into(), guid, createtxg });
+            self.source.bookmarks.push(Bookmark {
+                name: name.into(),
+                guid,
+                createtxg,
+            });
         }
         Ok(())
     }
 
     fn drop_cursors(&mut self, keep: &[Option<u64>], life: &mut Life) -> Result<(), Killed> {
-        while let Some(at) = self.source.bookmarks.iter().position(|b| !keep.contains(&Some(b.guid))) {
+        while let Some(at) = self
+            .source
+            .bookmarks
+            .iter()
+            .position(|b| !keep.contains(&Some(b.guid)))
+        {
             life.step()?;
             self.source.bookmarks.remove(at);
         }
@@ -270,27 +440,63 @@ impl World {
     /// `zfs send | zfs receive -s`, which refuses all that ZFS refuses.
     fn transfer(&mut self, stream: &Stream, life: &mut Life) -> Result<(), Killed> {
         assert!(self.token.is_none(), "a token blocks every other stream");
-        let at = |name: &str| self.source.snapshots.iter().position(|s| *s.name == *name).expect("it exists");
+        let at = |name: &str| {
+            self.source
+                .snapshots
+                .iter()
+                .position(|s| *s.name == *name)
+                .expect("it exists")
+        };
         let to = at(&stream.to);
         let (first, mut from) = match &stream.from {
             None => (to, None),
-            Some(Mark::Snapshot(name)) if stream.intermediates => (at(name) + 1, Some(self.source.snapshots[at(name)].guid)),
-            Some(Mark::Snapshot(name)) => (to, Some(self.source.snapshots[at(name)].guid)),
-            Some(Mark::Bookmark(name)) => {
-                (to, Some(self.source.bookmarks.iter().find(|b| *b.name == **name).expect("it exists").guid))
+            Some(Mark::Snapshot(name)) if stream.intermediates => {
+                (at(name) + 1, Some(self.source.snapshots[at(name)].guid))
             }
+            Some(Mark::Snapshot(name)) => (to, Some(self.source.snapshots[at(name)].guid)),
+            Some(Mark::Bookmark(name)) => (
+                to,
+                Some(
+                    self.source
+                        .bookmarks
+                        .iter()
+                        .find(|b| *b.name == **name)
+                        .expect("it exists")
+                        .guid,
+                ),
+            ),
         };
         let from_snapshot = matches!(stream.from, Some(Mark::Snapshot(_)));
-        assert!(from_snapshot || !stream.intermediates, "-I begins at a snapshot");
+        assert!(
+            from_snapshot || !stream.intermediates,
+            "-I begins at a snapshot"
+        );
         let newest = self.replica.iter().flat_map(|r| r.snapshots.iter().rev());
-        assert_eq!(from, newest.skip_while(|s| s.written == 0 && Some(s.guid) != from).map(|s| s.guid).next(), "its base");
-        assert!(from.is_some() || self.replica.is_none(), "a full stream onto nothing");
+        assert_eq!(
+            from,
+            newest
+                .skip_while(|s| s.written == 0 && Some(s.guid) != from)
+                .map(|s| s.guid)
+                .next(),
+            "its base"
+        );
+        assert!(
+            from.is_some() || self.replica.is_none(),
+            "a full stream onto nothing"
+        );
         let part: Vec<Snapshot> = self.source.snapshots[first..=to].to_vec();
-        assert_eq!(part.iter().map(|s| s.name.to_string()).collect::<Vec<_>>(), stream.snapshots);
+        assert_eq!(
+            part.iter().map(|s| s.name.to_string()).collect::<Vec<_>>(),
+            stream.snapshots
+        );
         for s in part {
             if life.step().is_err() {
                 if life.leaves_token {
-                    self.token = Some(Token { toguid: s.guid, fromguid: from, raw: false });
+                    self.token = Some(Token {
+                        toguid: s.guid,
+                        fromguid: from,
+                        raw: false,
+                    });
                     self.replica.get_or_insert_default().resume_token = Some("1-abc".into());
                 }
                 return Err(Killed);
@@ -304,10 +510,26 @@ impl World {
     /// `zfs send -t | zfs receive -s`. A token stays until its snapshot is there.
     fn resume(&mut self, stream: &Stream, life: &mut Life) -> Result<(), Killed> {
         let token = self.token.clone().expect("a token");
-        let s = self.source.snapshot(token.toguid).expect("the token's snapshot").clone();
-        assert_eq!((&stream.snapshots, stream.guid), (&vec![s.name.to_string()], s.guid));
-        assert!(token.fromguid.is_none_or(|guid| knows(&self.source, guid)), "where it begins");
-        assert_eq!(self.replica.as_ref().and_then(|r| r.snapshots.last()).map(|s| s.guid), token.fromguid);
+        let s = self
+            .source
+            .snapshot(token.toguid)
+            .expect("the token's snapshot")
+            .clone();
+        assert_eq!(
+            (&stream.snapshots, stream.guid),
+            (&vec![s.name.to_string()], s.guid)
+        );
+        assert!(
+            token.fromguid.is_none_or(|guid| knows(&self.source, guid)),
+            "where it begins"
+        );
+        assert_eq!(
+            self.replica
+                .as_ref()
+                .and_then(|r| r.snapshots.last())
+                .map(|s| s.guid),
+            token.fromguid
+        );
         life.step()?;
         self.token = None;
         self.arrive(s);
@@ -317,9 +539,15 @@ impl World {
     fn arrive(&mut self, s: Snapshot) {
         self.count += 1;
         let replica = self.replica.get_or_insert_default();
-        assert!(replica.snapshots.iter().all(|there| there.name != s.name), "destination already exists");
+        assert!(
+            replica.snapshots.iter().all(|there| there.name != s.name),
+            "destination already exists"
+        );
         replica.resume_token = None;
-        replica.snapshots.push(Snapshot { createtxg: self.count, ..s });
+        replica.snapshots.push(Snapshot {
+            createtxg: self.count,
+            ..s
+        });
     }
 
     /// What the message of a divergence tells a person to run.
@@ -327,13 +555,20 @@ impl World {
         if let Some((_, name)) = why.split_once(&format!("zfs rollback -r {REPLICA}@")) {
             let replica = self.replica.as_mut().expect("a replica");
             let name = name.split(' ').next();
-            let at = replica.snapshots.iter().position(|s| Some(&*s.name) == name).expect("it exists");
+            let at = replica
+                .snapshots
+                .iter()
+                .position(|s| Some(&*s.name) == name)
+                .expect("it exists");
             replica.snapshots.truncate(at + 1);
             replica.written = 0;
         } else if why.contains("a resume token of another stream is in the way") {
             self.discard_token();
         } else {
-            assert!(why.ends_with(&format!("zfs rename {REPLICA} {REPLICA}-old")), "{why}");
+            assert!(
+                why.ends_with(&format!("zfs rename {REPLICA} {REPLICA}-old")),
+                "{why}"
+            );
             (self.replica, self.token) = (None, None);
         }
     }
@@ -341,11 +576,30 @@ impl World {
     /// `reports` is how often it may say that something is wrong: a divergence may hide a token that is not provably ours.
     fn run_undisturbed(&mut self, reports: usize) {
         let mut before = self.clone();
-        if let Some(why) = self.replicate(&mut Life { steps: usize::MAX, leaves_token: false }).expect("nobody kills it") {
-            assert!(reports == 2 || reports == 1 && why.contains("a resume token of another stream"), "{why}");
-            assert_eq!(self.replica, before.replica, "a diverged replica is not touched");
-            assert_eq!((&self.source.snapshots, &self.token), (&before.source.snapshots, &before.token));
-            let lost = before.source.bookmarks.iter().find(|b| !self.source.bookmarks.contains(b));
+        if let Some(why) = self
+            .replicate(&mut Life {
+                steps: usize::MAX,
+                leaves_token: false,
+            })
+            .expect("nobody kills it")
+        {
+            assert!(
+                reports == 2 || reports == 1 && why.contains("a resume token of another stream"),
+                "{why}"
+            );
+            assert_eq!(
+                self.replica, before.replica,
+                "a diverged replica is not touched"
+            );
+            assert_eq!(
+                (&self.source.snapshots, &self.token),
+                (&before.source.snapshots, &before.token)
+            );
+            let lost = before
+                .source
+                .bookmarks
+                .iter()
+                .find(|b| !self.source.bookmarks.contains(b));
             assert_eq!(lost, None, "a cursor that a mend may need");
             // What helps now helps after pruning, too.
             self.take(true, 24 * HOUR);
@@ -358,24 +612,78 @@ impl World {
             let plan = before.plan();
             (plan.kind, plan.streams.into_iter().next())
         } {
-            before.resume(&stream.expect("a stream"), &mut Life { steps: 1, leaves_token: false }).expect("one step");
+            before
+                .resume(
+                    &stream.expect("a stream"),
+                    &mut Life {
+                        steps: 1,
+                        leaves_token: false,
+                    },
+                )
+                .expect("one step");
         }
-        let guids = |state: &Option<State>| state.iter().flat_map(|r| &r.snapshots).map(|s| s.guid).collect::<Vec<_>>();
-        let expected = [guids(&before.replica), before.promised().iter().map(|s| s.guid).collect()].concat();
-        assert_eq!(guids(&self.replica), expected, "what its windows promise, in order");
-        if let Some(last) = expected.iter().rev().find(|guid| knows(&self.source, **guid)) {
-            assert_eq!(self.source.bookmarks.iter().map(|b| b.guid).collect::<Vec<_>>(), [*last], "one cursor, at rest");
-            let newest = self.source.snapshots.iter().rfind(|s| is_owned(s)).map(|s| s.guid);
+        let guids = |state: &Option<State>| {
+            state
+                .iter()
+                .flat_map(|r| &r.snapshots)
+                .map(|s| s.guid)
+                .collect::<Vec<_>>()
+        };
+        let expected = [
+            guids(&before.replica),
+            before.promised().iter().map(|s| s.guid).collect(),
+        ]
+        .concat();
+        assert_eq!(
+            guids(&self.replica),
+            expected,
+            "what its windows promise, in order"
+        );
+        if let Some(last) = expected
+            .iter()
+            .rev()
+            .find(|guid| knows(&self.source, **guid))
+        {
+            assert_eq!(
+                self.source
+                    .bookmarks
+                    .iter()
+                    .map(|b| b.guid)
+                    .collect::<Vec<_>>(),
+                [*last],
+                "one cursor, at rest"
+            );
+            let newest = self
+                .source
+                .snapshots
+                .iter()
+                .rfind(|s| is_owned(s))
+                .map(|s| s.guid);
             let ends_there = newest.is_some() && newest == guids(&self.replica).last().copied();
-            assert_eq!(self.is_at_rest(), ends_there, "the next run has nothing to do");
+            assert_eq!(
+                self.is_at_rest(),
+                ends_there,
+                "the next run has nothing to do"
+            );
         }
         let again = self.plan();
-        assert!(self.token.is_none() && again.kind == Kind::UpToDate && again.streams.is_empty(), "{again:?}");
+        assert!(
+            self.token.is_none() && again.kind == Kind::UpToDate && again.streams.is_empty(),
+            "{again:?}"
+        );
     }
 }
 
 fn snapshot(name: &str, guid: u64, createtxg: u64, creation: i64) -> Snapshot {
-    Snapshot { name: name.into(), guid, createtxg, creation, written: 4096, held: false, cloned: false }
+    Snapshot {
+        name: name.into(),
+        guid,
+        createtxg,
+        creation,
+        written: 4096,
+        held: false,
+        cloned: false,
+    }
 }
 
 fn knows(source: &State, guid: u64) -> bool {
@@ -384,18 +692,36 @@ fn knows(source: &State, guid: u64) -> bool {
 
 fn prune(side: &mut State, source: Option<&State>, windows: &[Window], now: i64) {
     if !windows.is_empty() {
-        let wish = Keeping { prefix: &Prefix::default(), windows, replicated: vec![], now };
+        let wish = Keeping {
+            prefix: &Prefix::default(),
+            windows,
+            replicated: vec![],
+            now,
+        };
         let plan = pruning::plan(&wish, side, source);
-        side.snapshots = plan.verdicts.into_iter().filter(|v| v.keep()).map(|v| v.snapshot.clone()).collect();
+        side.snapshots = plan
+            .verdicts
+            .into_iter()
+            .filter(|v| v.keep())
+            .map(|v| v.snapshot.clone())
+            .collect();
     }
 }
 
 fn fewest(newer: &[Snapshot], wanted: &HashSet<u64>, from_snapshot: bool) -> usize {
     let is_wanted = |s: &Snapshot| wanted.contains(&s.guid);
-    let Some(first) = newer.iter().position(is_wanted) else { return 0 };
-    let through = if from_snapshot { newer.iter().take_while(|s| is_wanted(s)).count() } else { 0 };
+    let Some(first) = newer.iter().position(is_wanted) else {
+        return 0;
+    };
+    let through = if from_snapshot {
+        newer.iter().take_while(|s| is_wanted(s)).count()
+    } else {
+        0
+    };
     let ends = (1..=through).chain([first + 1]);
-    ends.map(|end| 1 + fewest(&newer[end..], wanted, true)).min().unwrap_or(0)
+    ends.map(|end| 1 + fewest(&newer[end..], wanted, true))
+        .min()
+        .unwrap_or(0)
 }
 
 #[derive(Clone, Debug)]
@@ -452,29 +778,59 @@ impl World {
             Act::PruneSource => self.prune_source(),
             Act::PruneReplica => self.prune_replica(),
             Act::Replicate => self.run_undisturbed(if wild { 2 } else { 0 }),
-            Act::Killed { steps, leaves_token } => drop(self.replicate(&mut Life { steps, leaves_token })),
+            Act::Killed {
+                steps,
+                leaves_token,
+            } => drop(self.replicate(&mut Life {
+                steps,
+                leaves_token,
+            })),
             Act::Rename(which) if !self.source.snapshots.is_empty() => {
                 self.count += 1;
                 let at = which.index(self.source.snapshots.len());
                 let owned = is_owned(&self.source.snapshots[at]) && self.count.is_multiple_of(2);
-                let name = if owned { self.fresh_name() } else { format!("renamed {}", self.count) };
+                let name = if owned {
+                    self.fresh_name()
+                } else {
+                    format!("renamed {}", self.count)
+                };
                 self.source.snapshots[at].name = name.into();
             }
             Act::Destroy(which) if !self.source.snapshots.is_empty() => {
                 let before = self.clone();
-                self.source.snapshots.remove(which.index(self.source.snapshots.len()));
+                self.source
+                    .snapshots
+                    .remove(which.index(self.source.snapshots.len()));
                 // Of a token whose snapshot is gone nobody can tell whose it is.
-                let is_known = self.token.as_ref().is_none_or(|token| knows(&self.source, token.toguid));
+                let is_known = self
+                    .token
+                    .as_ref()
+                    .is_none_or(|token| knows(&self.source, token.toguid));
                 if !(wild || self.is_chained() && is_known) {
                     *self = before;
                 }
             }
             Act::SnapshotReplica { written } => {
                 self.count += 1;
-                let s = Snapshot { written, ..snapshot(&format!("there {}", self.count), self.count, self.count, self.now) };
-                self.replica.iter_mut().filter(|r| r.resume_token.is_none()).for_each(|r| r.snapshots.push(s.clone()));
+                let s = Snapshot {
+                    written,
+                    ..snapshot(
+                        &format!("there {}", self.count),
+                        self.count,
+                        self.count,
+                        self.now,
+                    )
+                };
+                self.replica
+                    .iter_mut()
+                    .filter(|r| r.resume_token.is_none())
+                    .for_each(|r| r.snapshots.push(s.clone()));
             }
-            Act::Write => self.replica.iter_mut().filter(|r| r.resume_token.is_none()).for_each(|r| r.written = 512),
+            Act::Write => self
+                .replica
+                .iter_mut()
+                .filter(|r| r.resume_token.is_none())
+                .for_each(|r| r.written = 512),
             Act::Rename(_) | Act::Destroy(_) => {}
         }
     }
@@ -509,18 +865,49 @@ fn name(guid: u64) -> String {
 
 /// Owned snapshots with these GUIDs, oldest first; encrypted with `root` as their encryption root.
 fn side(guids: &[u64], root: Option<&str>) -> State {
-    let snapshots = guids.iter().map(|guid| snapshot(&name(*guid), *guid, *guid, BEGIN + *guid as i64));
-    State { snapshots: snapshots.collect(), encryption_root: root.map(Into::into), ..State::default() }
+    let snapshots = guids
+        .iter()
+        .map(|guid| snapshot(&name(*guid), *guid, *guid, BEGIN + *guid as i64));
+    State {
+        snapshots: snapshots.collect(),
+        encryption_root: root.map(Into::into),
+        ..State::default()
+    }
 }
 
 fn with_token(state: State) -> State {
-    State { resume_token: Some("1-abc".into()), ..state }
+    State {
+        resume_token: Some("1-abc".into()),
+        ..state
+    }
 }
 
-fn ask_for(windows: &[Window], decrypt: bool, source: &State, replica: Option<&State>, token: Option<&Token>) -> Plan {
-    let replica = replica.map(|state| Side { name: REPLICA.into(), state });
-    let wish = Wish { prefix: &Prefix::default(), windows, decrypt, now: BEGIN + HOUR };
-    plan(&wish, &Side { name: SOURCE.into(), state: source }, replica.as_ref(), token)
+fn ask_for(
+    windows: &[Window],
+    decrypt: bool,
+    source: &State,
+    replica: Option<&State>,
+    token: Option<&Token>,
+) -> Plan {
+    let replica = replica.map(|state| Side {
+        name: REPLICA.into(),
+        state,
+    });
+    let wish = Wish {
+        prefix: &Prefix::default(),
+        windows,
+        decrypt,
+        now: BEGIN + HOUR,
+    };
+    plan(
+        &wish,
+        &Side {
+            name: SOURCE.into(),
+            state: source,
+        },
+        replica.as_ref(),
+        token,
+    )
 }
 
 fn ask(source: &State, replica: &State, token: Option<&Token>) -> Plan {
@@ -528,69 +915,164 @@ fn ask(source: &State, replica: &State, token: Option<&Token>) -> Plan {
 }
 
 fn diverged(plan: &Plan, command: &str) {
-    assert!(plan.kind == Kind::Diverged && plan.streams.is_empty() && plan.token == TokenUse::None, "{plan:?}");
-    assert!(plan.why.contains(command), "{} does not say {command}", plan.why);
+    assert!(
+        plan.kind == Kind::Diverged && plan.streams.is_empty() && plan.token == TokenUse::None,
+        "{plan:?}"
+    );
+    assert!(
+        plan.why.contains(command),
+        "{} does not say {command}",
+        plan.why
+    );
 }
 
 #[test]
 fn a_foreign_snapshot_that_changed_nothing_is_passed_over_by_plain_streams_alone() {
     let replica = |written, root| {
         let mut state = side(&[1, 2], root);
-        state.snapshots.push(Snapshot { written, ..snapshot("there", 99, 99, BEGIN) });
+        state.snapshots.push(Snapshot {
+            written,
+            ..snapshot("there", 99, 99, BEGIN)
+        });
         state
     };
     let rollback = format!("zfs rollback -r {REPLICA}@{}", name(2));
     let plain = ask(&side(&[1, 2, 3], None), &replica(0, None), None);
-    assert_eq!((plain.kind, plain.base.map(|b| b.guid)), (Kind::Incremental, Some(2)));
-    diverged(&ask(&side(&[1, 2, 3], None), &replica(512, None), None), &rollback);
-    diverged(&ask(&side(&[1, 2, 3], Some(SOURCE)), &replica(0, Some(REPLICA)), None), &rollback);
-    let written = State { written: 512, ..side(&[1, 2], None) };
+    assert_eq!(
+        (plain.kind, plain.base.map(|b| b.guid)),
+        (Kind::Incremental, Some(2))
+    );
+    diverged(
+        &ask(&side(&[1, 2, 3], None), &replica(512, None), None),
+        &rollback,
+    );
+    diverged(
+        &ask(
+            &side(&[1, 2, 3], Some(SOURCE)),
+            &replica(0, Some(REPLICA)),
+            None,
+        ),
+        &rollback,
+    );
+    let written = State {
+        written: 512,
+        ..side(&[1, 2], None)
+    };
     diverged(&ask(&side(&[1, 2, 3], None), &written, None), &rollback);
 }
 
 #[test]
 fn a_token_is_used_only_if_it_fits() {
-    let token = |toguid, fromguid, raw| Some(Token { toguid, fromguid, raw });
-    let by_hand = Snapshot { name: "by hand".into(), ..snapshot("", 4, 4, BEGIN) };
+    let token = |toguid, fromguid, raw| {
+        Some(Token {
+            toguid,
+            fromguid,
+            raw,
+        })
+    };
+    let by_hand = Snapshot {
+        name: "by hand".into(),
+        ..snapshot("", 4, 4, BEGIN)
+    };
     let (used, discarded, foreign) = (TokenUse::None, TokenUse::Discard, TokenUse::Foreign);
     for (token, expected, why) in [
         (token(3, Some(2), false), used, "fits"),
-        (token(5, Some(2), false), used, "skips what no window wanted"),
-        (token(77, Some(2), false), foreign, "another machine's, or its snapshot is gone without a trace"),
-        (token(66, Some(2), false), discarded, "its snapshot is gone, and has left its bookmark"),
-        (token(3, Some(1), false), discarded, "continues an older snapshot"),
-        (token(3, None, false), discarded, "a full stream onto something"),
+        (
+            token(5, Some(2), false),
+            used,
+            "skips what no window wanted",
+        ),
+        (
+            token(77, Some(2), false),
+            foreign,
+            "another machine's, or its snapshot is gone without a trace",
+        ),
+        (
+            token(66, Some(2), false),
+            discarded,
+            "its snapshot is gone, and has left its bookmark",
+        ),
+        (
+            token(3, Some(1), false),
+            discarded,
+            "continues an older snapshot",
+        ),
+        (
+            token(3, None, false),
+            discarded,
+            "a full stream onto something",
+        ),
         (token(2, Some(1), false), discarded, "has arrived already"),
-        (token(4, Some(2), false), discarded, "brings a snapshot that is not owned"),
+        (
+            token(4, Some(2), false),
+            discarded,
+            "brings a snapshot that is not owned",
+        ),
         (token(3, Some(2), true), discarded, "raw, on a plain way"),
         (Some(Token::default()), foreign, "not readable"),
         (None, foreign, "not decoded"),
     ] {
         let mut source = side(&[1, 2, 3, 4, 5], None);
         source.snapshots[3] = by_hand.clone();
-        source.bookmarks = vec![Bookmark { name: Prefix::default().bookmark(ROOT, 66).into(), guid: 66, createtxg: 2 }];
+        source.bookmarks = vec![Bookmark {
+            name: Prefix::default().bookmark(ROOT, 66).into(),
+            guid: 66,
+            createtxg: 2,
+        }];
         let plan = ask(&source, &with_token(side(&[1, 2], None)), token.as_ref());
-        let kind = if expected == used { Kind::Resume } else { Kind::Incremental };
+        let kind = if expected == used {
+            Kind::Resume
+        } else {
+            Kind::Incremental
+        };
         assert_eq!((plan.kind, plan.token), (kind, expected), "{why}");
     }
     let encrypted = side(&[1, 2, 3], Some(SOURCE));
     let replica = with_token(side(&[1, 2], Some(REPLICA)));
-    assert_eq!(ask(&encrypted, &replica, token(3, Some(2), true).as_ref()).kind, Kind::Resume);
-    assert_eq!(ask(&encrypted, &replica, token(3, Some(2), false).as_ref()).token, discarded, "plain, on a raw way");
+    assert_eq!(
+        ask(&encrypted, &replica, token(3, Some(2), true).as_ref()).kind,
+        Kind::Resume
+    );
+    assert_eq!(
+        ask(&encrypted, &replica, token(3, Some(2), false).as_ref()).token,
+        discarded,
+        "plain, on a raw way"
+    );
     let first = with_token(side(&[], None));
-    assert_eq!(ask(&side(&[1, 2], None), &first, token(1, None, false).as_ref()).kind, Kind::Resume);
+    assert_eq!(
+        ask(&side(&[1, 2], None), &first, token(1, None, false).as_ref()).kind,
+        Kind::Resume
+    );
     let again = ask(&side(&[2], None), &first, token(1, None, false).as_ref());
-    assert_eq!((again.kind, again.token), (Kind::Full, foreign), "another machine's first stream");
+    assert_eq!(
+        (again.kind, again.token),
+        (Kind::Full, foreign),
+        "another machine's first stream"
+    );
 }
 
 /// `replicate -n` shows all of them.
 #[test]
 fn a_resumed_plan_goes_on_with_what_is_still_wanted_then() {
     let source = side(&[1, 2, 3, 4], None);
-    let token = Token { toguid: 1, fromguid: None, raw: false };
+    let token = Token {
+        toguid: 1,
+        fromguid: None,
+        raw: false,
+    };
     let hourly = windows(&["1d/1h"]);
-    let plan = ask_for(&hourly, false, &source, Some(&with_token(side(&[], None))), Some(&token));
-    assert_eq!(plan.streams.iter().map(|s| s.guid).collect::<Vec<_>>(), [1, 4], "2 and 3 are of the same hour as 1");
+    let plan = ask_for(
+        &hourly,
+        false,
+        &source,
+        Some(&with_token(side(&[], None))),
+        Some(&token),
+    );
+    assert_eq!(
+        plan.streams.iter().map(|s| s.guid).collect::<Vec<_>>(),
+        [1, 4],
+        "2 and 3 are of the same hour as 1"
+    );
 }
 
 #[test]
@@ -609,47 +1091,113 @@ fn kinds_of_stream_are_never_mixed() {
         (Some(SOURCE), true, parent, false, true),
         (Some(SOURCE), true, own, false, false),
     ] {
-        let plan = ask_for(&[], decrypt, &side(&[1, 2], source), Some(&side(&[1], replica)), None);
+        let plan = ask_for(
+            &[],
+            decrypt,
+            &side(&[1, 2], source),
+            Some(&side(&[1], replica)),
+            None,
+        );
         assert_eq!(plan.raw, raw, "{source:?} {decrypt} {replica:?}");
         if continues {
-            assert_eq!(plan.kind, Kind::Incremental, "{source:?} {decrypt} {replica:?}: {}", plan.why);
+            assert_eq!(
+                plan.kind,
+                Kind::Incremental,
+                "{source:?} {decrypt} {replica:?}: {}",
+                plan.why
+            );
         } else {
             diverged(&plan, "decrypt: true");
         }
-        assert_eq!(ask_for(&[], decrypt, &side(&[1], source), None, None).raw, raw, "the first stream");
+        assert_eq!(
+            ask_for(&[], decrypt, &side(&[1], source), None, None).raw,
+            raw,
+            "the first stream"
+        );
     }
 }
 
 #[test]
 fn without_a_common_base_nothing_is_sent() {
-    diverged(&ask(&side(&[3, 4], None), &side(&[1, 2], None), None), &format!("zfs rename {REPLICA} {REPLICA}-old"));
-    diverged(&ask(&side(&[], None), &side(&[1, 2], None), None), "zfs rename");
-    diverged(&ask(&side(&[1], None), &side(&[], None), None), &format!("zfs receive -F -u -o readonly=on {REPLICA}"));
+    diverged(
+        &ask(&side(&[3, 4], None), &side(&[1, 2], None), None),
+        &format!("zfs rename {REPLICA} {REPLICA}-old"),
+    );
+    diverged(
+        &ask(&side(&[], None), &side(&[1, 2], None), None),
+        "zfs rename",
+    );
+    diverged(
+        &ask(&side(&[1], None), &side(&[], None), None),
+        &format!("zfs receive -F -u -o readonly=on {REPLICA}"),
+    );
     let first = ask_for(&[], false, &side(&[1, 2], None), None, None);
-    assert_eq!((first.kind, first.streams.len()), (Kind::Full, 2), "the oldest in full, then -I");
-    assert_eq!(ask_for(&[], false, &side(&[], None), None, None).kind, Kind::UpToDate);
+    assert_eq!(
+        (first.kind, first.streams.len()),
+        (Kind::Full, 2),
+        "the oldest in full, then -I"
+    );
+    assert_eq!(
+        ask_for(&[], false, &side(&[], None), None, None).kind,
+        Kind::UpToDate
+    );
 }
 
 #[test]
 fn a_bookmark_stands_in_for_a_base_and_gives_one_snapshot() {
     let mut source = side(&[2, 3, 4], None);
-    source.bookmarks = vec![Bookmark { name: "any".into(), guid: 1, createtxg: 1 }];
+    source.bookmarks = vec![Bookmark {
+        name: "any".into(),
+        guid: 1,
+        createtxg: 1,
+    }];
     let plan = ask(&source, &side(&[1], None), None);
-    let streams: Vec<_> = plan.streams.iter().map(|s| (s.from.clone(), s.guid, s.intermediates)).collect();
-    let (first, second) = (Some(Mark::Bookmark("any".into())), Some(Mark::Snapshot(name(2))));
+    let streams: Vec<_> = plan
+        .streams
+        .iter()
+        .map(|s| (s.from.clone(), s.guid, s.intermediates))
+        .collect();
+    let (first, second) = (
+        Some(Mark::Bookmark("any".into())),
+        Some(Mark::Snapshot(name(2))),
+    );
     assert_eq!(streams, [(first, 2, false), (second, 4, true)]);
-    source.snapshots[0] = Snapshot { name: "renamed".into(), ..snapshot("", 1, 1, BEGIN) };
+    source.snapshots[0] = Snapshot {
+        name: "renamed".into(),
+        ..snapshot("", 1, 1, BEGIN)
+    };
     let renamed = ask(&source, &side(&[1], None), None);
-    assert_eq!(renamed.base.map(|b| b.mark), Some(Mark::Snapshot("renamed".into())), "before the bookmark, by its GUID");
+    assert_eq!(
+        renamed.base.map(|b| b.mark),
+        Some(Mark::Snapshot("renamed".into())),
+        "before the bookmark, by its GUID"
+    );
 }
 
 #[test]
 fn each_destination_has_its_own_unconfirmed_range() {
-    let bookmark = |root: u64, guid: u64| Bookmark { name: Prefix::default().bookmark(root, guid).into(), guid, createtxg: guid };
-    let by_hand = Bookmark { name: "zam_12345678_0000000000000063".into(), guid: 1, createtxg: 1 };
+    let bookmark = |root: u64, guid: u64| Bookmark {
+        name: Prefix::default().bookmark(root, guid).into(),
+        guid,
+        createtxg: guid,
+    };
+    let by_hand = Bookmark {
+        name: "zam_12345678_0000000000000063".into(),
+        guid: 1,
+        createtxg: 1,
+    };
     let (here, there) = (ROOT, !ROOT);
-    let bookmarks = vec![by_hand, bookmark(here, 7), bookmark(there, 3), bookmark(here, 5), bookmark(here, 9)];
-    let source = State { bookmarks, ..State::default() };
+    let bookmarks = vec![
+        by_hand,
+        bookmark(here, 7),
+        bookmark(there, 3),
+        bookmark(here, 5),
+        bookmark(here, 9),
+    ];
+    let source = State {
+        bookmarks,
+        ..State::default()
+    };
     assert_eq!(unconfirmed(&Prefix::default(), &source), [5..=9]);
 }
 
@@ -661,7 +1209,12 @@ fn a_first_stream_that_was_cut_goes_on_after_pruning() {
     for count in [2, 5] {
         let mut world = World::new(&["50min/10min"], &[]);
         (0..count).for_each(|_| world.take(true, 600));
-        world.replicate(&mut Life { steps: 3, leaves_token: true }).expect_err("it is cut");
+        world
+            .replicate(&mut Life {
+                steps: 3,
+                leaves_token: true,
+            })
+            .expect_err("it is cut");
         for _ in 0..10 {
             world.take(true, 600);
             world.prune_source();
@@ -673,15 +1226,23 @@ fn a_first_stream_that_was_cut_goes_on_after_pruning() {
 /// Two machines fire in the same second, and the receiver snapshots its replicas.
 #[test]
 fn a_name_that_the_replica_has_already_is_a_divergence_with_a_mend_that_loses_nothing() {
-    let named =
-        |state: &mut State, name: &str, guid| state.snapshots.push(Snapshot { written: 0, ..snapshot(name, guid, guid, BEGIN) });
+    let named = |state: &mut State, name: &str, guid| {
+        state.snapshots.push(Snapshot {
+            written: 0,
+            ..snapshot(name, guid, guid, BEGIN)
+        })
+    };
     let mend = |guid| format!("zfs rename {REPLICA}@{0} {REPLICA}@{0}-foreign", name(guid));
     for taken in [3, 4, 5] {
         let mut replica = side(&[1, 2], None);
         named(&mut replica, &name(taken), 99);
         let plan = ask(&side(&[1, 2, 3, 4, 5], None), &replica, None);
         diverged(&plan, &mend(taken));
-        assert_eq!(plan.divergence.map(|divergence| divergence.word()), Some("foreign-snapshots"), "{taken}");
+        assert_eq!(
+            plan.divergence.map(|divergence| divergence.word()),
+            Some("foreign-snapshots"),
+            "{taken}"
+        );
         assert_eq!(plan.base.map(|base| base.guid), Some(2));
     }
     // Older than the base, where nothing else would show it.
@@ -691,56 +1252,144 @@ fn a_name_that_the_replica_has_already_is_a_divergence_with_a_mend_that_loses_no
     diverged(&ask(&side(&[1, 2, 3], None), &replica, None), &mend(3));
     // The stream that is resumed.
     let mut replica = with_token(side(&[1, 2], None));
-    replica.snapshots.insert(0, Snapshot { name: name(3).into(), ..snapshot("", 99, 1, BEGIN) });
-    let token = Token { toguid: 3, fromguid: Some(2), raw: false };
-    diverged(&ask(&side(&[1, 2, 3], None), &replica, Some(&token)), &mend(3));
+    replica.snapshots.insert(
+        0,
+        Snapshot {
+            name: name(3).into(),
+            ..snapshot("", 99, 1, BEGIN)
+        },
+    );
+    let token = Token {
+        toguid: 3,
+        fromguid: Some(2),
+        raw: false,
+    };
+    diverged(
+        &ask(&side(&[1, 2, 3], None), &replica, Some(&token)),
+        &mend(3),
+    );
     // What no window wants is not sent, and is nobody's trouble.
     let mut replica = side(&[1, 2], None);
     named(&mut replica, &name(3), 99);
-    let plan = ask_for(&windows(&["1d/1h"]), false, &side(&[1, 2, 3, 4], None), Some(&replica), None);
+    let plan = ask_for(
+        &windows(&["1d/1h"]),
+        false,
+        &side(&[1, 2, 3, 4], None),
+        Some(&replica),
+        None,
+    );
     assert_eq!(plan.kind, Kind::Incremental, "{}", plan.why);
 }
 
 #[test]
 fn a_divergence_says_its_cause_and_what_both_sides_have_in_common() {
-    let cause = |plan: Plan| (plan.divergence.map(|divergence| divergence.word()), plan.base.map(|base| base.guid));
+    let cause = |plan: Plan| {
+        (
+            plan.divergence.map(|divergence| divergence.word()),
+            plan.base.map(|base| base.guid),
+        )
+    };
     let source = side(&[1, 2, 3], None);
     let mut foreign = side(&[1, 2], None);
     foreign.snapshots.push(snapshot("there", 99, 99, BEGIN));
-    assert_eq!(cause(ask(&source, &foreign, None)), (Some("foreign-snapshots"), Some(2)));
-    let written = State { written: 512, ..side(&[1, 2], None) };
-    assert_eq!(cause(ask(&source, &written, None)), (Some("written"), Some(2)));
-    assert_eq!(cause(ask(&source, &side(&[77], None), None)), (Some("no-common"), None));
-    assert_eq!(cause(ask(&source, &side(&[], None), None)), (Some("no-snapshots"), None));
+    assert_eq!(
+        cause(ask(&source, &foreign, None)),
+        (Some("foreign-snapshots"), Some(2))
+    );
+    let written = State {
+        written: 512,
+        ..side(&[1, 2], None)
+    };
+    assert_eq!(
+        cause(ask(&source, &written, None)),
+        (Some("written"), Some(2))
+    );
+    assert_eq!(
+        cause(ask(&source, &side(&[77], None), None)),
+        (Some("no-common"), None)
+    );
+    assert_eq!(
+        cause(ask(&source, &side(&[], None), None)),
+        (Some("no-snapshots"), None)
+    );
     let encrypted = side(&[1, 2, 3], Some(SOURCE));
-    assert_eq!(cause(ask(&encrypted, &side(&[1, 2], None), None)), (Some("mixed-kinds"), Some(2)));
-    let volume = State { volume: true, ..side(&[77], None) };
-    assert_eq!(cause(ask(&source, &volume, None)), (Some("wrong-type"), None));
-    let empty = State { volume: true, ..State::default() };
+    assert_eq!(
+        cause(ask(&encrypted, &side(&[1, 2], None), None)),
+        (Some("mixed-kinds"), Some(2))
+    );
+    let volume = State {
+        volume: true,
+        ..side(&[77], None)
+    };
+    assert_eq!(
+        cause(ask(&source, &volume, None)),
+        (Some("wrong-type"), None)
+    );
+    let empty = State {
+        volume: true,
+        ..State::default()
+    };
     let plan = ask(&source, &empty, None);
-    assert!(plan.why.contains(&format!("{REPLICA} is a volume, and {SOURCE} is a filesystem")), "{}", plan.why);
+    assert!(
+        plan.why.contains(&format!(
+            "{REPLICA} is a volume, and {SOURCE} is a filesystem"
+        )),
+        "{}",
+        plan.why
+    );
     assert_eq!(cause(plan), (Some("wrong-type"), None));
-    assert_eq!(cause(ask(&source, &side(&[1], None), None)), (None, Some(1)));
+    assert_eq!(
+        cause(ask(&source, &side(&[1], None), None)),
+        (None, Some(1))
+    );
 }
 
 #[test]
 fn a_mend_can_be_run_as_it_stands_also_for_names_with_spaces() {
     let (source, state) = (side(&[1, 2], None), side(&[77], None));
-    let replica = Side { name: "nas/my data".into(), state: &state };
-    let wish = Wish { prefix: &Prefix::default(), windows: &[], decrypt: false, now: BEGIN };
-    let plan = plan(&wish, &Side { name: "my data".into(), state: &source }, Some(&replica), None);
-    assert!(plan.why.ends_with("zfs rename 'nas/my data' 'nas/my data-old'"), "{}", plan.why);
+    let replica = Side {
+        name: "nas/my data".into(),
+        state: &state,
+    };
+    let wish = Wish {
+        prefix: &Prefix::default(),
+        windows: &[],
+        decrypt: false,
+        now: BEGIN,
+    };
+    let plan = plan(
+        &wish,
+        &Side {
+            name: "my data".into(),
+            state: &source,
+        },
+        Some(&replica),
+        None,
+    );
+    assert!(
+        plan.why
+            .ends_with("zfs rename 'nas/my data' 'nas/my data-old'"),
+        "{}",
+        plan.why
+    );
 }
 
 /// A million comparisons, not ten thousand millions: those took 25 s.
 #[test]
 fn two_sides_without_anything_in_common_are_told_in_linear_time() {
     let begun = std::time::Instant::now();
-    let (here, there): (Vec<u64>, Vec<u64>) = ((1..=100_000).collect(), (100_001..=200_000).collect());
+    let (here, there): (Vec<u64>, Vec<u64>) =
+        ((1..=100_000).collect(), (100_001..=200_000).collect());
     let plan = ask(&side(&here, None), &side(&there, None), None);
-    assert_eq!(plan.divergence.map(|divergence| divergence.word()), Some("no-common"));
+    assert_eq!(
+        plan.divergence.map(|divergence| divergence.word()),
+        Some("no-common")
+    );
     let (source, replica) = (side(&here, None), side(&there, None));
-    assert_eq!(to_look_at(&Prefix::default(), &[], &source, Some(&replica))[1].len(), there.len());
+    assert_eq!(
+        to_look_at(&Prefix::default(), &[], &source, Some(&replica))[1].len(),
+        there.len()
+    );
     assert!(begun.elapsed().as_secs() < 8, "{:?}", begun.elapsed());
 }
 
@@ -748,18 +1397,56 @@ fn two_sides_without_anything_in_common_are_told_in_linear_time() {
 #[test]
 fn two_halves_of_a_split_mirror_share_no_cursor_once_both_were_used() {
     let prefix = Prefix::default();
-    let cursor = |guid: u64| Bookmark { name: prefix.bookmark(ROOT, guid).into(), guid, createtxg: guid };
-    let base = |guid| Base { mark: Mark::Snapshot(name(guid)), guid, createtxg: guid };
-    let source = |cursors: &[u64]| State { bookmarks: cursors.iter().map(|guid| cursor(*guid)).collect(), ..State::default() };
-    let told =
-        |cursors: &[u64], at| never_given(&prefix, ROOT, &source(cursors), &base(at)).iter().map(|b| b.guid).collect::<Vec<_>>();
+    let cursor = |guid: u64| Bookmark {
+        name: prefix.bookmark(ROOT, guid).into(),
+        guid,
+        createtxg: guid,
+    };
+    let base = |guid| Base {
+        mark: Mark::Snapshot(name(guid)),
+        guid,
+        createtxg: guid,
+    };
+    let source = |cursors: &[u64]| State {
+        bookmarks: cursors.iter().map(|guid| cursor(*guid)).collect(),
+        ..State::default()
+    };
+    let told = |cursors: &[u64], at| {
+        never_given(&prefix, ROOT, &source(cursors), &base(at))
+            .iter()
+            .map(|b| b.guid)
+            .collect::<Vec<_>>()
+    };
     assert_eq!(told(&[5], 3), [5], "it has never had 5");
-    assert_eq!(told(&[5, 7], 3), [5, 7], "a run to the other half was killed");
-    assert!(told(&[3], 3).is_empty() && told(&[3, 5], 3).is_empty() && told(&[2, 5], 3).is_empty(), "under way");
+    assert_eq!(
+        told(&[5, 7], 3),
+        [5, 7],
+        "a run to the other half was killed"
+    );
+    assert!(
+        told(&[3], 3).is_empty() && told(&[3, 5], 3).is_empty() && told(&[2, 5], 3).is_empty(),
+        "under way"
+    );
     assert!(told(&[], 3).is_empty());
-    let aside: Vec<Bookmark> = [5, 7].map(|guid| Bookmark { name: set_aside(&prefix, ROOT, guid).into(), ..cursor(guid) }).into();
-    assert!(aside.iter().all(|b| prefix.owns_bookmark(&b.name, b.guid).is_some()), "in the form of a cursor");
-    let kept = State { bookmarks: [aside, vec![cursor(9)]].concat(), ..State::default() };
-    assert!(unconfirmed(&prefix, &kept).is_empty(), "it holds back no pruning");
+    let aside: Vec<Bookmark> = [5, 7]
+        .map(|guid| Bookmark {
+            name: set_aside(&prefix, ROOT, guid).into(),
+            ..cursor(guid)
+        })
+        .into();
+    assert!(
+        aside
+            .iter()
+            .all(|b| prefix.owns_bookmark(&b.name, b.guid).is_some()),
+        "in the form of a cursor"
+    );
+    let kept = State {
+        bookmarks: [aside, vec![cursor(9)]].concat(),
+        ..State::default()
+    };
+    assert!(
+        unconfirmed(&prefix, &kept).is_empty(),
+        "it holds back no pruning"
+    );
     assert!(never_given(&prefix, ROOT, &kept, &base(9)).is_empty());
 }

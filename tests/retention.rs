@@ -17,8 +17,12 @@ const HOUR: i64 = 3600;
 const DAY: i64 = 24 * HOUR;
 /// 2024-02-01, a Thursday in a leap year.
 const BEGIN: i64 = 1_706_745_600;
-const PERIODS: [&str; 14] = ["7min", "10min", "50min", "1h", "7h", "11h", "1d", "2d", "3d", "1w", "2w", "1mo", "3mo", "1y"];
-const AGES: [&str; 14] = ["50min", "1h", "6h", "1d", "2d", "3d", "1w", "2w", "1mo", "40d", "3mo", "1mo 1w", "1y", "1y 1d"];
+const PERIODS: [&str; 14] = [
+    "7min", "10min", "50min", "1h", "7h", "11h", "1d", "2d", "3d", "1w", "2w", "1mo", "3mo", "1y",
+];
+const AGES: [&str; 14] = [
+    "50min", "1h", "6h", "1d", "2d", "3d", "1w", "2w", "1mo", "40d", "3mo", "1mo 1w", "1y", "1y 1d",
+];
 
 /// What a plan depends on.
 #[derive(Clone, Debug)]
@@ -36,11 +40,29 @@ impl Scene {
     /// What is kept. None: the clock rule held everything back, which is all that there is to check then.
     fn kept(&self) -> Option<Guids> {
         let forced = |s: &Snapshot| self.pinned.contains(&s.guid).then_some(Reason::Base);
-        let plan = retention::plan(&Prefix::default(), &self.snapshots, &self.windows, self.now, forced);
+        let plan = retention::plan(
+            &Prefix::default(),
+            &self.snapshots,
+            &self.windows,
+            self.now,
+            forced,
+        );
         let order: Vec<u64> = plan.verdicts.iter().map(|v| v.snapshot.createtxg).collect();
-        assert!(order.is_sorted() && order.len() == self.snapshots.len(), "a verdict on each, oldest first");
-        assert!(!plan.suspicious || plan.verdicts.iter().all(|v| v.keep()), "a suspicious clock destroys nothing");
-        (!plan.suspicious).then(|| plan.verdicts.iter().filter(|v| v.keep()).map(|v| v.snapshot.guid).collect())
+        assert!(
+            order.is_sorted() && order.len() == self.snapshots.len(),
+            "a verdict on each, oldest first"
+        );
+        assert!(
+            !plan.suspicious || plan.verdicts.iter().all(|v| v.keep()),
+            "a suspicious clock destroys nothing"
+        );
+        (!plan.suspicious).then(|| {
+            plan.verdicts
+                .iter()
+                .filter(|v| v.keep())
+                .map(|v| v.snapshot.guid)
+                .collect()
+        })
     }
 
     fn prune(&mut self) {
@@ -58,16 +80,25 @@ impl Scene {
     }
 
     fn reference(&self) -> i64 {
-        self.newest().map_or(self.now, |newest| newest.creation.min(self.now))
+        self.newest()
+            .map_or(self.now, |newest| newest.creation.min(self.now))
     }
 
     fn is_forced(&self, s: &Snapshot) -> bool {
         let newest = self.newest().is_some_and(|newest| newest.guid == s.guid);
-        !is_owned(s) || newest || s.held || s.cloned || s.creation > self.now || self.pinned.contains(&s.guid)
+        !is_owned(s)
+            || newest
+            || s.held
+            || s.cloned
+            || s.creation > self.now
+            || self.pinned.contains(&s.guid)
     }
 
     fn with(&self, snapshots: impl IntoIterator<Item = Snapshot>) -> Scene {
-        Scene { snapshots: snapshots.into_iter().collect(), ..self.clone() }
+        Scene {
+            snapshots: snapshots.into_iter().collect(),
+            ..self.clone()
+        }
     }
 
     /// The contract's rule, by its words: for each snapshot and window look at every other snapshot.
@@ -75,8 +106,12 @@ impl Scene {
         let owned: Vec<&Snapshot> = self.owned().collect();
         let wants = |w: &Window, s: &Snapshot| {
             let mine = bucket(w.period, s.creation);
-            let is_oldest = !owned.iter().any(|o| o.createtxg < s.createtxg && bucket(w.period, o.creation) == mine);
-            is_oldest && w.max_age.is_none_or(|age| end(w.period, mine) > before(age, self.reference()))
+            let is_oldest = !owned
+                .iter()
+                .any(|o| o.createtxg < s.createtxg && bucket(w.period, o.creation) == mine);
+            is_oldest
+                && w.max_age
+                    .is_none_or(|age| end(w.period, mine) > before(age, self.reference()))
         };
         let keep = |s: &&Snapshot| self.is_forced(s) || self.windows.iter().any(|w| wants(w, s));
         let kept: Guids = self.snapshots.iter().filter(keep).map(|s| s.guid).collect();
@@ -93,7 +128,8 @@ fn is_owned(s: &Snapshot) -> bool {
 fn follows_a_leap(owned: &[&Snapshot]) -> bool {
     let mut owned = owned.to_vec();
     owned.sort_by_key(|s| s.createtxg);
-    (1..owned.len()).any(|i| owned[i].creation - owned[i - 1].creation > 30 * DAY && owned.len() - i < 20)
+    (1..owned.len())
+        .any(|i| owned[i].creation - owned[i - 1].creation > 30 * DAY && owned.len() - i < 20)
 }
 
 fn date(year: i64, month0: i64, day: u32) -> Option<NaiveDate> {
@@ -105,11 +141,15 @@ fn epoch(day: u32) -> NaiveDate {
 }
 
 fn bucket(period: Period, time: i64) -> i64 {
-    let date = DateTime::from_timestamp(time, 0).expect("a time").date_naive();
+    let date = DateTime::from_timestamp(time, 0)
+        .expect("a time")
+        .date_naive();
     match period {
         Period::Seconds(n) => time / n as i64,
         Period::Days(n) => (date - epoch(1)).num_days() / n as i64,
-        Period::Weeks(n) => (date.week(Weekday::Mon).first_day() - epoch(5)).num_weeks() / i64::from(n),
+        Period::Weeks(n) => {
+            (date.week(Weekday::Mon).first_day() - epoch(5)).num_weeks() / i64::from(n)
+        }
         Period::Months(n) => months(time) / i64::from(n),
     }
 }
@@ -133,19 +173,30 @@ fn end(period: Period, bucket: i64) -> i64 {
 fn before(age: Span, time: i64) -> i64 {
     let month = months(time) - i64::from(age.months);
     let time = DateTime::from_timestamp(time, 0).expect("a time");
-    let day = (1..=time.day()).rev().find_map(|day| date(1970 + month / 12, month % 12, day)).expect("a day");
-    day.and_time(time.time()).and_utc().timestamp() - i64::from(age.weeks) * 7 * DAY - age.seconds as i64
+    let day = (1..=time.day())
+        .rev()
+        .find_map(|day| date(1970 + month / 12, month % 12, day))
+        .expect("a day");
+    day.and_time(time.time()).and_utc().timestamp()
+        - i64::from(age.weeks) * 7 * DAY
+        - age.seconds as i64
 }
 
 fn any_window() -> impl Strategy<Value = Window> {
     let age = prop_oneof![1 => Just(None), 4 => select(&AGES[..]).prop_map(|age| Some(age.parse().expect(age)))];
-    (select(&PERIODS[..]), age).prop_map(|(period, max_age)| Window { max_age, period: period.parse().expect(period) })
+    (select(&PERIODS[..]), age).prop_map(|(period, max_age)| Window {
+        max_age,
+        period: period.parse().expect(period),
+    })
 }
 
 /// Without months below the day, of which see `at_the_end_of_a_month_the_limit_steps_back_by_less_than_a_day`.
 fn a_window() -> impl Strategy<Value = Window> {
     any_window().prop_map(|w| match (w.period, w.max_age) {
-        (Period::Seconds(_), Some(age)) if age.months > 0 => Window { max_age: "40d".parse().ok(), ..w },
+        (Period::Seconds(_), Some(age)) if age.months > 0 => Window {
+            max_age: "40d".parse().ok(),
+            ..w
+        },
         _ => w,
     })
 }
@@ -157,26 +208,54 @@ fn a_scene(wild: bool) -> impl Strategy<Value = Scene> {
     let history = prop::collection::vec((unit(), 0i64..30, 0u8..40), 0..60);
     let late = prop_oneof![Just(0), 0..2 * HOUR, -5 * DAY..0, 0..400 * DAY];
     let windows = prop::collection::vec(a_window(), 1..=4);
-    (unit(), 0..800 * DAY, history, windows, late).prop_map(move |(grid, start, history, windows, late)| {
-        let mut time = BEGIN + start / grid * grid;
-        let (mut snapshots, mut pinned) = (Vec::new(), HashSet::new());
-        for (i, (unit, n, kind)) in history.into_iter().enumerate() {
-            let gap = n * unit.max(grid);
-            time += if wild && kind < 2 { -gap } else { gap * if kind == 2 { 2 } else { 1 } };
-            let s = snapshot(i, time);
-            let name = if (3..6).contains(&kind) { "by hand".into() } else { s.name };
-            pinned.extend((kind == 6).then_some(s.guid));
-            snapshots.push(Snapshot { name, held: kind == 7, cloned: kind == 8, ..s });
-        }
-        Scene { snapshots, windows, now: time + late, pinned }
-    })
+    (unit(), 0..800 * DAY, history, windows, late).prop_map(
+        move |(grid, start, history, windows, late)| {
+            let mut time = BEGIN + start / grid * grid;
+            let (mut snapshots, mut pinned) = (Vec::new(), HashSet::new());
+            for (i, (unit, n, kind)) in history.into_iter().enumerate() {
+                let gap = n * unit.max(grid);
+                time += if wild && kind < 2 {
+                    -gap
+                } else {
+                    gap * if kind == 2 { 2 } else { 1 }
+                };
+                let s = snapshot(i, time);
+                let name = if (3..6).contains(&kind) {
+                    "by hand".into()
+                } else {
+                    s.name
+                };
+                pinned.extend((kind == 6).then_some(s.guid));
+                snapshots.push(Snapshot {
+                    name,
+                    held: kind == 7,
+                    cloned: kind == 8,
+                    ..s
+                });
+            }
+            Scene {
+                snapshots,
+                windows,
+                now: time + late,
+                pinned,
+            }
+        },
+    )
 }
 
 /// An owned one, named for another time than its creation: a name says only who owns it.
 fn snapshot(i: usize, creation: i64) -> Snapshot {
     let name = Prefix::default().snapshot(BEGIN - 1000 * i as i64).into();
     let guid = (i as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    Snapshot { name, guid, createtxg: 10 + i as u64 * 5, creation, written: 0, held: false, cloned: false }
+    Snapshot {
+        name,
+        guid,
+        createtxg: 10 + i as u64 * 5,
+        creation,
+        written: 0,
+        held: false,
+        cloned: false,
+    }
 }
 
 /// The plan of a scene; a case that the clock rule decides ends here (see [`Scene::kept`], `the_clock_rule_is_rare`).
@@ -317,9 +396,18 @@ proptest! {
 /// All that is newer; another pool counts its transaction groups in another way.
 fn send(source: &Scene, replica: &mut Scene) {
     let newest = replica.snapshots.last().map(|s| s.guid);
-    let at = source.snapshots.iter().position(|s| Some(s.guid) == newest).map_or(0, |at| at + 1);
-    let arrive = |s: &Snapshot| Snapshot { createtxg: s.createtxg * 3 + 7, ..s.clone() };
-    replica.snapshots.extend(source.snapshots[at..].iter().map(arrive));
+    let at = source
+        .snapshots
+        .iter()
+        .position(|s| Some(s.guid) == newest)
+        .map_or(0, |at| at + 1);
+    let arrive = |s: &Snapshot| Snapshot {
+        createtxg: s.createtxg * 3 + 7,
+        ..s.clone()
+    };
+    replica
+        .snapshots
+        .extend(source.snapshots[at..].iter().map(arrive));
 }
 
 /// 29 March 10:00 and 30 March 09:00 less a month are both on 28 February, but in the wrong order, since the calendar
@@ -328,7 +416,9 @@ fn send(source: &Scene, replica: &mut Scene) {
 fn at_the_end_of_a_month_the_limit_steps_back_by_less_than_a_day() {
     let month: Span = "1mo".parse().expect("a span");
     let march = 1_772_323_200; // 2026-03-01
-    let limits: Vec<i64> = (0..24 * 34).map(|hour| month.before(march + hour * HOUR)).collect();
+    let limits: Vec<i64> = (0..24 * 34)
+        .map(|hour| month.before(march + hour * HOUR))
+        .collect();
     assert!(limits.windows(2).all(|pair| pair[1] > pair[0] - DAY) && !limits.is_sorted());
 }
 
@@ -337,7 +427,14 @@ fn at_the_end_of_a_month_the_limit_steps_back_by_less_than_a_day() {
 fn the_clock_rule_is_rare() {
     let mut runner = TestRunner::deterministic();
     let scene = a_scene(true);
-    let decided = |_: &usize| scene.new_tree(&mut runner).expect("a scene").current().kept().is_none();
+    let decided = |_: &usize| {
+        scene
+            .new_tree(&mut runner)
+            .expect("a scene")
+            .current()
+            .kept()
+            .is_none()
+    };
     let share = (0..2_000).filter(decided).count();
     assert!((20..300).contains(&share), "{share} of 2000");
 }
@@ -345,16 +442,32 @@ fn the_clock_rule_is_rare() {
 /// Daily snapshots, a leap of `gap` seconds, daily snapshots again, pruned to the last two; the first `held` are held.
 fn leap(before: usize, gap: i64, after: usize, held: usize) -> Scene {
     let time = |i: usize| BEGIN + DAY * i as i64 + if i < before { 0 } else { gap - DAY };
-    let snapshots = (0..before + after).map(|i| Snapshot { held: i < held, ..snapshot(i, time(i)) }).collect();
-    let windows = vec![Window { max_age: "1d".parse().ok(), period: Period::Seconds(HOUR as u64) }];
-    Scene { snapshots, windows, now: time(before + after), pinned: HashSet::new() }
+    let snapshots = (0..before + after)
+        .map(|i| Snapshot {
+            held: i < held,
+            ..snapshot(i, time(i))
+        })
+        .collect();
+    let windows = vec![Window {
+        max_age: "1d".parse().ok(),
+        period: Period::Seconds(HOUR as u64),
+    }];
+    Scene {
+        snapshots,
+        windows,
+        now: time(before + after),
+        pinned: HashSet::new(),
+    }
 }
 
 #[test]
 fn the_clock_rule_has_exact_edges() {
     let refuses = |scene: Scene| scene.kept().is_none();
     let over = 30 * DAY + 1;
-    assert!(refuses(leap(10, over, 19, 0)) && !refuses(leap(10, over, 20, 0)), "20 snapshots make a leap believed");
+    assert!(
+        refuses(leap(10, over, 19, 0)) && !refuses(leap(10, over, 20, 0)),
+        "20 snapshots make a leap believed"
+    );
     assert!(!refuses(leap(10, 30 * DAY, 19, 0)), "30 days are no leap");
     // of 20 the last two stay by their window, and the first few are held
     let goes = |scene: &Scene| scene.snapshots.len() - scene.kept().map_or(0, |kept| kept.len());
@@ -365,22 +478,44 @@ fn the_clock_rule_has_exact_edges() {
 #[test]
 fn the_clock_rule_counts_owned_snapshots_alone() {
     let mut bridged = leap(10, 40 * DAY, 10, 0);
-    let foreign = Snapshot { name: "by hand".into(), createtxg: 57, ..snapshot(99, BEGIN + 30 * DAY) };
-    bridged.snapshots.extend((0..30).map(|i| Snapshot { guid: i + 1, ..foreign.clone() }));
-    assert!(bridged.kept().is_none(), "a foreign one in the gap does not shorten it, nor make half of them stay");
+    let foreign = Snapshot {
+        name: "by hand".into(),
+        createtxg: 57,
+        ..snapshot(99, BEGIN + 30 * DAY)
+    };
+    bridged.snapshots.extend((0..30).map(|i| Snapshot {
+        guid: i + 1,
+        ..foreign.clone()
+    }));
+    assert!(
+        bridged.kept().is_none(),
+        "a foreign one in the gap does not shorten it, nor make half of them stay"
+    );
     let mut believed = leap(10, 40 * DAY, 30, 0);
     assert!(believed.kept().is_some());
     let again = believed.now + 40 * DAY;
     believed.snapshots.push(snapshot(40, again));
     believed.now = again;
-    assert!(believed.kept().is_none(), "a second leap begins the count again");
+    assert!(
+        believed.kept().is_none(),
+        "a second leap begins the count again"
+    );
 }
 
 #[test]
 fn what_the_clock_rule_kept_says_so() {
     let scene = leap(10, 40 * DAY, 10, 1);
-    let plan = retention::plan(&Prefix::default(), &scene.snapshots, &scene.windows, scene.now, |_| None);
+    let plan = retention::plan(
+        &Prefix::default(),
+        &scene.snapshots,
+        &scene.windows,
+        scene.now,
+        |_| None,
+    );
     let reasons: Vec<&[Reason]> = plan.verdicts.iter().map(|v| v.reasons.as_slice()).collect();
-    assert_eq!((reasons[0], reasons[1]), (&[Reason::Held][..], &[Reason::SuspiciousClock][..]));
+    assert_eq!(
+        (reasons[0], reasons[1]),
+        (&[Reason::Held][..], &[Reason::SuspiciousClock][..])
+    );
     assert!(plan.suspicious && reasons[19].contains(&Reason::Newest));
 }

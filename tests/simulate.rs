@@ -24,7 +24,11 @@ fn at(time: &str) -> i64 {
 }
 
 fn config(text: &str) -> Config {
-    let (config, faults) = load(&[Source { path: "zam.yaml".into(), text: text.into() }]).expect("it parses");
+    let (config, faults) = load(&[Source {
+        path: "zam.yaml".into(),
+        text: text.into(),
+    }])
+    .expect("it parses");
     assert_eq!(faults, [], "{text}");
     config
 }
@@ -33,31 +37,63 @@ fn config(text: &str) -> Config {
 fn wall(epoch: i64, offset: i64) -> Moment {
     let local = epoch + offset;
     let weekday = Weekday::try_from(((local.div_euclid(DAY) + 3) % 7) as u8).expect("a day"); // 1970 began on a Thursday
-    Moment { epoch, weekday, minute: (local.rem_euclid(DAY) / 60) as u32 }
+    Moment {
+        epoch,
+        weekday,
+        minute: (local.rem_euclid(DAY) / 60) as u32,
+    }
 }
 
 fn played(text: &str, from: i64, until: i64) -> Vec<Side> {
-    play(&Prefix::default(), &config(text).entries[0], from, until, &|epoch| wall(epoch, 0))
+    play(
+        &Prefix::default(),
+        &config(text).entries[0],
+        from,
+        until,
+        &|epoch| wall(epoch, 0),
+    )
 }
 
 /// Of snapshots taken at these times, those that one run of pruning at `now` keeps.
 fn kept(windows: &[Window], taken: impl Iterator<Item = i64>, now: i64) -> Vec<i64> {
     let snapshot = |(i, creation)| {
         let (name, guid) = (Prefix::default().snapshot(creation).into(), i as u64 + 1);
-        Snapshot { name, guid, createtxg: guid, creation, written: 0, held: false, cloned: false }
+        Snapshot {
+            name,
+            guid,
+            createtxg: guid,
+            creation,
+            written: 0,
+            held: false,
+            cloned: false,
+        }
     };
     let snapshots: Vec<Snapshot> = taken.enumerate().map(snapshot).collect();
     let plan = retention::plan(&Prefix::default(), &snapshots, windows, now, |_| None);
     assert!(!plan.suspicious);
-    plan.verdicts.iter().filter(|v| v.keep()).map(|v| v.snapshot.creation).collect()
+    plan.verdicts
+        .iter()
+        .filter(|v| v.keep())
+        .map(|v| v.snapshot.creation)
+        .collect()
 }
 
 /// In the text of a configuration. Months are taken off by the calendar, where a limit can step back by less than a day.
 fn windows() -> impl Strategy<Value = String> {
-    let short = (select(&["1d", "2d", "3d", "1w"][..]), select(&["10min", "30min", "1h", "7h"][..]));
-    let long = (select(&["1w", "3w", "1mo"][..]), select(&["1d", "2d", "1w"][..]));
+    let short = (
+        select(&["1d", "2d", "3d", "1w"][..]),
+        select(&["10min", "30min", "1h", "7h"][..]),
+    );
+    let long = (
+        select(&["1w", "3w", "1mo"][..]),
+        select(&["1d", "2d", "1w"][..]),
+    );
     let window = |(age, period)| format!("{{max-age: {age}, period: {period}}}");
-    prop::collection::vec(prop_oneof![short.prop_map(window), long.prop_map(window)], 1..4).prop_map(|all| all.join(", "))
+    prop::collection::vec(
+        prop_oneof![short.prop_map(window), long.prop_map(window)],
+        1..4,
+    )
+    .prop_map(|all| all.join(", "))
 }
 
 proptest! {
@@ -102,9 +138,16 @@ fn it_stops_growing_on_the_first_day_that_has_all() {
     let from = at("2026-11-24T00:00:00Z");
     let side = |days: i64| played(text, from, from + days * DAY).remove(0);
     let four = side(4);
-    assert_eq!((&*four.days, four.peak, growth(&four)), (&[24, 25, 25, 25][..], 26, Growth::Steady(1)));
+    assert_eq!(
+        (&*four.days, four.peak, growth(&four)),
+        (&[24, 25, 25, 25][..], 26, Growth::Steady(1))
+    );
     assert_eq!(growth(&side(1)), Growth::Filling);
-    assert_eq!(growth(&side(2)), Growth::Filling, "a day has to follow that has no more");
+    assert_eq!(
+        growth(&side(2)),
+        Growth::Filling,
+        "a day has to follow that has no more"
+    );
 }
 
 /// Pruned at 23:00 to what ends after 21:00; at midnight the base of the day before is long gone, and its bookmark is not.
@@ -126,37 +169,80 @@ fn what_nothing_prunes_grows_for_ever() {
              datasets: {{tank: {{snapshot-period: 1h, destinations: [nas]}}}}"
         );
         let from = at("2026-11-24T00:00:00Z");
-        played(&text, from, from + 60 * DAY).iter().map(growth).collect::<Vec<_>>()
+        played(&text, from, from + 60 * DAY)
+            .iter()
+            .map(growth)
+            .collect::<Vec<_>>()
     };
-    let hourly = Growth::Unpruned { more: 28 * 24, days: 28 };
-    assert_eq!(windows("", "{max-age: 1d, period: 1h}"), [hourly.clone(), hourly.clone()]);
+    let hourly = Growth::Unpruned {
+        more: 28 * 24,
+        days: 28,
+    };
+    assert_eq!(
+        windows("", "{max-age: 1d, period: 1h}"),
+        [hourly.clone(), hourly.clone()]
+    );
     let monthly = "{max-age: 1d, period: 1h}, {period: 1y}, {period: 1mo}";
-    assert_eq!(windows(", prune-period: 1d", monthly), [hourly, Growth::OneMorePer("1mo".parse().expect("a period"))]);
+    assert_eq!(
+        windows(", prune-period: 1d", monthly),
+        [hourly, Growth::OneMorePer("1mo".parse().expect("a period"))]
+    );
 }
 
 /// When a job that replicates `every` so often runs: nothing but the first snapshot is wanted besides the newest.
-fn runs(every: &str, idle: &str, from: &str, days: i64, clock: &dyn Fn(i64) -> Moment) -> Vec<String> {
+fn runs(
+    every: &str,
+    idle: &str,
+    from: &str,
+    days: i64,
+    clock: &dyn Fn(i64) -> Moment,
+) -> Vec<String> {
     let text = format!(
         "destinations: {{nas: {{root: b/zam, replication-period: {every}, idle: {{{idle}}}, windows: [{{period: 100y}}]}}}}\n\
          datasets: {{tank: {{snapshot-period: 15min, destinations: [nas]}}}}"
     );
     let config = config(&text);
-    let sides = play(&config.prefix, &config.entries[0], at(from), at(from) + days * DAY, clock);
-    let time = |at: &i64| DateTime::from_timestamp(*at, 0).expect("a time").format("%m-%d %H:%M").to_string();
+    let sides = play(
+        &config.prefix,
+        &config.entries[0],
+        at(from),
+        at(from) + days * DAY,
+        clock,
+    );
+    let time = |at: &i64| {
+        DateTime::from_timestamp(*at, 0)
+            .expect("a time")
+            .format("%m-%d %H:%M")
+            .to_string()
+    };
     sides[1].holds.iter().map(time).collect()
 }
 
 /// Berlin leaves summer time on 2026-10-25 and begins it on 2027-03-28, both at 01:00 UTC.
 fn berlin(epoch: i64) -> Moment {
     let winter = at("2026-10-25T01:00:00Z")..at("2027-03-28T01:00:00Z");
-    wall(epoch, if winter.contains(&epoch) { HOUR } else { 2 * HOUR })
+    wall(
+        epoch,
+        if winter.contains(&epoch) {
+            HOUR
+        } else {
+            2 * HOUR
+        },
+    )
 }
 
 /// As `systemd-analyze calendar` lists them: of the hour that comes twice the first, and none of the one that is left out.
 #[test]
 fn slots_follow_the_clock_on_the_wall() {
     let night = r#"windows: ["01:00-04:00"]"#;
-    let autumn = ["10-24 23:00", "10-24 23:30", "10-25 00:00", "10-25 00:30", "10-25 02:00", "10-25 02:30"];
+    let autumn = [
+        "10-24 23:00",
+        "10-24 23:30",
+        "10-25 00:00",
+        "10-25 00:30",
+        "10-25 02:00",
+        "10-25 02:30",
+    ];
     // the first run brings the first snapshot besides
     let first = |time: &str| [&[time.to_owned()][..], &[]].concat();
     assert_eq!(
@@ -174,15 +260,28 @@ fn slots_follow_the_clock_on_the_wall() {
 fn a_job_that_is_asked_more_often_runs_once_a_period() {
     let utc = |epoch| wall(epoch, 0);
     // 2026-11-25 is a Wednesday
-    assert_eq!(runs("1w", "on-ac-power: true", "2026-11-25T00:00:00Z", 14, &utc), ["11-25 00:00", "11-30 00:00", "12-07 00:00"]);
+    assert_eq!(
+        runs("1w", "on-ac-power: true", "2026-11-25T00:00:00Z", 14, &utc),
+        ["11-25 00:00", "11-30 00:00", "12-07 00:00"]
+    );
     let night = r#"windows: ["22:00-06:00"], user-idle: 15min"#;
-    assert_eq!(runs("1d", night, "2026-11-25T12:00:00Z", 2, &utc), ["11-25 12:00", "11-25 22:00", "11-26 22:00"]);
+    assert_eq!(
+        runs("1d", night, "2026-11-25T12:00:00Z", 2, &utc),
+        ["11-25 12:00", "11-25 22:00", "11-26 22:00"]
+    );
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test starts the program that it tests, as a user would")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test starts the program that it tests, as a user would"
+)]
 fn zam(arguments: &[&str]) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_zam"));
-    let output = command.args(arguments).envs([("TZ", "UTC"), ("COLUMNS", "80")]).output().expect("zam starts");
+    let output = command
+        .args(arguments)
+        .envs([("TZ", "UTC"), ("COLUMNS", "80")])
+        .output()
+        .expect("zam starts");
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).expect("UTF-8")
 }
@@ -191,13 +290,28 @@ fn zam(arguments: &[&str]) -> String {
 fn the_example_looks_as_recorded() {
     let drawn = tempfile::NamedTempFile::new().expect("a file");
     let svg = drawn.path().to_str().expect("UTF-8");
-    let text = zam(&["--config", "zam.yaml.example", "simulate", "--from", "2026-11-24T00:00:00Z", "--svg", svg]);
+    let text = zam(&[
+        "--config",
+        "zam.yaml.example",
+        "simulate",
+        "--from",
+        "2026-11-24T00:00:00Z",
+        "--svg",
+        svg,
+    ]);
     let picture = std::fs::read_to_string(svg).expect("the picture");
-    for (file, got) in [("tests/simulate/example.txt", text), ("tests/simulate/example.svg", picture)] {
+    for (file, got) in [
+        ("tests/simulate/example.txt", text),
+        ("tests/simulate/example.svg", picture),
+    ] {
         if std::env::var_os("BLESS").is_some() {
             std::fs::write(file, &got).expect(file);
         }
-        assert_eq!(std::fs::read_to_string(file).unwrap_or_default(), got, "{file}");
+        assert_eq!(
+            std::fs::read_to_string(file).unwrap_or_default(),
+            got,
+            "{file}"
+        );
     }
 }
 
@@ -210,23 +324,48 @@ fn json_has_every_entry_though_those_alike_are_played_once() {
                 datasets: {tank/a: {}, tank/b: {destinations: [nas]}, tank/c: {}}";
     std::fs::write(&file, text).expect("the configuration");
     let path = file.path().to_str().expect("UTF-8");
-    let run = ["--config", path, "simulate", "--json", "--from", "2026-11-24T00:00:00Z", "--for", "3d"];
+    let run = [
+        "--config",
+        path,
+        "simulate",
+        "--json",
+        "--from",
+        "2026-11-24T00:00:00Z",
+        "--for",
+        "3d",
+    ];
     let all: serde_json::Value = serde_json::from_str(&zam(&run)).expect("JSON");
-    let names: Vec<&str> = all.as_array().expect("an array").iter().filter_map(|entry| entry["dataset"].as_str()).collect();
+    let names: Vec<&str> = all
+        .as_array()
+        .expect("an array")
+        .iter()
+        .filter_map(|entry| entry["dataset"].as_str())
+        .collect();
     assert_eq!(names, ["tank/a", "tank/b", "tank/c"]);
     assert_eq!(all[0]["sides"], all[2]["sides"]);
     assert_eq!(all[0]["sides"][0], all[1]["sides"][0]);
     // every 6 hours for a day: four and the one that has just gone out of it
     let day = |date: &str, count: u32| serde_json::json!({"date": date, "count": count});
-    let days = [day("2026-11-24", 4), day("2026-11-25", 5), day("2026-11-26", 5)];
+    let days = [
+        day("2026-11-24", 4),
+        day("2026-11-25", 5),
+        day("2026-11-26", 5),
+    ];
     assert_eq!(all[0]["sides"][0]["days"], serde_json::json!(days));
-    assert_eq!((&all[0]["sides"][0]["steady_from"], &all[0]["sides"][0]["peak"]), (&"2026-11-25".into(), &6.into()));
+    assert_eq!(
+        (
+            &all[0]["sides"][0]["steady_from"],
+            &all[0]["sides"][0]["peak"]
+        ),
+        (&"2026-11-25".into(), &6.into())
+    );
     let replica = serde_json::json!({
         "destination": "nas", "snapshots_at_end": 3, "peak": 3, "steady_from": null,
         "days": [day("2026-11-24", 1), day("2026-11-25", 2), day("2026-11-26", 3)],
         "holds": ["2026-11-24T00:00:00Z", "2026-11-25T00:00:00Z", "2026-11-26T00:00:00Z"],
     });
     assert_eq!(all[1]["sides"][1], replica);
-    let one: serde_json::Value = serde_json::from_str(&zam(&[&run[..], &["tank/b"]].concat())).expect("JSON");
+    let one: serde_json::Value =
+        serde_json::from_str(&zam(&[&run[..], &["tank/b"]].concat())).expect("JSON");
     assert_eq!(one, serde_json::json!([all[1]]));
 }

@@ -62,7 +62,10 @@ const EXISTING: [&str; 12] = [
 ];
 
 fn existing() -> Vec<Dataset> {
-    EXISTING.iter().map(|name| name.parse().expect("a dataset")).collect()
+    EXISTING
+        .iter()
+        .map(|name| name.parse().expect("a dataset"))
+        .collect()
 }
 
 const WINDOWS: [&str; 5] = [
@@ -85,11 +88,18 @@ fn push_map(lines: &mut Vec<String>, name: &str, settings: &[String], dice: &mut
     lines.push(format!("  {name}:"));
     for setting in settings {
         let (key, value) = setting.split_once(": ").expect("a setting");
-        let items = value.strip_prefix("[{").and_then(|value| value.strip_suffix("}]")).filter(|_| dice.one_in(2));
+        let items = value
+            .strip_prefix("[{")
+            .and_then(|value| value.strip_suffix("}]"))
+            .filter(|_| dice.one_in(2));
         match items {
             Some(items) => {
                 lines.push(format!("    {key}:"));
-                lines.extend(items.split("}, {").map(|item| format!("      - {{{item}}}")));
+                lines.extend(
+                    items
+                        .split("}, {")
+                        .map(|item| format!("      - {{{item}}}")),
+                );
             }
             None => lines.push(format!("    {setting}")),
         }
@@ -107,12 +117,18 @@ fn settings(name: Option<&str>, templates: &[&str], dice: &mut Dice) -> Vec<Stri
     }
     if dice.roll(3) > 0 {
         settings.push("recursive: true".into());
-        let below: Vec<&str> =
-            EXISTING.into_iter().filter(|other| name.is_some_and(|name| other.starts_with(&format!("{name}/")))).collect();
+        let below: Vec<&str> = EXISTING
+            .into_iter()
+            .filter(|other| name.is_some_and(|name| other.starts_with(&format!("{name}/"))))
+            .collect();
         if !below.is_empty() && dice.one_in(2) {
             let first = dice.pick(&below);
             let second = dice.pick(&below);
-            let items = if first == second { first.to_owned() } else { format!("{first}, {second}") };
+            let items = if first == second {
+                first.to_owned()
+            } else {
+                format!("{first}, {second}")
+            };
             settings.push(format!("exclude: [{items}]"));
         }
     }
@@ -129,7 +145,11 @@ fn settings(name: Option<&str>, templates: &[&str], dice: &mut Dice) -> Vec<Stri
 fn sound(dice: &mut Dice) -> Files {
     let templates = &["long", "short"][..dice.roll(3)];
     let mut parts: Vec<Vec<String>> = vec![vec!["destinations:".into()]];
-    let to = ["root: backup/zam".to_owned(), "prune-period: 1d".into(), format!("windows: {}", dice.pick(&WINDOWS))];
+    let to = [
+        "root: backup/zam".to_owned(),
+        "prune-period: 1d".into(),
+        format!("windows: {}", dice.pick(&WINDOWS)),
+    ];
     push_map(&mut parts[0], "local", &to, dice);
     if !templates.is_empty() {
         let mut part = vec!["templates:".to_owned()];
@@ -163,7 +183,11 @@ fn sound(dice: &mut Dice) -> Files {
         if of.is_empty() {
             of.push("snapshot-period: 1d".into());
         }
-        let lines = if name != "tank" && dice.one_in(3) { &mut more } else { &mut datasets };
+        let lines = if name != "tank" && dice.one_in(3) {
+            &mut more
+        } else {
+            &mut datasets
+        };
         push_map(lines, name, &of, dice);
     }
     parts.push(datasets);
@@ -189,7 +213,9 @@ fn key_of(line: &str) -> Option<(usize, usize)> {
 fn keys_of(line: &str) -> Vec<(usize, usize)> {
     let mut keys: Vec<(usize, usize)> = key_of(line).into_iter().collect();
     for (at, _) in line.match_indices(": ") {
-        let begin = line[..at].rfind(['{', ',', ' ', '[']).map_or(0, |before| before + 1);
+        let begin = line[..at]
+            .rfind(['{', ',', ' ', '['])
+            .map_or(0, |before| before + 1);
         keys.push((begin, at));
     }
     keys
@@ -229,13 +255,20 @@ fn slip_in(lines: &mut Vec<String>, dice: &mut Dice) -> Option<()> {
             let end = at + 1 + lines[at + 1..].iter().take_while(is_below).count();
             let deeper = dice.one_in(2);
             for line in &mut lines[at..end] {
-                *line = if deeper { format!("  {line}") } else { line.strip_prefix("  ")?.into() };
+                *line = if deeper {
+                    format!("  {line}")
+                } else {
+                    line.strip_prefix("  ")?.into()
+                };
             }
         }
         // A line, or a key in braces, that stands twice.
         6 => lines.insert(at, line),
         7 => {
-            let (begin, end) = line.find('{').zip(line.rfind('}')).filter(|_| line.contains(": {"))?;
+            let (begin, end) = line
+                .find('{')
+                .zip(line.rfind('}'))
+                .filter(|_| line.contains(": {"))?;
             let inner = &line[begin + 1..end];
             lines[at] = format!("{}{{{inner}, {inner}}}", &line[..begin]);
         }
@@ -243,20 +276,39 @@ fn slip_in(lines: &mut Vec<String>, dice: &mut Dice) -> Option<()> {
         8 => lines[at] = format!("{}- {}", &line[..indent], &line[indent..]),
         // A lost sign.
         9 => {
-            let signs: Vec<usize> = line.match_indices(['{', '}', '[', ']', ':']).map(|(at, _)| at).collect();
+            let signs: Vec<usize> = line
+                .match_indices(['{', '}', '[', ']', ':'])
+                .map(|(at, _)| at)
+                .collect();
             let sign = dice.pick(Some(&signs[..]).filter(|signs| !signs.is_empty())?);
             lines[at].remove(sign);
         }
         // A value of another type.
         10 => {
             let (_, end) = key_of(&line)?;
-            let value = dice.pick(&["{what: ever}", "[[]]", "\"\"", "maybe so", "[1, 2]", "[]", "10", "{}"]);
+            let value = dice.pick(&[
+                "{what: ever}",
+                "[[]]",
+                "\"\"",
+                "maybe so",
+                "[1, 2]",
+                "[]",
+                "10",
+                "{}",
+            ]);
             // Lists may lose their items, and an empty map is a dataset without settings: both are wishes.
-            if line[end..].trim_end() == ":" || (value == "[]" && line.contains("exclude")) || (value == "{}" && indent < 4) {
+            if line[end..].trim_end() == ":"
+                || (value == "[]" && line.contains("exclude"))
+                || (value == "{}" && indent < 4)
+            {
                 return None;
             }
             // A text that can be read as one is a value: a name of a template, of a dataset that is excluded.
-            if line.contains("exclude") || line.contains("use") || line.contains("prefix") || line.contains("root") {
+            if line.contains("exclude")
+                || line.contains("use")
+                || line.contains("prefix")
+                || line.contains("root")
+            {
                 return None;
             }
             lines[at] = format!("{}: {value}", &line[..end]);
@@ -295,13 +347,17 @@ fn slip_of_file(directory: &Path, files: &Files, dice: &mut Dice) {
 
 /// Snapshots of ours under both prefixes, two a day for 15 days and one in three weeks for a year.
 fn state() -> State {
-    let ages = (0..30).map(|n| n * 12 * 3600).chain((3..60).step_by(3).map(|n| n * 7 * 86400));
+    let ages = (0..30)
+        .map(|n| n * 12 * 3600)
+        .chain((3..60).step_by(3).map(|n| n * 7 * 86400));
     let mut ages: Vec<i64> = ages.collect();
     ages.sort_by(|a, b| b.cmp(a));
     let mut snapshots = Vec::new();
     for (age, txg) in ages.into_iter().zip(1..) {
         for (prefix, more) in [("zam", 0), ("nas", 1)] {
-            let time = chrono::DateTime::from_timestamp(NOW - age, 0).expect("a time").format("%Y%m%dT%H%M%SZ");
+            let time = chrono::DateTime::from_timestamp(NOW - age, 0)
+                .expect("a time")
+                .format("%Y%m%dT%H%M%SZ");
             snapshots.push(Snapshot {
                 name: format!("{prefix}_{time}").into(),
                 guid: txg * 2 + more,
@@ -313,7 +369,11 @@ fn state() -> State {
             });
         }
     }
-    State { guid: 1, snapshots, ..State::default() }
+    State {
+        guid: 1,
+        snapshots,
+        ..State::default()
+    }
 }
 
 /// What would be destroyed, by where it is: plans are made once for each prefix and list of windows.
@@ -328,8 +388,21 @@ impl Pruner {
         let state = &self.state;
         let key = format!("{} {windows:?}", config.prefix);
         let plan = || {
-            let plan = pruning::plan(&Keeping { prefix: &config.prefix, windows, replicated: vec![], now: NOW }, state, None);
-            plan.verdicts.iter().filter(|v| !v.keep()).map(|v| v.snapshot.guid).collect()
+            let plan = pruning::plan(
+                &Keeping {
+                    prefix: &config.prefix,
+                    windows,
+                    replicated: vec![],
+                    now: NOW,
+                },
+                state,
+                None,
+            );
+            plan.verdicts
+                .iter()
+                .filter(|v| !v.keep())
+                .map(|v| v.snapshot.guid)
+                .collect()
         };
         self.plans.entry(key).or_insert_with(plan).clone()
     }
@@ -342,13 +415,20 @@ impl Pruner {
         }
         for entry in &config.entries {
             let governed = self.governed(config, entry);
-            for (to, windows) in std::iter::once((None, &entry.windows))
-                .chain(entry.destinations.iter().filter(|to| to.prune_period.is_some()).map(|to| (Some(to), &to.windows)))
-            {
+            for (to, windows) in std::iter::once((None, &entry.windows)).chain(
+                entry
+                    .destinations
+                    .iter()
+                    .filter(|to| to.prune_period.is_some())
+                    .map(|to| (Some(to), &to.windows)),
+            ) {
                 for dataset in governed.iter().filter(|_| !windows.is_empty()) {
                     let place = to.map_or_else(|| dataset.clone(), |to| to.replica(dataset));
                     let goes = self.plan(config, windows);
-                    destroyed.entry(place).or_insert_with(BTreeSet::new).extend(goes);
+                    destroyed
+                        .entry(place)
+                        .or_insert_with(BTreeSet::new)
+                        .extend(goes);
                 }
             }
         }
@@ -356,11 +436,17 @@ impl Pruner {
     }
 
     fn governed(&self, config: &Config, entry: &Entry) -> Vec<Dataset> {
-        let inside = self.existing.iter().filter(|dataset| governs(config, entry, dataset));
+        let inside = self
+            .existing
+            .iter()
+            .filter(|dataset| governs(config, entry, dataset));
         let governed: Vec<Dataset> = inside.cloned().collect();
         let all = self.existing.iter().collect();
         let waiting = misnamed(config, entry, &all, &governed);
-        governed.into_iter().filter(|dataset| waiting.iter().all(|misnamed| misnamed.waits != *dataset)).collect()
+        governed
+            .into_iter()
+            .filter(|dataset| waiting.iter().all(|misnamed| misnamed.waits != *dataset))
+            .collect()
     }
 }
 
@@ -374,15 +460,24 @@ fn write(directory: &Path, files: &Files) -> PathBuf {
 }
 
 fn text(files: &Files) -> String {
-    files.iter().map(|(name, lines)| format!("--- {name}\n{}\n", lines.join("\n"))).collect()
+    files
+        .iter()
+        .map(|(name, lines)| format!("--- {name}\n{}\n", lines.join("\n")))
+        .collect()
 }
 
 #[test]
 fn no_slip_prunes_more_than_the_sound_configuration() {
     // In memory, where there is such a place: the last good copy is synced.
-    let place: TempDir = tempdir_in("/dev/shm").or_else(|_| tempdir()).expect("a directory");
+    let place: TempDir = tempdir_in("/dev/shm")
+        .or_else(|_| tempdir())
+        .expect("a directory");
     let directory = place.path().join("etc");
-    let mut pruner = Pruner { state: state(), existing: existing(), plans: BTreeMap::new() };
+    let mut pruner = Pruner {
+        state: state(),
+        existing: existing(),
+        plans: BTreeMap::new(),
+    };
     let (mut made, mut pruned, mut went_on) = (0, 0, 0);
     for seed in 0.. {
         if made == CASES {
@@ -392,7 +487,11 @@ fn no_slip_prunes_more_than_the_sound_configuration() {
         let files = sound(&mut dice);
         let path = write(&directory, &files);
         let loaded = read(&path).expect("readable").expect("a configuration");
-        assert!(loaded.faults.is_empty() && loaded.config.pruning_waits.is_none(), "{:?} {files:#?}", loaded.faults);
+        assert!(
+            loaded.faults.is_empty() && loaded.config.pruning_waits.is_none(),
+            "{:?} {files:#?}",
+            loaded.faults
+        );
         keep_as_last_good(&path, &loaded.sources).expect("kept");
         let before = pruner.destroyed(&loaded.config);
         pruned += u64::from(!before.is_empty());
@@ -401,13 +500,15 @@ fn no_slip_prunes_more_than_the_sound_configuration() {
             let mut wrong = files.clone();
             let mut done = true;
             if dice.one_in(10) {
-                fs::write(write(&directory, &wrong).with_extension("last-good"), &good).expect("kept");
+                fs::write(write(&directory, &wrong).with_extension("last-good"), &good)
+                    .expect("kept");
                 slip_of_file(&directory, &wrong, &mut dice);
             } else {
                 let names: Vec<String> = wrong.keys().cloned().collect();
                 let lines = wrong.get_mut(&dice.pick(&names)).expect("a file");
                 done = slip_in(lines, &mut dice).is_some();
-                fs::write(write(&directory, &wrong).with_extension("last-good"), &good).expect("kept");
+                fs::write(write(&directory, &wrong).with_extension("last-good"), &good)
+                    .expect("kept");
             }
             if !done {
                 continue;
@@ -419,8 +520,16 @@ fn no_slip_prunes_more_than_the_sound_configuration() {
             };
             went_on += u64::from(!after.is_empty());
             for (dataset, goes) in &after {
-                let more = goes.difference(before.get(dataset).unwrap_or(&BTreeSet::new())).count();
-                assert_eq!(more, 0, "seed {seed}: {dataset} loses more under\n{}\nthan under\n{}", text(&wrong), text(&files));
+                let more = goes
+                    .difference(before.get(dataset).unwrap_or(&BTreeSet::new()))
+                    .count();
+                assert_eq!(
+                    more,
+                    0,
+                    "seed {seed}: {dataset} loses more under\n{}\nthan under\n{}",
+                    text(&wrong),
+                    text(&files)
+                );
             }
             if made == CASES {
                 break;
@@ -428,5 +537,8 @@ fn no_slip_prunes_more_than_the_sound_configuration() {
         }
     }
     // It would hold as well if nothing were ever pruned.
-    assert!(pruned > CASES / 20 && went_on > CASES / 20, "{pruned} sound ones prune, and {went_on} with a slip");
+    assert!(
+        pruned > CASES / 20 && went_on > CASES / 20,
+        "{pruned} sound ones prune, and {went_on} with a slip"
+    );
 }

@@ -29,20 +29,40 @@ fn directory() -> TempDir {
     // All that it is asked for is there: `zam status` wants the data too.
     let list = "#!/bin/sh\nfor name; do case $name in *,*) ;; */*) n=$((n + 1)); \
                 printf '%s\\t%s\\t1\\t1\\tfilesystem\\t0\\t-\\t-\\ton\\n' $name $n ;; esac; done\n";
-    fs::write(&zfs, list).and_then(|()| fs::set_permissions(&zfs, fs::Permissions::from_mode(0o755))).expect("a zfs");
+    fs::write(&zfs, list)
+        .and_then(|()| fs::set_permissions(&zfs, fs::Permissions::from_mode(0o755)))
+        .expect("a zfs");
     directory
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test, not the program")]
 fn zam(directory: &Path, bus: &Bus, words: &[&str]) -> (Option<i32>, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_zam"));
-    let path = format!("{}:{}", directory.display(), std::env::var("PATH").unwrap_or_default());
-    command.env("ZAM_CONFIG", directory.join("zam.yaml")).env("ZAM_STATE", directory.join("state")).env("PATH", path);
-    said(command.env("DBUS_SYSTEM_BUS_ADDRESS", bus.address()).args(words).output().expect("zam"))
+    let path = format!(
+        "{}:{}",
+        directory.display(),
+        std::env::var("PATH").unwrap_or_default()
+    );
+    command
+        .env("ZAM_CONFIG", directory.join("zam.yaml"))
+        .env("ZAM_STATE", directory.join("state"))
+        .env("PATH", path);
+    said(
+        command
+            .env("DBUS_SYSTEM_BUS_ADDRESS", bus.address())
+            .args(words)
+            .output()
+            .expect("zam"),
+    )
 }
 
 fn said(output: Output) -> (Option<i32>, String) {
-    (output.status.code(), [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat())
+    (
+        output.status.code(),
+        [output.stdout, output.stderr]
+            .map(|text| String::from_utf8_lossy(&text).into_owned())
+            .concat(),
+    )
 }
 
 /// systemd as it is on a machine where all is well.
@@ -70,15 +90,25 @@ fn status_goes_on_without_a_bus_that_never_answers() {
         let (code, said) = zam(directory.path(), &bus, &["status"]);
         assert!(begun.elapsed() < Duration::from_secs(60));
         assert_eq!(code, Some(0), "{said}");
-        assert!(said.contains("cannot ask systemd about the jobs: no answer over D-Bus for 10 s"), "{said}");
+        assert!(
+            said.contains("cannot ask systemd about the jobs: no answer over D-Bus for 10 s"),
+            "{said}"
+        );
         assert!(said.contains("\ntank/home "), "{said}");
     }
 }
 
 fn gate_fails(to: &str, whom: &str) {
-    let (code, said) = zam(directory().path(), &Bus::mute(), &["gate", "replicate", "--to", to, "--", "tank/home"]);
+    let (code, said) = zam(
+        directory().path(),
+        &Bus::mute(),
+        &["gate", "replicate", "--to", to, "--", "tank/home"],
+    );
     assert_eq!(code, Some(255), "{said}");
-    assert!(said.contains(&format!("cannot ask {whom}")) && said.contains("no answer"), "{said}");
+    assert!(
+        said.contains(&format!("cannot ask {whom}")) && said.contains("no answer"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -94,24 +124,41 @@ fn the_gate_fails_when_networkmanager_never_answers() {
 #[test]
 fn without_networkmanager_no_network_is_metered() {
     let bus = Bus::new(|_, _| Answer::Error("org.freedesktop.DBus.Error.ServiceUnknown"));
-    let (code, said) = zam(directory().path(), &bus, &["gate", "replicate", "--to", "lte", "--", "tank/home"]);
+    let (code, said) = zam(
+        directory().path(),
+        &bus,
+        &["gate", "replicate", "--to", "lte", "--", "tank/home"],
+    );
     assert_eq!((code, said.as_str()), (Some(0), ""));
 }
 
 #[test]
 fn status_says_that_the_target_is_down_and_how_to_start_it() {
     let all_well = zam(directory().path(), &Bus::new(well), &["status"]);
-    assert!(all_well.0 == Some(0) && !all_well.1.contains("zam.target"), "{}", all_well.1);
-    let inactive: fn(&str, usize) -> Answer = |_, _| Answer::Units(&[["zam.target", "loaded", "inactive"]]);
-    let failed: fn(&str, usize) -> Answer = |_, _| Answer::Units(&[["zam.target", "loaded", "failed"]]);
-    let masked: fn(&str, usize) -> Answer = |_, _| Answer::Units(&[["zam.target", "masked", "inactive"]]);
+    assert!(
+        all_well.0 == Some(0) && !all_well.1.contains("zam.target"),
+        "{}",
+        all_well.1
+    );
+    let inactive: fn(&str, usize) -> Answer =
+        |_, _| Answer::Units(&[["zam.target", "loaded", "inactive"]]);
+    let failed: fn(&str, usize) -> Answer =
+        |_, _| Answer::Units(&[["zam.target", "loaded", "failed"]]);
+    let masked: fn(&str, usize) -> Answer =
+        |_, _| Answer::Units(&[["zam.target", "masked", "inactive"]]);
     let absent: fn(&str, usize) -> Answer = |_, _| Answer::Units(&[]);
     let start = "so no timer fires; this starts them: systemctl start zam.target";
     for (bus, expected) in [
         (inactive, format!("zam.target is inactive, {start}")),
         (failed, format!("zam.target is failed, {start}")),
-        (masked, "systemctl unmask zam.target && systemctl start zam.target".into()),
-        (absent, "zam.target is not loaded, so no timer fires; this starts them: zam reload".into()),
+        (
+            masked,
+            "systemctl unmask zam.target && systemctl start zam.target".into(),
+        ),
+        (
+            absent,
+            "zam.target is not loaded, so no timer fires; this starts them: zam reload".into(),
+        ),
     ] {
         let (code, said) = zam(directory().path(), &Bus::new(bus), &["status"]);
         assert!(code == Some(0) && said.contains(&expected), "{said}");
@@ -122,10 +169,15 @@ fn status_says_that_the_target_is_down_and_how_to_start_it() {
 fn status_shows_a_pruning_that_waits() {
     let directory = directory();
     let waiting = directory.path().join("state/waiting");
-    fs::create_dir_all(&waiting).and_then(|()| fs::write(waiting.join("prune-tank-home"), "1000")).expect("writing");
+    fs::create_dir_all(&waiting)
+        .and_then(|()| fs::write(waiting.join("prune-tank-home"), "1000"))
+        .expect("writing");
     let (code, said) = zam(directory.path(), &Bus::new(well), &["status"]);
     assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("zam@prune-tank-home.service waits for the configuration to be mended"), "{said}");
+    assert!(
+        said.contains("zam@prune-tank-home.service waits for the configuration to be mended"),
+        "{said}"
+    );
     let (_, said) = zam(directory.path(), &Bus::new(well), &["status", "--json"]);
     assert!(said.contains(r#""result":"waiting""#), "{said}");
 }
@@ -147,7 +199,9 @@ fn reload() {
 #[expect(clippy::disallowed_methods, reason = "a test, not the program")]
 fn reloading(bus: &Bus) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("a test"));
-    command.args(["--ignored", "--exact", "reload", "--nocapture"]).env("DBUS_SYSTEM_BUS_ADDRESS", bus.address());
+    command
+        .args(["--ignored", "--exact", "reload", "--nocapture"])
+        .env("DBUS_SYSTEM_BUS_ADDRESS", bus.address());
     command.stdout(Stdio::null()).stderr(Stdio::piped());
     command
 }
@@ -157,7 +211,11 @@ fn a_reload_stops_the_timers_of_removed_jobs_alone_and_starts_the_target() {
     let bus = Bus::new(well);
     let (code, said) = said(reloading(&bus).output().expect("a run"));
     assert_eq!((code, said.as_str()), (Some(0), ""));
-    let calls: Vec<String> = bus.calls().into_iter().filter(|call| !call.starts_with("List")).collect();
+    let calls: Vec<String> = bus
+        .calls()
+        .into_iter()
+        .filter(|call| !call.starts_with("List"))
+        .collect();
     assert_eq!(
         calls,
         [
@@ -179,41 +237,71 @@ fn a_reload_that_systemd_refuses_leaves_the_target_running_and_says_why() {
     });
     let (code, said) = said(reloading(&bus).output().expect("a run"));
     assert_eq!(code, Some(1), "{said}");
-    assert!(said.contains("LimitsExceeded") && said.contains("so says the test") && !said.contains("root"), "{said}");
+    assert!(
+        said.contains("LimitsExceeded")
+            && said.contains("so says the test")
+            && !said.contains("root"),
+        "{said}"
+    );
     assert!(said.contains("the timers run"), "{said}");
-    assert!(!bus.calls().contains(&"StopUnit zam.target".to_owned()), "{:?}", bus.calls());
-    assert!(bus.calls().contains(&"StartUnit zam.target".to_owned()), "{:?}", bus.calls());
+    assert!(
+        !bus.calls().contains(&"StopUnit zam.target".to_owned()),
+        "{:?}",
+        bus.calls()
+    );
+    assert!(
+        bus.calls().contains(&"StartUnit zam.target".to_owned()),
+        "{:?}",
+        bus.calls()
+    );
 }
 
 fn denied(call: &str, before: usize) -> Answer {
     match call.split(' ').next() {
         Some("StopUnit") => Answer::Error("org.freedesktop.DBus.Error.AccessDenied"),
-        Some("Reload" | "StartUnit") => Answer::Error("org.freedesktop.DBus.Error.InteractiveAuthorizationRequired"),
+        Some("Reload" | "StartUnit") => {
+            Answer::Error("org.freedesktop.DBus.Error.InteractiveAuthorizationRequired")
+        }
         _ => well(call, before),
     }
 }
 
 /// The same where no timer has to be stopped, so that the reload itself is the first to be denied.
 fn denied_at_once(call: &str, before: usize) -> Answer {
-    if call == "ListUnitsByPatterns" { Answer::Units(&[]) } else { denied(call, before) }
+    if call == "ListUnitsByPatterns" {
+        Answer::Units(&[])
+    } else {
+        denied(call, before)
+    }
 }
 
 #[test]
 fn a_reload_by_an_ordinary_user_is_told_that_only_root_may() {
     for answers in [denied, denied_at_once] {
         let (code, said) = said(reloading(&Bus::new(answers)).output().expect("a run"));
-        assert!(code == Some(1) && said.contains("only root may reload"), "{said}");
+        assert!(
+            code == Some(1) && said.contains("only root may reload"),
+            "{said}"
+        );
     }
 }
 
 #[test]
 fn the_target_is_started_more_than_once_if_that_must_be() {
     let bus = Bus::new(|call, before| match (call, before) {
-        ("StartUnit zam.target", 0 | 1) => Answer::Error("org.freedesktop.DBus.Error.LimitsExceeded"),
+        ("StartUnit zam.target", 0 | 1) => {
+            Answer::Error("org.freedesktop.DBus.Error.LimitsExceeded")
+        }
         _ => well(call, before),
     });
     assert_eq!(said(reloading(&bus).output().expect("a run")).0, Some(0));
-    assert_eq!(bus.calls().iter().filter(|call| *call == "StartUnit zam.target").count(), 3);
+    assert_eq!(
+        bus.calls()
+            .iter()
+            .filter(|call| *call == "StartUnit zam.target")
+            .count(),
+        3
+    );
 }
 
 #[test]
@@ -221,15 +309,28 @@ fn the_target_is_started_more_than_once_if_that_must_be() {
 fn a_signal_while_the_reload_hangs_leaves_the_target_running() {
     for signal in ["TERM", "INT", "HUP"] {
         // Nothing is awaited but an answer that never comes.
-        let bus = Bus::new(|call, before| if call == "Reload" { Answer::Silence } else { well(call, before) });
+        let bus = Bus::new(|call, before| {
+            if call == "Reload" {
+                Answer::Silence
+            } else {
+                well(call, before)
+            }
+        });
         let running = reloading(&bus).spawn().expect("a run");
         while !bus.calls().contains(&"Reload".to_owned()) {
             sleep(Duration::from_millis(10));
         }
-        Command::new("kill").args([&format!("-{signal}"), &running.id().to_string()]).status().expect("kill");
+        Command::new("kill")
+            .args([&format!("-{signal}"), &running.id().to_string()])
+            .status()
+            .expect("kill");
         let (code, said) = said(running.wait_with_output().expect("a run"));
         assert_eq!(code, Some(75), "{said}");
         assert!(said.contains("stopped by a signal"), "{said}");
-        assert!(bus.calls().contains(&"StartUnit zam.target".to_owned()), "{signal}: {:?}", bus.calls());
+        assert!(
+            bus.calls().contains(&"StartUnit zam.target".to_owned()),
+            "{signal}: {:?}",
+            bus.calls()
+        );
     }
 }

@@ -27,13 +27,22 @@ fn main() {
         .collect();
     scenarios.sort_by(|a, b| a.name.cmp(&b.name));
 
-    let (readme, rows) = (vm.join("README.md"), scenarios.iter().map(Scenario::row).collect());
-    let mut trials = vec![Trial::test("readme_says_where_each_runs", || is_table_of(readme, rows))];
+    let (readme, rows) = (
+        vm.join("README.md"),
+        scenarios.iter().map(Scenario::row).collect(),
+    );
+    let mut trials = vec![Trial::test("readme_says_where_each_runs", || {
+        is_table_of(readme, rows)
+    })];
     for machine in MACHINES {
         for scenario in &scenarios {
             let (run, path) = (vm.join("run"), scenario.path.clone());
-            let trial = Trial::test(format!("{machine}::{}", scenario.name), move || play(&run, machine, &path));
-            trials.push(trial.with_ignored_flag(!["both", machine].contains(&scenario.machine.as_str())));
+            let trial = Trial::test(format!("{machine}::{}", scenario.name), move || {
+                play(&run, machine, &path)
+            });
+            trials.push(
+                trial.with_ignored_flag(!["both", machine].contains(&scenario.machine.as_str())),
+            );
         }
     }
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
@@ -41,12 +50,28 @@ fn main() {
 
 impl Scenario {
     fn read(path: PathBuf) -> Self {
-        let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
+        let name = path
+            .file_stem()
+            .expect("a name")
+            .to_string_lossy()
+            .into_owned();
         let text = fs::read_to_string(&path).expect("a readable scenario");
-        let head = text.lines().find_map(|line| line.strip_prefix("# machines: ")?.strip_suffix(')'));
-        let (machine, why) = head.and_then(|head| head.split_once(" (")).unwrap_or(("both", ""));
-        assert!(machine == "both" || MACHINES.contains(&machine), "{name}: no machine is called {machine}");
-        Scenario { machine: machine.into(), why: why.into(), path, name }
+        let head = text
+            .lines()
+            .find_map(|line| line.strip_prefix("# machines: ")?.strip_suffix(')'));
+        let (machine, why) = head
+            .and_then(|head| head.split_once(" ("))
+            .unwrap_or(("both", ""));
+        assert!(
+            machine == "both" || MACHINES.contains(&machine),
+            "{name}: no machine is called {machine}"
+        );
+        Scenario {
+            machine: machine.into(),
+            why: why.into(),
+            path,
+            name,
+        }
     }
 
     fn row(&self) -> String {
@@ -57,8 +82,16 @@ impl Scenario {
 /// Whether the table at the end of a file has these rows.
 fn is_table_of(file: PathBuf, rows: Vec<String>) -> Result<(), Failed> {
     let text = fs::read_to_string(file)?;
-    let table: Vec<&str> = text.lines().skip_while(|line| !line.starts_with("|---")).skip(1).collect();
-    if table == rows { Ok(()) } else { Err(format!("the table should be:\n{}", rows.join("\n")).into()) }
+    let table: Vec<&str> = text
+        .lines()
+        .skip_while(|line| !line.starts_with("|---"))
+        .skip(1)
+        .collect();
+    if table == rows {
+        Ok(())
+    } else {
+        Err(format!("the table should be:\n{}", rows.join("\n")).into())
+    }
 }
 
 fn play(run: &Path, machine: &str, scenario: &Path) -> Result<(), Failed> {

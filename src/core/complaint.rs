@@ -21,9 +21,23 @@ pub fn complaints(stderr: &str) -> impl Iterator<Item = Complaint<'_>> {
 /// Of `datasets` those that `zfs snapshot` refused, each once, with the reason. Where a dataset itself is named and not
 /// its snapshot (it cannot be opened; its `snapshot_limit` is reached), whatever lies below it is refused as well.
 pub fn refused<'t>(stderr: &'t str, datasets: &[&'t str]) -> Vec<Complaint<'t>> {
-    let complaints: Vec<Complaint> = complaints(stderr).filter(|complaint| complaint.reason != TRY_AGAIN).collect();
-    let of = |dataset: &str| complaints.iter().find(|complaint| concerns(complaint.name, dataset));
-    datasets.iter().filter_map(|dataset| Some(Complaint { name: dataset, reason: of(dataset)?.reason })).collect()
+    let complaints: Vec<Complaint> = complaints(stderr)
+        .filter(|complaint| complaint.reason != TRY_AGAIN)
+        .collect();
+    let of = |dataset: &str| {
+        complaints
+            .iter()
+            .find(|complaint| concerns(complaint.name, dataset))
+    };
+    datasets
+        .iter()
+        .filter_map(|dataset| {
+            Some(Complaint {
+                name: dataset,
+                reason: of(dataset)?.reason,
+            })
+        })
+        .collect()
 }
 
 /// Of a first attempt that ZFS itself repeated (two snapshots in one transaction group): it refuses none.
@@ -32,7 +46,9 @@ const TRY_AGAIN: &str = "pool I/O is currently suspended";
 fn concerns(name: &str, dataset: &str) -> bool {
     match name.split_once('@') {
         Some((named, _)) => named == dataset,
-        None => dataset.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
+        None => dataset
+            .strip_prefix(name)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
     }
 }
 
@@ -60,11 +76,30 @@ mod tests {
                       cannot create snapshot 't/e@x': pool I/O is currently suspended\n\
                       no snapshots were created\n";
         let all = ["t", "t/a", "t/a/below", "t/ab", "t/b", "t/e"];
-        let expected = [Complaint { name: "t/a", reason: "out of space" }, Complaint { name: "t/b", reason: "dataset is busy" }];
+        let expected = [
+            Complaint {
+                name: "t/a",
+                reason: "out of space",
+            },
+            Complaint {
+                name: "t/b",
+                reason: "dataset is busy",
+            },
+        ];
         assert_eq!(refused(stderr, &all), expected);
-        let gone = refused("cannot open 't/a': dataset does not exist\nusage:\n\tsnapshot [-r] 'x': y\n", &all);
-        assert_eq!(gone.iter().map(|c| c.name).collect::<Vec<_>>(), ["t/a", "t/a/below"]);
-        for nobody in ["cannot create snapshots : out of space\n", "cannot create snapshot 'u@x': out of space\n", ""] {
+        let gone = refused(
+            "cannot open 't/a': dataset does not exist\nusage:\n\tsnapshot [-r] 'x': y\n",
+            &all,
+        );
+        assert_eq!(
+            gone.iter().map(|c| c.name).collect::<Vec<_>>(),
+            ["t/a", "t/a/below"]
+        );
+        for nobody in [
+            "cannot create snapshots : out of space\n",
+            "cannot create snapshot 'u@x': out of space\n",
+            "",
+        ] {
             assert_eq!(refused(nobody, &all), [], "{nobody}");
         }
     }
@@ -72,17 +107,29 @@ mod tests {
     #[test]
     fn gone_is_what_zfs_says_of_that_name_alone() {
         for (stderr, name) in [
-            ("could not find any snapshots to destroy; check snapshot names.\n", "t/a@x,y"),
+            (
+                "could not find any snapshots to destroy; check snapshot names.\n",
+                "t/a@x,y",
+            ),
             ("cannot open 't/a': dataset does not exist\n", "t/a@x"),
-            ("Could not chdir to home directory\nbookmark 't/a#m' does not exist.\n", "t/a#m"),
+            (
+                "Could not chdir to home directory\nbookmark 't/a#m' does not exist.\n",
+                "t/a#m",
+            ),
         ] {
             assert!(was_gone(stderr, name), "{stderr}");
         }
         for (stderr, name) in [
-            ("sh: /etc/greeting does not exist\ncannot destroy snapshot t/a@x: permission denied\n", "t/a@x"),
+            (
+                "sh: /etc/greeting does not exist\ncannot destroy snapshot t/a@x: permission denied\n",
+                "t/a@x",
+            ),
             ("/etc/greeting does not exist\n", "t/a#m"),
             ("cannot open 't': dataset does not exist\n", "t/a@x"),
-            ("could not find any snapshots to destroy\ncannot destroy snapshot t/a@y: dataset is busy\n", "t/a@x,y"),
+            (
+                "could not find any snapshots to destroy\ncannot destroy snapshot t/a@y: dataset is busy\n",
+                "t/a@x,y",
+            ),
         ] {
             assert!(!was_gone(stderr, name), "{stderr}");
         }

@@ -168,7 +168,9 @@ impl FromStr for Verb {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let all = [Verb::Snapshot, Verb::Replicate, Verb::Prune];
-        all.into_iter().find(|verb| verb.to_string() == text).ok_or_else(|| format!("`{text}` is no verb of a job"))
+        all.into_iter()
+            .find(|verb| verb.to_string() == text)
+            .ok_or_else(|| format!("`{text}` is no verb of a job"))
     }
 }
 
@@ -184,12 +186,17 @@ pub struct Job<'c> {
 impl<'c> Job<'c> {
     /// The conditions for starting it; pruning and snapshots have none.
     pub fn idle(&self) -> Option<&'c Idle> {
-        self.destination.filter(|_| self.verb == Verb::Replicate).and_then(|to| to.idle.as_ref())
+        self.destination
+            .filter(|_| self.verb == Verb::Replicate)
+            .and_then(|to| to.idle.as_ref())
     }
 
     /// `VERB/DATASET` or `VERB:DESTINATION/DATASET`: what the job's units are named after.
     pub fn path(&self) -> String {
-        let to = self.destination.map(|d| format!(":{}", d.name)).unwrap_or_default();
+        let to = self
+            .destination
+            .map(|d| format!(":{}", d.name))
+            .unwrap_or_default();
         format!("{}{to}/{}", self.verb, self.entry.key)
     }
 }
@@ -201,7 +208,10 @@ pub fn key(host: Option<&str>, dataset: &Dataset) -> String {
 
 impl Config {
     pub fn entry(&self, key: &str) -> Option<&Entry> {
-        self.entries.binary_search_by(|e| e.key.as_str().cmp(key)).ok().map(|i| &self.entries[i])
+        self.entries
+            .binary_search_by(|e| e.key.as_str().cmp(key))
+            .ok()
+            .map(|i| &self.entries[i])
     }
 
     /// Whether an entry at fault names this dataset.
@@ -221,15 +231,30 @@ impl Entry {
 
     /// The jobs of this entry. A setting that is absent means that its job does not exist.
     pub fn jobs(&self) -> Vec<Job<'_>> {
-        let job = |verb, destination, period| Job { verb, entry: self, destination, period };
+        let job = |verb, destination, period| Job {
+            verb,
+            entry: self,
+            destination,
+            period,
+        };
         let mut jobs = Vec::new();
-        jobs.extend(self.snapshot_period.map(|period| job(Verb::Snapshot, None, period)));
+        jobs.extend(
+            self.snapshot_period
+                .map(|period| job(Verb::Snapshot, None, period)),
+        );
         if !self.windows.is_empty() {
             jobs.push(job(Verb::Prune, None, self.prune_period));
         }
         for to in &self.destinations {
-            jobs.extend(to.replication_period.map(|period| job(Verb::Replicate, Some(to), period)));
-            jobs.extend(to.prune_period.filter(|_| !to.windows.is_empty()).map(|period| job(Verb::Prune, Some(to), period)));
+            jobs.extend(
+                to.replication_period
+                    .map(|period| job(Verb::Replicate, Some(to), period)),
+            );
+            jobs.extend(
+                to.prune_period
+                    .filter(|_| !to.windows.is_empty())
+                    .map(|period| job(Verb::Prune, Some(to), period)),
+            );
         }
         jobs
     }

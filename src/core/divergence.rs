@@ -67,21 +67,39 @@ impl Divergence {
 
     /// The replica keeps all that it has, under another name.
     fn aside(&self) -> String {
-        format!("zfs rename {} {}", quoted(&self.replica), quoted(&format!("{}-old", self.replica)))
+        format!(
+            "zfs rename {} {}",
+            quoted(&self.replica),
+            quoted(&format!("{}-old", self.replica))
+        )
     }
 
     fn rollback(&self, common: &str) -> String {
         let to = quoted(&format!("{}@{common}", self.replica));
-        format!("zfs rollback -r {to} (or keep it, and begin again beside it: {})", self.aside())
+        format!(
+            "zfs rollback -r {to} (or keep it, and begin again beside it: {})",
+            self.aside()
+        )
     }
 
     fn rename(&self, name: &str) -> String {
-        let (from, to) = (format!("{}@{name}", self.replica), format!("{}@{name}-foreign", self.replica));
+        let (from, to) = (
+            format!("{}@{name}", self.replica),
+            format!("{}@{name}-foreign", self.replica),
+        );
         format!("zfs rename {} {}", quoted(&from), quoted(&to))
     }
 
-    fn write_no_common(&self, f: &mut fmt::Formatter, of_source: Option<&(String, String)>, newest: &str) -> fmt::Result {
-        let range = of_source.map_or_else(|| "no snapshot".into(), |(first, last)| format!("@{first} to @{last}"));
+    fn write_no_common(
+        &self,
+        f: &mut fmt::Formatter,
+        of_source: Option<&(String, String)>,
+        newest: &str,
+    ) -> fmt::Result {
+        let range = of_source.map_or_else(
+            || "no snapshot".into(),
+            |(first, last)| format!("@{first} to @{last}"),
+        );
         write!(
             f,
             "{} (newest @{newest}) and {} ({range}) have no snapshot in common, nor a bookmark of one; nothing was changed. ",
@@ -92,9 +110,17 @@ impl Divergence {
 
 impl fmt::Display for Divergence {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let Divergence { source, replica, cause } = self;
+        let Divergence {
+            source,
+            replica,
+            cause,
+        } = self;
         match cause {
-            Cause::NoCommon { of_source, newest, has_cursor } => {
+            Cause::NoCommon {
+                of_source,
+                newest,
+                has_cursor,
+            } => {
                 self.write_no_common(f, of_source.as_ref(), newest)?;
                 if *has_cursor {
                     f.write_str(
@@ -111,7 +137,11 @@ impl fmt::Display for Divergence {
                 self.rollback(common)
             ),
             Cause::TakenNames { taken } => {
-                let mends: Vec<String> = taken.iter().take(SHOWN).map(|name| self.rename(name)).collect();
+                let mends: Vec<String> = taken
+                    .iter()
+                    .take(SHOWN)
+                    .map(|name| self.rename(name))
+                    .collect();
                 write!(
                     f,
                     "{replica} has other snapshots under names that are to be sent ({}); to keep both: {}",
@@ -126,7 +156,10 @@ impl fmt::Display for Divergence {
                 self.rollback(common)
             ),
             Cause::NoSnapshots { raw } => {
-                let (flags, first) = (if *raw { "-Lcw" } else { "-Lc" }, quoted(&format!("{source}@FIRST")));
+                let (flags, first) = (
+                    if *raw { "-Lcw" } else { "-Lc" },
+                    quoted(&format!("{source}@FIRST")),
+                );
                 write!(
                     f,
                     "{replica} exists and holds no snapshot, so that a first stream cannot be received into it. If nothing was \
@@ -145,7 +178,11 @@ impl fmt::Display for Divergence {
                  `decrypt: true` was set before, set it again, otherwise choose another root"
             ),
             Cause::WrongType { volume } => {
-                let (theirs, ours) = if *volume { ("filesystem", "volume") } else { ("volume", "filesystem") };
+                let (theirs, ours) = if *volume {
+                    ("filesystem", "volume")
+                } else {
+                    ("volume", "filesystem")
+                };
                 write!(
                     f,
                     "{replica} is a {theirs}, and {source} is a {ours}; nothing was changed. To begin again beside it: {}",
@@ -159,5 +196,9 @@ impl fmt::Display for Divergence {
 /// The first few of the names, and how many more there are.
 fn some(names: &[String]) -> String {
     let shown = names[..names.len().min(SHOWN)].join(", ");
-    if names.len() > SHOWN { format!("{shown} and {} more", names.len() - SHOWN) } else { shown }
+    if names.len() > SHOWN {
+        format!("{shown} and {} more", names.len() - SHOWN)
+    } else {
+        shown
+    }
 }

@@ -38,7 +38,9 @@ impl Fault {
 
     /// The same, then the line, and a caret below the place.
     pub fn render(&self, sources: &[Source]) -> String {
-        let text = sources.get(self.at.file).and_then(|source| source.text.lines().nth(self.at.line as usize - 1));
+        let text = sources
+            .get(self.at.file)
+            .and_then(|source| source.text.lines().nth(self.at.line as usize - 1));
         self.show(sources, text.unwrap_or_default())
     }
 
@@ -51,18 +53,38 @@ impl Fault {
             before -= cut;
             shown = text.chars().skip(cut).take(before + AROUND).collect();
         }
-        let indent: String = shown.chars().take(before).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+        let indent: String = shown
+            .chars()
+            .take(before)
+            .map(|c| if c == '\t' { '\t' } else { ' ' })
+            .collect();
         let margin = self.at.line.to_string();
         let blank = " ".repeat(margin.len());
-        format!("{}\n {margin} | {shown}\n {blank} | {indent}^", self.line(sources))
+        format!(
+            "{}\n {margin} | {shown}\n {blank} | {indent}^",
+            self.line(sources)
+        )
     }
 }
 
 /// Faults as they are shown, the first hundred of them; the rest is one line with their number.
 pub fn render(faults: &[Fault], sources: &[Source]) -> Vec<String> {
-    let lines: Vec<Vec<&str>> = sources.iter().map(|source| source.text.lines().collect()).collect();
-    let text = |at: At| lines.get(at.file).and_then(|lines| lines.get(at.line as usize - 1)).copied().unwrap_or_default();
-    let mut shown: Vec<String> = faults.iter().take(SHOWN).map(|fault| fault.show(sources, text(fault.at))).collect();
+    let lines: Vec<Vec<&str>> = sources
+        .iter()
+        .map(|source| source.text.lines().collect())
+        .collect();
+    let text = |at: At| {
+        lines
+            .get(at.file)
+            .and_then(|lines| lines.get(at.line as usize - 1))
+            .copied()
+            .unwrap_or_default()
+    };
+    let mut shown: Vec<String> = faults
+        .iter()
+        .take(SHOWN)
+        .map(|fault| fault.show(sources, text(fault.at)))
+        .collect();
     if faults.len() > SHOWN {
         shown.push(format!("and {} more errors", faults.len() - SHOWN));
     }

@@ -25,15 +25,24 @@ pub fn is_gated(job: &Job) -> bool {
 /// Why it is not time for the job, if it is not. `last` is when it last ended with 0; a success that lies in the future
 /// proves nothing.
 pub fn not_now(job: &Job, now: Moment, last: Option<Moment>) -> Option<String> {
-    let windows = job.idle().map(|idle| idle.windows.as_slice()).unwrap_or_default();
+    let windows = job
+        .idle()
+        .map(|idle| idle.windows.as_slice())
+        .unwrap_or_default();
     let week = Week::new(windows);
     if !week.contains(now.weekday, now.minute) {
         let windows: Vec<String> = windows.iter().map(ToString::to_string).collect();
         return Some(format!("outside its windows ({})", windows.join(", ")));
     }
     let ago = (now.epoch - last?.epoch) / 60;
-    (!is_due(job.period, &week, now, last))
-        .then(|| format!("it is not due: done {} h {} min ago, and wanted every {}", ago / 60, ago % 60, job.period))
+    (!is_due(job.period, &week, now, last)).then(|| {
+        format!(
+            "it is not due: done {} h {} min ago, and wanted every {}",
+            ago / 60,
+            ago % 60,
+            job.period
+        )
+    })
 }
 
 /// Whether there was no success yet in the period that `now` belongs to.
@@ -45,13 +54,20 @@ pub fn is_due(period: Period, week: &Week, now: Moment, last: Option<Moment>) ->
 /// Which of its periods a moment belongs to. With a period of a day or more, a whole window belongs to the day on which
 /// it opens.
 fn turn(period: Period, week: &Week, at: Moment) -> i64 {
-    let open = if period.span().seconds() >= DAY { week.open_for(at.weekday, at.minute) } else { 0 };
+    let open = if period.span().seconds() >= DAY {
+        week.open_for(at.weekday, at.minute)
+    } else {
+        0
+    };
     period.bucket(at.epoch - i64::from(open) * 60)
 }
 
 /// Whether no other slot comes before the window closes.
 pub fn is_last_slot(job: &Job, now: Moment) -> bool {
-    let windows = job.idle().map(|idle| idle.windows.as_slice()).unwrap_or_default();
+    let windows = job
+        .idle()
+        .map(|idle| idle.windows.as_slice())
+        .unwrap_or_default();
     Week::new(windows).last_slot(now.weekday, now.minute, job.period)
 }
 
@@ -68,7 +84,11 @@ mod tests {
     fn moment(epoch: i64) -> Moment {
         let week = (epoch - MONDAY).rem_euclid(7 * DAY as i64);
         let weekday = Weekday::try_from((week / DAY as i64) as u8).expect("a day");
-        Moment { epoch, weekday, minute: (week % DAY as i64 / 60) as u32 }
+        Moment {
+            epoch,
+            weekday,
+            minute: (week % DAY as i64 / 60) as u32,
+        }
     }
 
     fn not_now_at(period: &str, windows: &str, now: i64, last: Option<i64>) -> Option<String> {
@@ -76,16 +96,27 @@ mod tests {
             "destinations: {{nas: {{root: b/zam, replication-period: {period}, idle: {{windows: {windows}}}}}}}\n\
              datasets: {{a: {{destinations: [nas]}}}}"
         );
-        let (config, faults) = load(&[Source { path: "zam.yaml".into(), text }]).expect("it parses");
+        let (config, faults) = load(&[Source {
+            path: "zam.yaml".into(),
+            text,
+        }])
+        .expect("it parses");
         assert!(faults.is_empty());
         let job = config.jobs().next().expect("a job");
-        not_now(&job, moment(MONDAY + now), last.map(|last| moment(MONDAY + last)))
+        not_now(
+            &job,
+            moment(MONDAY + now),
+            last.map(|last| moment(MONDAY + last)),
+        )
     }
 
     #[test]
     fn only_inside_the_windows() {
         let night = r#"["22:00-06:00"]"#;
-        assert_eq!(not_now_at("1h", night, 21 * HOUR + 3599, None).as_deref(), Some("outside its windows (22:00-06:00)"));
+        assert_eq!(
+            not_now_at("1h", night, 21 * HOUR + 3599, None).as_deref(),
+            Some("outside its windows (22:00-06:00)")
+        );
         assert_eq!(not_now_at("1h", night, 22 * HOUR, None), None);
         assert_eq!(not_now_at("1h", night, 30 * HOUR - 1, None), None);
         assert!(not_now_at("1h", night, 30 * HOUR, None).is_some());
@@ -95,16 +126,25 @@ mod tests {
     fn once_a_period() {
         let night = r#"["22:00-06:00"]"#;
         assert!(not_now_at("1h", night, 23 * HOUR + 900, Some(23 * HOUR)).is_some());
-        assert_eq!(not_now_at("1h", night, 24 * HOUR, Some(23 * HOUR + 900)), None);
+        assert_eq!(
+            not_now_at("1h", night, 24 * HOUR, Some(23 * HOUR + 900)),
+            None
+        );
         // Of a night, which has two days, one run; and none of the night before counts.
         assert!(not_now_at("1d", night, 25 * HOUR, Some(22 * HOUR)).is_some());
         assert_eq!(not_now_at("1d", night, 46 * HOUR, Some(25 * HOUR)), None);
         assert!(not_now_at("1w", night, 5 * 24 * HOUR, Some(22 * HOUR)).is_some());
-        assert_eq!(not_now_at("1w", night, 7 * 24 * HOUR + 22 * HOUR, Some(22 * HOUR)), None);
+        assert_eq!(
+            not_now_at("1w", night, 7 * 24 * HOUR + 22 * HOUR, Some(22 * HOUR)),
+            None
+        );
     }
 
     #[test]
     fn a_success_in_the_future_proves_nothing() {
-        assert_eq!(not_now_at("1h", r#"["22:00-06:00"]"#, 22 * HOUR, Some(366 * 24 * HOUR)), None);
+        assert_eq!(
+            not_now_at("1h", r#"["22:00-06:00"]"#, 22 * HOUR, Some(366 * 24 * HOUR)),
+            None
+        );
     }
 }

@@ -39,35 +39,66 @@ pub struct Judgement {
 const GRACE: i64 = 3600;
 
 /// The replica at `to` of one source; both listed with TREE_COLUMNS. `now` in epoch seconds.
-pub fn judge(prefix: &Prefix, to: &Destination, source: &Side, replica: Option<&Side>, now: i64) -> Judgement {
-    let wish = Wish { prefix, windows: &to.windows, decrypt: to.decrypt, now };
+pub fn judge(
+    prefix: &Prefix,
+    to: &Destination,
+    source: &Side,
+    replica: Option<&Side>,
+    now: i64,
+) -> Judgement {
+    let wish = Wish {
+        prefix,
+        windows: &to.windows,
+        decrypt: to.decrypt,
+        now,
+    };
     let plan = plan(&wish, source, replica, None);
     let base = plan.base.as_ref().map(|base| base.guid);
     let base = base.and_then(|guid| replica?.state.snapshot(guid));
     let ours: Vec<&Snapshot> = owned(prefix, source.state).collect();
     let txg = plan.base.as_ref().map_or(0, |base| base.createtxg);
-    let waiting = ours.iter().find(|s| s.createtxg > txg).map(|s| now - s.creation);
+    let waiting = ours
+        .iter()
+        .find(|s| s.createtxg > txg)
+        .map(|s| now - s.creation);
     let newest = base.map(|s| s.creation);
     let health = match (plan.kind, newest, waiting) {
         (Kind::Diverged, ..) => Health::Diverged,
         (_, None, _) => Health::Never,
         (_, Some(newest), Some(waiting)) if is_stale(to, now - newest, waiting) => Health::Stale,
-        (_, _, Some(waiting)) if to.replication_period.is_some() && waiting > turn(to) + GRACE => Health::Late,
+        (_, _, Some(waiting)) if to.replication_period.is_some() && waiting > turn(to) + GRACE => {
+            Health::Late
+        }
         _ => Health::Ok,
     };
-    let lag = newest.zip(ours.last()).map(|(newest, last)| (last.creation - newest).max(0));
-    Judgement { health, newest, lag, why: (health == Health::Diverged).then_some(plan.why) }
+    let lag = newest
+        .zip(ours.last())
+        .map(|(newest, last)| (last.creation - newest).max(0));
+    Judgement {
+        health,
+        newest,
+        lag,
+        why: (health == Health::Diverged).then_some(plan.why),
+    }
 }
 
 /// A replica is stale when its newest is older than `alert-after` although the source has had a newer one for an hour.
 fn is_stale(to: &Destination, age: i64, waiting: i64) -> bool {
-    to.alert_after.is_some_and(|after| age > after.seconds() as i64) && waiting >= GRACE
+    to.alert_after
+        .is_some_and(|after| age > after.seconds() as i64)
+        && waiting >= GRACE
 }
 
 /// Seconds in which a replication has its turn, wherever they begin: its period, and as long as its windows stay shut.
 fn turn(to: &Destination) -> i64 {
-    let windows = to.idle.as_ref().map(|idle| idle.windows.as_slice()).unwrap_or_default();
-    let period = to.replication_period.map_or(0, |period| period.span().seconds());
+    let windows = to
+        .idle
+        .as_ref()
+        .map(|idle| idle.windows.as_slice())
+        .unwrap_or_default();
+    let period = to
+        .replication_period
+        .map_or(0, |period| period.span().seconds());
     period.max(u64::from(Week::new(windows).longest_wait()) * 60) as i64
 }
 
@@ -75,14 +106,19 @@ fn turn(to: &Destination) -> i64 {
 pub fn of_source(entry: &Entry, newest: Option<i64>, now: i64) -> Health {
     match (newest, entry.snapshot_period) {
         (None, _) => Health::Never,
-        (Some(newest), Some(period)) if now - newest > 2 * period.span().seconds() as i64 => Health::Late,
+        (Some(newest), Some(period)) if now - newest > 2 * period.span().seconds() as i64 => {
+            Health::Late
+        }
         _ => Health::Ok,
     }
 }
 
 /// The snapshots of ours, oldest first.
 pub fn owned<'s>(prefix: &'s Prefix, state: &'s State) -> impl Iterator<Item = &'s Snapshot> {
-    state.snapshots.iter().filter(|s| prefix.owns_snapshot(&s.name))
+    state
+        .snapshots
+        .iter()
+        .filter(|s| prefix.owns_snapshot(&s.name))
 }
 
 #[cfg(test)]
@@ -105,19 +141,38 @@ mod tests {
             held: false,
             cloned: false,
         };
-        State { snapshots: hours.iter().map(snapshot).collect(), ..State::default() }
+        State {
+            snapshots: hours.iter().map(snapshot).collect(),
+            ..State::default()
+        }
     }
 
     fn judged(settings: &str, source: &[i64], replica: Option<&[i64]>, now: i64) -> Judgement {
         let text = format!(
             "destinations: {{nas: {{root: b/zam, replication-period: 1h{settings}}}}}\ndatasets: {{a: {{destinations: [nas]}}}}"
         );
-        let (config, faults) = load(&[Source { path: "zam.yaml".into(), text }]).expect("it parses");
+        let (config, faults) = load(&[Source {
+            path: "zam.yaml".into(),
+            text,
+        }])
+        .expect("it parses");
         assert!(faults.is_empty(), "{faults:?}");
         let to = &config.entries[0].destinations[0];
         let (source, replica) = (state(source), replica.map(state));
-        let replica = replica.as_ref().map(|state| Side { name: "b/zam/a".into(), state });
-        judge(&config.prefix, to, &Side { name: "a".into(), state: &source }, replica.as_ref(), now)
+        let replica = replica.as_ref().map(|state| Side {
+            name: "b/zam/a".into(),
+            state,
+        });
+        judge(
+            &config.prefix,
+            to,
+            &Side {
+                name: "a".into(),
+                state: &source,
+            },
+            replica.as_ref(),
+            now,
+        )
     }
 
     fn health(settings: &str, source: &[i64], replica: Option<&[i64]>, now: i64) -> Health {
@@ -127,10 +182,21 @@ mod tests {
     #[test]
     fn by_what_both_sides_hold() {
         let same = judged("", &[1, 2], Some(&[1, 2]), 100 * HOUR);
-        assert_eq!(same, Judgement { health: Health::Ok, newest: Some(2 * HOUR), lag: Some(0), why: None });
+        assert_eq!(
+            same,
+            Judgement {
+                health: Health::Ok,
+                newest: Some(2 * HOUR),
+                lag: Some(0),
+                why: None
+            }
+        );
         let behind = judged("", &[1, 2, 3, 4], Some(&[1, 2]), 4 * HOUR);
         assert_eq!((behind.health, behind.lag), (Health::Ok, Some(2 * HOUR)));
-        assert_eq!(health("", &[1, 2, 3, 4], Some(&[1, 2]), 5 * HOUR + 1), Health::Late);
+        assert_eq!(
+            health("", &[1, 2, 3, 4], Some(&[1, 2]), 5 * HOUR + 1),
+            Health::Late
+        );
         assert_eq!(health("", &[1], None, HOUR), Health::Never);
         let foreign = judged("", &[1, 2], Some(&[1, 5]), 5 * HOUR);
         assert!(foreign.health == Health::Diverged && foreign.why.is_some());
@@ -147,9 +213,21 @@ mod tests {
             text: "destinations: {nas: {root: b/zam}}\ndatasets: {a: {destinations: [nas]}}".into(),
         }])
         .expect("it parses");
-        let there = Side { name: "b/zam/a".into(), state: &replica };
-        let here = Side { name: "a".into(), state: &source };
-        let judged = judge(&config.prefix, &config.entries[0].destinations[0], &here, Some(&there), 2 * HOUR);
+        let there = Side {
+            name: "b/zam/a".into(),
+            state: &replica,
+        };
+        let here = Side {
+            name: "a".into(),
+            state: &source,
+        };
+        let judged = judge(
+            &config.prefix,
+            &config.entries[0].destinations[0],
+            &here,
+            Some(&there),
+            2 * HOUR,
+        );
         assert_eq!(judged.health, Health::Diverged);
     }
 
@@ -158,9 +236,15 @@ mod tests {
         let settings = ", alert-after: 3d";
         assert_eq!(health(settings, &[1], Some(&[1]), 90 * DAY), Health::Ok);
         assert_eq!(health(settings, &[1, 2], Some(&[1]), 3 * DAY), Health::Late);
-        assert_eq!(health(settings, &[1, 2], Some(&[1]), 3 * DAY + 2 * HOUR), Health::Stale);
+        assert_eq!(
+            health(settings, &[1, 2], Some(&[1]), 3 * DAY + 2 * HOUR),
+            Health::Stale
+        );
         // The newer one has just been taken.
-        assert_eq!(health(settings, &[1, 240], Some(&[1]), 10 * DAY + HOUR / 2), Health::Ok);
+        assert_eq!(
+            health(settings, &[1, 240], Some(&[1]), 10 * DAY + HOUR / 2),
+            Health::Ok
+        );
     }
 
     #[test]
@@ -173,9 +257,20 @@ mod tests {
     #[test]
     fn a_source_is_judged_by_its_newest() {
         let text = "datasets: {a: {snapshot-period: 1h}, b: {windows: [{period: 1d}]}}".to_owned();
-        let (config, _) = load(&[Source { path: "zam.yaml".into(), text }]).expect("it parses");
+        let (config, _) = load(&[Source {
+            path: "zam.yaml".into(),
+            text,
+        }])
+        .expect("it parses");
         let of = |entry: usize, newest| of_source(&config.entries[entry], newest, 10 * HOUR);
-        assert_eq!([of(0, None), of(0, Some(8 * HOUR)), of(0, Some(8 * HOUR - 1))], [Health::Never, Health::Ok, Health::Late]);
+        assert_eq!(
+            [
+                of(0, None),
+                of(0, Some(8 * HOUR)),
+                of(0, Some(8 * HOUR - 1))
+            ],
+            [Health::Never, Health::Ok, Health::Late]
+        );
         assert_eq!(of(1, Some(0)), Health::Ok);
     }
 }

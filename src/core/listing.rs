@@ -9,7 +9,8 @@ use crate::core::name::Dataset;
 /// The columns that retention asks for. A saved listing may lack the last.
 pub const SNAPSHOT_COLUMNS: &str = "name,guid,createtxg,creation,userrefs,clones";
 /// The columns that replication asks for, of both sides.
-pub const TREE_COLUMNS: &str = "name,guid,createtxg,creation,type,written,encryptionroot,receive_resume_token,readonly";
+pub const TREE_COLUMNS: &str =
+    "name,guid,createtxg,creation,type,written,encryptionroot,receive_resume_token,readonly";
 /// Whatever has a row of its own (as `zfs list -t` takes them).
 pub const ALL_TYPES: &str = "filesystem,volume,snapshot,bookmark";
 pub const DATASETS: &str = "filesystem,volume";
@@ -83,7 +84,13 @@ pub fn parse_saved(columns: &str, text: &str) -> Result<Tree, String> {
 /// The last line has no end: what printed it was cut short, maybe in the middle of a number.
 pub fn whole_lines(text: &str) -> Result<(), String> {
     let last = text.rsplit('\n').next().unwrap_or_default();
-    if last.is_empty() { Ok(()) } else { Err(format!("the listing is cut short in its last line: {last:?}")) }
+    if last.is_empty() {
+        Ok(())
+    } else {
+        Err(format!(
+            "the listing is cut short in its last line: {last:?}"
+        ))
+    }
 }
 
 /// Whether a listing of `types` (as `zfs list -t` takes them) holds all that it must: each of its `roots` that exist,
@@ -99,10 +106,14 @@ pub fn is_complete(tree: &Tree, types: &str, roots: &[&str]) -> Result<(), Strin
     };
     let mut by_snapshot = HashSet::new();
     for root in roots {
-        let (dataset, snapshot) = root.split_once('@').map_or((*root, None), |(dataset, name)| (dataset, Some(name)));
+        let (dataset, snapshot) = root
+            .split_once('@')
+            .map_or((*root, None), |(dataset, name)| (dataset, Some(name)));
         let state = tree.get(&dataset.parse::<Dataset>()?);
         let there = match snapshot {
-            Some(name) => state.is_some_and(|state| state.snapshots.iter().any(|s| &*s.name == name)),
+            Some(name) => {
+                state.is_some_and(|state| state.snapshots.iter().any(|s| &*s.name == name))
+            }
             None => !with_datasets || state.is_some_and(|state| state.guid != 0),
         };
         if !there {
@@ -110,7 +121,9 @@ pub fn is_complete(tree: &Tree, types: &str, roots: &[&str]) -> Result<(), Strin
         }
         by_snapshot.extend(snapshot.map(|_| dataset));
     }
-    let rowless = |(name, state): &(&Dataset, &State)| state.guid == 0 && !by_snapshot.contains(name.as_str());
+    let rowless = |(name, state): &(&Dataset, &State)| {
+        state.guid == 0 && !by_snapshot.contains(name.as_str())
+    };
     match tree.iter().find(rowless) {
         Some((name, _)) if with_datasets => missing(name.as_str()),
         _ => Ok(()),
@@ -125,20 +138,33 @@ fn rows(columns: &str, text: &str, may_lack_last: bool) -> Result<Tree, String> 
     let mut tree = Tree::new();
     let mut last: Option<(&str, Dataset)> = None;
     for (number, line) in text.lines().enumerate() {
-        let row = Row { columns: &columns, cells: line.split('\t').collect() };
+        let row = Row {
+            columns: &columns,
+            cells: line.split('\t').collect(),
+        };
         let wrong = |why: String| {
             let shown: String = line.chars().take(LINE_SHOWN).collect();
-            format!("line {} of the listing is not as `zfs list` writes it ({why}): {shown:?}", number + 1)
+            format!(
+                "line {} of the listing is not as `zfs list` writes it ({why}): {shown:?}",
+                number + 1
+            )
         };
-        if row.cells.len() != columns.len() && !(may_lack_last && row.cells.len() + 1 == columns.len()) {
-            return Err(wrong(format!("{} columns, not {}", row.cells.len(), columns.len())));
+        if row.cells.len() != columns.len()
+            && !(may_lack_last && row.cells.len() + 1 == columns.len())
+        {
+            return Err(wrong(format!(
+                "{} columns, not {}",
+                row.cells.len(),
+                columns.len()
+            )));
         }
         let dataset = row.cells[0].split(['@', '#']).next().unwrap_or_default();
         let name = match &last {
             Some((text, name)) if *text == dataset => name.clone(),
             _ => dataset.parse().map_err(&wrong)?,
         };
-        row.add_to(tree.entry(name.clone()).or_default()).map_err(&wrong)?;
+        row.add_to(tree.entry(name.clone()).or_default())
+            .map_err(&wrong)?;
         last = Some((dataset, name));
     }
     for (dataset, state) in &mut tree {
@@ -167,10 +193,14 @@ impl Row<'_> {
 
     /// Digits alone: ZFS writes no sign, so one is part of something else.
     fn number(&self, column: &str) -> Result<Option<u64>, String> {
-        let Some(cell) = self.cell(column) else { return Ok(None) };
+        let Some(cell) = self.cell(column) else {
+            return Ok(None);
+        };
         let digits = Some(cell).filter(|cell| cell.bytes().all(|byte| byte.is_ascii_digit()));
         let number = digits.and_then(|digits| digits.parse().ok());
-        number.map(Some).ok_or_else(|| format!("no number as {column}: `{cell}`"))
+        number
+            .map(Some)
+            .ok_or_else(|| format!("no number as {column}: `{cell}`"))
     }
 
     fn required(&self, column: &str) -> Result<u64, String> {
@@ -181,7 +211,8 @@ impl Row<'_> {
         if !self.columns.contains(&"creation") {
             return Ok(0);
         }
-        let seconds = i64::try_from(self.required("creation")?).map_err(|_| "no number as creation: it is too large")?;
+        let seconds = i64::try_from(self.required("creation")?)
+            .map_err(|_| "no number as creation: it is too large")?;
         Ok(seconds.min(CREATION_MAX))
     }
 
@@ -201,7 +232,11 @@ impl Row<'_> {
                 cloned: self.text("clones").is_some(),
             });
         } else if let Some((_, name)) = self.cells[0].split_once('#') {
-            state.bookmarks.push(Bookmark { name: name.into(), guid, createtxg });
+            state.bookmarks.push(Bookmark {
+                name: name.into(),
+                guid,
+                createtxg,
+            });
         } else {
             if state.guid != 0 && state.guid != guid {
                 return Err("the dataset stands above with another guid".into());
@@ -223,9 +258,12 @@ impl State {
     /// # Errors
     /// One name has two GUIDs, or one snapshot two names; returned is the name, with its `@` or `#`.
     fn set_in_order(&mut self) -> Result<(), String> {
-        self.snapshots.sort_by(|a, b| (a.createtxg, &a.name).cmp(&(b.createtxg, &b.name)));
-        self.snapshots.dedup_by(|a, b| a.guid == b.guid && a.name == b.name);
-        self.bookmarks.sort_by(|a, b| (a.createtxg, &a.name).cmp(&(b.createtxg, &b.name)));
+        self.snapshots
+            .sort_by(|a, b| (a.createtxg, &a.name).cmp(&(b.createtxg, &b.name)));
+        self.snapshots
+            .dedup_by(|a, b| a.guid == b.guid && a.name == b.name);
+        self.bookmarks
+            .sort_by(|a, b| (a.createtxg, &a.name).cmp(&(b.createtxg, &b.name)));
         self.bookmarks.dedup();
         let names = self.snapshots.iter().map(|s| &*s.name).collect();
         let guids = self.snapshots.iter().map(|s| s.guid).collect();
@@ -250,7 +288,9 @@ impl State {
 
 fn doubled<T: Ord + Copy>(mut all: Vec<T>) -> Option<T> {
     all.sort_unstable();
-    all.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
+    all.windows(2)
+        .find(|pair| pair[0] == pair[1])
+        .map(|pair| pair[0])
 }
 
 #[cfg(test)]
@@ -262,10 +302,22 @@ mod tests {
         let text = "t/a b\t1\t2\t3\tfilesystem\t4096\t-\t1-abc\toff\nt/a b@y\t7\t9\t200\tsnapshot\t0\t-\t-\t-\nt/a b@x\t6\t8\t100\tsnapshot\t512\t-\t-\t-\nt/a b#m\t6\t8\t100\tbookmark\t-\t-\t-\t-\n";
         let tree = parse(TREE_COLUMNS, text).expect("a tree");
         let state = &tree[&"t/a b".parse().expect("a name")];
-        assert_eq!((state.guid, state.written, &state.encryption_root), (1, 4096, &None));
-        assert_eq!((state.resume_token.as_deref(), state.writable), (Some("1-abc"), true));
-        assert_eq!(state.snapshots.iter().map(|s| &*s.name).collect::<Vec<_>>(), ["x", "y"]);
-        assert_eq!((&*state.bookmarks[0].name, state.bookmarks[0].guid), ("m", 6));
+        assert_eq!(
+            (state.guid, state.written, &state.encryption_root),
+            (1, 4096, &None)
+        );
+        assert_eq!(
+            (state.resume_token.as_deref(), state.writable),
+            (Some("1-abc"), true)
+        );
+        assert_eq!(
+            state.snapshots.iter().map(|s| &*s.name).collect::<Vec<_>>(),
+            ["x", "y"]
+        );
+        assert_eq!(
+            (&*state.bookmarks[0].name, state.bookmarks[0].guid),
+            ("m", 6)
+        );
     }
 
     /// A whole listing of one dataset with two snapshots and a bookmark.
@@ -284,10 +336,20 @@ mod tests {
             "",
         ] {
             let text = format!("{row}\n");
-            assert!(parse(SNAPSHOT_COLUMNS, &text).is_err() && parse_saved(SNAPSHOT_COLUMNS, &text).is_err(), "{row}");
+            assert!(
+                parse(SNAPSHOT_COLUMNS, &text).is_err()
+                    && parse_saved(SNAPSHOT_COLUMNS, &text).is_err(),
+                "{row}"
+            );
         }
-        assert!(parse(SNAPSHOT_COLUMNS, "cannot open\t1\t2\t3\t0\t-\n").is_ok(), "a name may hold a space");
-        assert!(parse(SNAPSHOT_COLUMNS, "t@a\t1\t2\t3\t0\t\n").is_ok(), "no clones may be an empty cell");
+        assert!(
+            parse(SNAPSHOT_COLUMNS, "cannot open\t1\t2\t3\t0\t-\n").is_ok(),
+            "a name may hold a space"
+        );
+        assert!(
+            parse(SNAPSHOT_COLUMNS, "t@a\t1\t2\t3\t0\t\n").is_ok(),
+            "no clones may be an empty cell"
+        );
         assert!(parse(SNAPSHOT_COLUMNS, "").expect("nothing").is_empty());
     }
 
@@ -296,36 +358,74 @@ mod tests {
         let whole = parse(SNAPSHOT_COLUMNS, WHOLE).expect("whole");
         let rows = |text: &str| text.matches('\n').count();
         for cut in 0..WHOLE.len() {
-            let Ok(tree) = parse(SNAPSHOT_COLUMNS, &WHOLE[..cut]) else { continue };
-            assert!(WHOLE[..cut].is_empty() || WHOLE[..cut].ends_with('\n'), "cut at {cut}");
+            let Ok(tree) = parse(SNAPSHOT_COLUMNS, &WHOLE[..cut]) else {
+                continue;
+            };
+            assert!(
+                WHOLE[..cut].is_empty() || WHOLE[..cut].ends_with('\n'),
+                "cut at {cut}"
+            );
             let state = tree.values().next().cloned().unwrap_or_default();
-            assert_eq!(rows(&WHOLE[..cut]), usize::from(state.guid != 0) + state.snapshots.len() + state.bookmarks.len());
-            assert!(state.snapshots.iter().all(|s| whole.values().all(|t| t.snapshots.contains(s))), "cut at {cut}");
+            assert_eq!(
+                rows(&WHOLE[..cut]),
+                usize::from(state.guid != 0) + state.snapshots.len() + state.bookmarks.len()
+            );
+            assert!(
+                state
+                    .snapshots
+                    .iter()
+                    .all(|s| whole.values().all(|t| t.snapshots.contains(s))),
+                "cut at {cut}"
+            );
         }
     }
 
     #[test]
     fn only_a_saved_listing_may_lack_the_last_column_or_the_last_newline() {
         for text in ["t@a\t1\t2\t3\t0", "t@a\t1\t2\t3\t0\n", "t@a\t1\t2\t3\t0\t-"] {
-            assert!(parse_saved(SNAPSHOT_COLUMNS, text).is_ok() && parse(SNAPSHOT_COLUMNS, text).is_err(), "{text:?}");
+            assert!(
+                parse_saved(SNAPSHOT_COLUMNS, text).is_ok()
+                    && parse(SNAPSHOT_COLUMNS, text).is_err(),
+                "{text:?}"
+            );
         }
-        assert!(parse_saved(SKIM_COLUMNS, "t@a\t1").is_err(), "no other column may be missing");
+        assert!(
+            parse_saved(SKIM_COLUMNS, "t@a\t1").is_err(),
+            "no other column may be missing"
+        );
     }
 
     #[test]
     fn a_number_is_digits_within_their_bounds() {
         let creation = |cell: &str| {
             let tree = parse(SNAPSHOT_COLUMNS, &format!("t@a\t1\t2\t{cell}\t0\t-\n"))?;
-            Ok::<_, String>(tree.values().next().map(|state| state.snapshots[0].creation))
+            Ok::<_, String>(
+                tree.values()
+                    .next()
+                    .map(|state| state.snapshots[0].creation),
+            )
         };
-        for cell in
-            ["9223372036854775808", "18446744073709551615", "18446744073709551616", "-1", "+1", "1.5", "1e3", " 1", "0x1", ""]
-        {
+        for cell in [
+            "9223372036854775808",
+            "18446744073709551615",
+            "18446744073709551616",
+            "-1",
+            "+1",
+            "1.5",
+            "1e3",
+            " 1",
+            "0x1",
+            "",
+        ] {
             let error = creation(cell).expect_err(cell);
             assert!(error.contains("no number as creation"), "{error}");
         }
         assert_eq!(creation("1700000000"), Ok(Some(1_700_000_000)));
-        assert_eq!(creation("9223372036854775807"), Ok(Some(CREATION_MAX)), "in the future, with room to reckon");
+        assert_eq!(
+            creation("9223372036854775807"),
+            Ok(Some(CREATION_MAX)),
+            "in the future, with room to reckon"
+        );
         for text in ["t@a\t+1\t2\n", "t@a\t1\t+2\n", "t@a\t-1\t2\n", "t@a\t1\t\n"] {
             assert!(parse(SKIM_COLUMNS, text).is_err(), "{text:?}");
         }
@@ -333,19 +433,28 @@ mod tests {
 
     #[test]
     fn a_row_that_came_twice_counts_once_and_one_that_contradicts_is_an_error() {
-        let tree = parse(SKIM_COLUMNS, "t\t9\t1\nt@a\t1\t2\nt#m\t1\t2\nt\t9\t1\nt@a\t1\t2\nt#m\t1\t2\n").expect("a tree");
+        let tree = parse(
+            SKIM_COLUMNS,
+            "t\t9\t1\nt@a\t1\t2\nt#m\t1\t2\nt\t9\t1\nt@a\t1\t2\nt#m\t1\t2\n",
+        )
+        .expect("a tree");
         let state = tree.values().next().expect("t");
         assert_eq!((state.snapshots.len(), state.bookmarks.len()), (1, 1));
-        for text in
-            ["t\t1\t1\nt\t2\t1\n", "t@a\t1\t2\nt@b\t2\t3\nt@a\t3\t4\n", "t@a\t1\t2\nt@b\t1\t2\n", "t#m\t1\t2\nt#m\t2\t3\n"]
-        {
+        for text in [
+            "t\t1\t1\nt\t2\t1\n",
+            "t@a\t1\t2\nt@b\t2\t3\nt@a\t3\t4\n",
+            "t@a\t1\t2\nt@b\t1\t2\n",
+            "t#m\t1\t2\nt#m\t2\t3\n",
+        ] {
             assert!(parse(SKIM_COLUMNS, text).is_err(), "{text:?}");
         }
     }
 
     #[test]
     fn a_listing_without_what_was_asked_for_is_an_error() {
-        let check = |text: &str, types: &str, roots: &[&str]| is_complete(&parse(SKIM_COLUMNS, text)?, types, roots);
+        let check = |text: &str, types: &str, roots: &[&str]| {
+            is_complete(&parse(SKIM_COLUMNS, text)?, types, roots)
+        };
         let all = "filesystem,volume,snapshot,bookmark";
         assert_eq!(check("t\t1\t2\nt@a\t2\t2\n", all, &["t"]), Ok(()));
         assert_eq!(check("t\t1\t2\nu@a\t2\t2\n", all, &["t", "u@a"]), Ok(()));

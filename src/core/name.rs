@@ -28,20 +28,33 @@ impl FromStr for Dataset {
         if name.contains(['@', '#']) {
             return wrong("name the filesystem or volume, without @snapshot or #bookmark");
         }
-        if let Some(bad) = name.chars().find(|&c| !c.is_ascii_alphanumeric() && !"-_.: /".contains(c)) {
-            return wrong(&format!("ZFS allows letters, digits, and - _ . : space in names, not `{bad}`"));
+        if let Some(bad) = name
+            .chars()
+            .find(|&c| !c.is_ascii_alphanumeric() && !"-_.: /".contains(c))
+        {
+            return wrong(&format!(
+                "ZFS allows letters, digits, and - _ . : space in names, not `{bad}`"
+            ));
         }
         if name.is_empty() {
             return wrong("write one like tank/home");
         }
-        if name.split('/').any(|c| c.is_empty() || c == "." || c == "..") {
-            return wrong("it must begin with its pool, without a / before, and have no / too many and no component . or ..");
+        if name
+            .split('/')
+            .any(|c| c.is_empty() || c == "." || c == "..")
+        {
+            return wrong(
+                "it must begin with its pool, without a / before, and have no / too many and no component . or ..",
+            );
         }
         if !name.starts_with(|c: char| c.is_ascii_alphabetic()) {
             return wrong("a pool's name begins with a letter; write one like tank/home");
         }
         if name.len() > NAME_MAX {
-            return wrong(&format!("it has {} bytes, and ZFS allows {NAME_MAX}", name.len()));
+            return wrong(&format!(
+                "it has {} bytes, and ZFS allows {NAME_MAX}",
+                name.len()
+            ));
         }
         Ok(Dataset(name.into()))
     }
@@ -54,7 +67,9 @@ impl Dataset {
 
     /// By component: `tank/ab` is not within `tank/a`. A dataset is within itself.
     pub fn is_within(&self, ancestor: &Dataset) -> bool {
-        self.0.strip_prefix(&ancestor.0).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        self.0
+            .strip_prefix(&ancestor.0)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
     /// `root.join(tank/home)` is `root/tank/home`: where the replica of a dataset lies.
@@ -64,11 +79,16 @@ impl Dataset {
 
     /// What follows `root/`: the source's name of a replica.
     pub fn below(&self, root: &Dataset) -> Option<Dataset> {
-        self.0.strip_prefix(&root.0)?.strip_prefix('/').map(|rest| Dataset(rest.into()))
+        self.0
+            .strip_prefix(&root.0)?
+            .strip_prefix('/')
+            .map(|rest| Dataset(rest.into()))
     }
 
     pub fn parent(&self) -> Option<Dataset> {
-        self.0.rsplit_once('/').map(|(parent, _)| Dataset(parent.into()))
+        self.0
+            .rsplit_once('/')
+            .map(|(parent, _)| Dataset(parent.into()))
     }
 
     /// The dataset, its parent, and so on up to the pool.
@@ -107,8 +127,15 @@ impl FromStr for Label {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        if name.is_empty() || name.starts_with('-') || !name.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c)) {
-            return Err(format!("`{name}` is no name: use letters, digits, _ . and - (but - not first)"));
+        if name.is_empty()
+            || name.starts_with('-')
+            || !name
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c))
+        {
+            return Err(format!(
+                "`{name}` is no name: use letters, digits, _ . and - (but - not first)"
+            ));
         }
         Ok(Label(name.into()))
     }
@@ -136,7 +163,9 @@ impl FromStr for Prefix {
     fn from_str(text: &str) -> Result<Self, String> {
         let legal = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);
         if text.is_empty() || text.len() > 32 || text.starts_with('-') || !text.chars().all(legal) {
-            return Err(format!("`{text}` is no prefix: use up to 32 letters, digits, and - _ . : (no - first)"));
+            return Err(format!(
+                "`{text}` is no prefix: use up to 32 letters, digits, and - _ . : (no - first)"
+            ));
         }
         Ok(Prefix(text.into()))
     }
@@ -151,12 +180,20 @@ impl fmt::Display for Prefix {
 impl Prefix {
     /// `zam_20261122T213727Z`: the name of a snapshot taken at `time` (epoch seconds).
     pub fn snapshot(&self, time: i64) -> String {
-        format!("{}_{}", self.0, DateTime::from_timestamp(time, 0).unwrap_or_default().format(TIME))
+        format!(
+            "{}_{}",
+            self.0,
+            DateTime::from_timestamp(time, 0)
+                .unwrap_or_default()
+                .format(TIME)
+        )
     }
 
     /// True for exactly the form that [`Prefix::snapshot`] gives.
     pub fn owns_snapshot(&self, name: &str) -> bool {
-        let time = name.strip_prefix(&self.0).and_then(|rest| rest.strip_prefix('_'));
+        let time = name
+            .strip_prefix(&self.0)
+            .and_then(|rest| rest.strip_prefix('_'));
         time.is_some_and(|time| is_time(time.as_bytes()))
     }
 
@@ -167,9 +204,13 @@ impl Prefix {
 
     /// The destination's id, when the name is one of our bookmarks and says the GUID that the bookmark has.
     pub fn owns_bookmark(&self, name: &str, guid: u64) -> Option<u32> {
-        let (id, rest) = name.strip_prefix(&self.0)?.strip_prefix('_')?.split_once('_')?;
+        let (id, rest) = name
+            .strip_prefix(&self.0)?
+            .strip_prefix('_')?
+            .split_once('_')?;
         let id = u32::from_str_radix(id, 16).ok()?;
-        (rest == format!("{guid:016x}") && name == format!("{}_{id:08x}_{rest}", self.0)).then_some(id)
+        (rest == format!("{guid:016x}") && name == format!("{}_{id:08x}_{rest}", self.0))
+            .then_some(id)
     }
 
     /// The longest dataset name that leaves room for a bookmark: `#PREFIX_ID_GUID`.
@@ -182,14 +223,19 @@ impl Prefix {
 /// plan asks it of every snapshot, and chrono takes ten times as long.
 fn is_time(text: &[u8]) -> bool {
     let number = |at: Range<usize>| {
-        text[at].iter().try_fold(0, |number, digit| digit.is_ascii_digit().then(|| number * 10 + u32::from(digit - b'0')))
+        text[at].iter().try_fold(0, |number, digit| {
+            digit
+                .is_ascii_digit()
+                .then(|| number * 10 + u32::from(digit - b'0'))
+        })
     };
     let moment = || {
         let date = NaiveDate::from_ymd_opt(number(0..4)? as i32, number(4..6)?, number(6..8)?)?;
         Some((date, number(9..11)?, number(11..13)?, number(13..15)?))
     };
     let form = text.len() == 16 && text[8] == b'T' && text[15] == b'Z';
-    form && moment().is_some_and(|(_, hour, minute, second)| hour < 24 && minute < 60 && second <= 60)
+    form && moment()
+        .is_some_and(|(_, hour, minute, second)| hour < 24 && minute < 60 && second <= 60)
 }
 
 /// What tells one destination from another on the source: the first 8 hex digits of its root dataset's GUID.
@@ -203,10 +249,28 @@ mod tests {
 
     #[test]
     fn datasets_follow_the_rules_of_zfs() {
-        for name in ["tank", "tank/a b", "t/laptop:x", "tank/a-1_2.3", "tank/ends "] {
+        for name in [
+            "tank",
+            "tank/a b",
+            "t/laptop:x",
+            "tank/a-1_2.3",
+            "tank/ends ",
+        ] {
             assert!(name.parse::<Dataset>().is_ok(), "{name}");
         }
-        for name in ["", "/tank", "tank/", "a//b", "tank/..", "tank@x", "tank#b", "tank/%recv", "1tank", "tank/ä", "-r"] {
+        for name in [
+            "",
+            "/tank",
+            "tank/",
+            "a//b",
+            "tank/..",
+            "tank@x",
+            "tank#b",
+            "tank/%recv",
+            "1tank",
+            "tank/ä",
+            "-r",
+        ] {
             assert!(name.parse::<Dataset>().is_err(), "{name}");
         }
     }
@@ -244,12 +308,16 @@ mod tests {
     #[test]
     fn a_time_is_what_chrono_reads() {
         let chronos = |time: &str| {
-            let exact = time.bytes().all(|b| b.is_ascii_digit() || b == b'T' || b == b'Z');
+            let exact = time
+                .bytes()
+                .all(|b| b.is_ascii_digit() || b == b'T' || b == b'Z');
             exact && chrono::NaiveDateTime::parse_from_str(time, TIME).is_ok()
         };
         let edits = || (0..16).flat_map(|at| "0123456789TZ+ ".bytes().map(move |byte| (at, byte)));
         for time in ["20240229T235959Z", "20261122T213727Z"] {
-            for ((i, a), (j, b)) in edits().flat_map(|first| edits().map(move |second| (first, second))) {
+            for ((i, a), (j, b)) in
+                edits().flat_map(|first| edits().map(move |second| (first, second)))
+            {
                 let mut bytes: [u8; 16] = time.as_bytes().try_into().expect("16 bytes");
                 (bytes[i], bytes[j]) = (a, b);
                 let edited = std::str::from_utf8(&bytes).expect("ASCII");
@@ -265,8 +333,14 @@ mod tests {
         assert_eq!(name, "zam_12345678_000000000000feed");
         assert_eq!(zam.owns_bookmark(&name, 0xfeed), Some(0x1234_5678));
         assert_eq!(zam.owns_bookmark(&name, 0xbeef), None);
-        assert_eq!(zam.owns_bookmark("zam_1234567_000000000000feed", 0xfeed), None);
-        assert_eq!(zam.owns_bookmark("zam_+1234567_000000000000feed", 0xfeed), None);
+        assert_eq!(
+            zam.owns_bookmark("zam_1234567_000000000000feed", 0xfeed),
+            None
+        );
+        assert_eq!(
+            zam.owns_bookmark("zam_+1234567_000000000000feed", 0xfeed),
+            None
+        );
         assert_eq!(zam.dataset_max(), 225);
     }
 }

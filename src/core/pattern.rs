@@ -18,26 +18,43 @@ impl FromStr for Pattern {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let expression = text.strip_prefix('/').and_then(|rest| rest.strip_suffix('/'));
+        let expression = text
+            .strip_prefix('/')
+            .and_then(|rest| rest.strip_suffix('/'));
         let glob = expression.is_none().then(|| text.to_owned());
         let expression = match expression {
             Some(expression) if expression.contains("/ ") || expression.contains(" /") => {
-                return Err(format!("`{text}`: is a comma missing between two expressions? Write \\x20 for a space beside a /"));
+                return Err(format!(
+                    "`{text}`: is a comma missing between two expressions? Write \\x20 for a space beside a /"
+                ));
             }
-            None if text.contains(['*', '?']) && text.split(' ').skip(1).any(|word| word.contains('/')) => {
-                return Err(format!("`{text}`: is a comma missing between two names? Write ? for the space of a name"));
+            None if text.contains(['*', '?'])
+                && text.split(' ').skip(1).any(|word| word.contains('/')) =>
+            {
+                return Err(format!(
+                    "`{text}`: is a comma missing between two names? Write ? for the space of a name"
+                ));
             }
-            Some("") => return Err("an empty expression excludes everything; write one, or a name".into()),
+            Some("") => {
+                return Err("an empty expression excludes everything; write one, or a name".into());
+            }
             Some(expression) => expression.to_owned(),
             None if text.contains("**") => {
-                return Err(format!("`{text}`: * stays within a component; use a /regular expression/ to go beyond"));
+                return Err(format!(
+                    "`{text}`: * stays within a component; use a /regular expression/ to go beyond"
+                ));
             }
             None => {
                 // Stand-ins of the right shape, so that the rest can be judged as a name.
                 text.replace(['*', '?'], "x")
                     .parse::<Dataset>()
                     .map_err(|e| format!("{e} (a regular expression goes between slashes)"))?;
-                format!("^{}$", regex_lite::escape(text).replace("\\*", "[^/]*").replace("\\?", "[^/]"))
+                format!(
+                    "^{}$",
+                    regex_lite::escape(text)
+                        .replace("\\*", "[^/]*")
+                        .replace("\\?", "[^/]")
+                )
             }
         };
         let regex = Regex::new(&expression)
@@ -53,7 +70,11 @@ impl Pattern {
 
     /// The one dataset that it names, if it is a full name.
     pub fn path(&self) -> Option<Dataset> {
-        self.glob.as_ref().filter(|glob| !glob.contains(['*', '?']))?.parse().ok()
+        self.glob
+            .as_ref()
+            .filter(|glob| !glob.contains(['*', '?']))?
+            .parse()
+            .ok()
     }
 
     /// Whether any name below `entry` could match. A regular expression is not asked.
@@ -61,6 +82,9 @@ impl Pattern {
         let Some(glob) = &self.glob else { return true };
         let depth = entry.as_str().split('/').count();
         let above = Vec::from_iter(glob.split('/').take(depth)).join("/");
-        glob.split('/').count() > depth && above.parse().is_ok_and(|above: Pattern| above.matches(entry))
+        glob.split('/').count() > depth
+            && above
+                .parse()
+                .is_ok_and(|above: Pattern| above.matches(entry))
     }
 }

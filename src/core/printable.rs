@@ -5,7 +5,11 @@ use std::borrow::Cow;
 /// Control characters as `?`, but for tabs and ends of lines: an escape sequence could rewrite what a person has read.
 pub fn printable(text: &str) -> Cow<'_, str> {
     let is_bad = |c: char| c.is_control() && c != '\n' && c != '\t';
-    if text.contains(is_bad) { text.replace(is_bad, "?").into() } else { text.into() }
+    if text.contains(is_bad) {
+        text.replace(is_bad, "?").into()
+    } else {
+        text.into()
+    }
 }
 
 #[cfg(test)]

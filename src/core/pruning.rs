@@ -24,17 +24,30 @@ pub fn plan<'s>(wish: &Keeping, pruned: &'s State, source: Option<&State>) -> Pl
     let known = source.map(guids).unwrap_or_default();
     let needed = unconfirmed(wish.prefix, pruned);
     let unmarked = unmarked(wish, pruned);
-    let base = pruned.snapshots.iter().rev().find(|s| known.contains(&s.guid)).map(|s| s.guid);
+    let base = pruned
+        .snapshots
+        .iter()
+        .rev()
+        .find(|s| known.contains(&s.guid))
+        .map(|s| s.guid);
     let forced = |s: &Snapshot| {
         if Some(s.guid) == base {
             Some(Reason::Base)
         } else if needed.iter().any(|range| range.contains(&s.createtxg)) {
             Some(Reason::Unconfirmed)
         } else {
-            unmarked.filter(|until| s.creation <= *until).map(|_| Reason::Unmarked)
+            unmarked
+                .filter(|until| s.creation <= *until)
+                .map(|_| Reason::Unmarked)
         }
     };
-    retention::plan(wish.prefix, &pruned.snapshots, wish.windows, wish.now, forced)
+    retention::plan(
+        wish.prefix,
+        &pruned.snapshots,
+        wish.windows,
+        wish.now,
+        forced,
+    )
 }
 
 /// Until when a destination may have the snapshots of a source on which no bookmark says so: fewer destinations have one
@@ -52,5 +65,10 @@ pub fn has_in_common(one: &State, other: &State) -> bool {
 
 /// Of its snapshots and bookmarks.
 fn guids(state: &State) -> HashSet<u64> {
-    state.snapshots.iter().map(|s| s.guid).chain(state.bookmarks.iter().map(|b| b.guid)).collect()
+    state
+        .snapshots
+        .iter()
+        .map(|s| s.guid)
+        .chain(state.bookmarks.iter().map(|b| b.guid))
+        .collect()
 }

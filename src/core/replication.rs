@@ -118,9 +118,19 @@ pub fn plan(wish: &Wish, source: &Side, replica: Option<&Side>, token: Option<&T
     }
     let newer = newer(source.state, base.as_ref());
     let held = replica.map(|replica| replica.state);
-    let plan = match token.zip(held).and_then(|(token, held)| resumed(wish, token, raw, &newer, base.as_ref(), held)) {
+    let plan = match token
+        .zip(held)
+        .and_then(|(token, held)| resumed(wish, token, raw, &newer, base.as_ref(), held))
+    {
         Some(first) => resuming(wish, first, base.clone(), raw, &newer, held),
-        None => from_base(wish, base.clone(), raw, &newer, held, token_use(source.state, held, token)),
+        None => from_base(
+            wish,
+            base.clone(),
+            raw,
+            &newer,
+            held,
+            token_use(source.state, held, token),
+        ),
     };
     if let Some(replica) = replica
         && let Some(cause) = taken(&plan.streams, replica.state)
@@ -130,31 +140,98 @@ pub fn plan(wish: &Wish, source: &Side, replica: Option<&Side>, token: Option<&T
     plan
 }
 
-fn resuming(wish: &Wish, first: Stream, base: Option<Base>, raw: bool, newer: &[&Snapshot], held: Option<&State>) -> Plan {
-    let rest: Vec<&Snapshot> = newer.iter().copied().skip_while(|s| s.guid != first.guid).skip(1).collect();
-    let rest = streams(&rest, &wanted(wish, held, newer), Some(&Mark::Snapshot(first.to.clone())));
+fn resuming(
+    wish: &Wish,
+    first: Stream,
+    base: Option<Base>,
+    raw: bool,
+    newer: &[&Snapshot],
+    held: Option<&State>,
+) -> Plan {
+    let rest: Vec<&Snapshot> = newer
+        .iter()
+        .copied()
+        .skip_while(|s| s.guid != first.guid)
+        .skip(1)
+        .collect();
+    let rest = streams(
+        &rest,
+        &wanted(wish, held, newer),
+        Some(&Mark::Snapshot(first.to.clone())),
+    );
     let why = "a stream was cut, and its resume token fits".into();
     let streams = [vec![first], rest].concat();
-    Plan { kind: Kind::Resume, base, raw, streams, token: TokenUse::None, divergence: None, why }
+    Plan {
+        kind: Kind::Resume,
+        base,
+        raw,
+        streams,
+        token: TokenUse::None,
+        divergence: None,
+        why,
+    }
 }
 
-fn from_base(wish: &Wish, base: Option<Base>, raw: bool, newer: &[&Snapshot], held: Option<&State>, token: TokenUse) -> Plan {
-    let streams = streams(newer, &wanted(wish, held, newer), base.as_ref().map(|base| &base.mark));
+fn from_base(
+    wish: &Wish,
+    base: Option<Base>,
+    raw: bool,
+    newer: &[&Snapshot],
+    held: Option<&State>,
+    token: TokenUse,
+) -> Plan {
+    let streams = streams(
+        newer,
+        &wanted(wish, held, newer),
+        base.as_ref().map(|base| &base.mark),
+    );
     let (kind, why) = match &base {
-        None if streams.is_empty() => (Kind::UpToDate, "the source has no snapshot of zam's yet".into()),
+        None if streams.is_empty() => (
+            Kind::UpToDate,
+            "the source has no snapshot of zam's yet".into(),
+        ),
         None => (Kind::Full, "the destination has none of it yet".into()),
-        Some(base) if streams.is_empty() => (Kind::UpToDate, format!("it has {}, the newest", base.mark)),
-        Some(base) => (Kind::Incremental, format!("{} is the newest that both sides have", base.mark)),
+        Some(base) if streams.is_empty() => {
+            (Kind::UpToDate, format!("it has {}, the newest", base.mark))
+        }
+        Some(base) => (
+            Kind::Incremental,
+            format!("{} is the newest that both sides have", base.mark),
+        ),
     };
-    let why = if token == TokenUse::Foreign { format!("{why}, but a resume token of another stream is in the way") } else { why };
-    Plan { kind, base, raw, streams, token, divergence: None, why }
+    let why = if token == TokenUse::Foreign {
+        format!("{why}, but a resume token of another stream is in the way")
+    } else {
+        why
+    };
+    Plan {
+        kind,
+        base,
+        raw,
+        streams,
+        token,
+        divergence: None,
+        why,
+    }
 }
 
 fn diverged(source: &Side, replica: &Side, cause: Cause, base: Option<Base>, raw: bool) -> Plan {
-    let divergence = Divergence { source: source.name.clone(), replica: replica.name.clone(), cause };
+    let divergence = Divergence {
+        source: source.name.clone(),
+        replica: replica.name.clone(),
+        cause,
+    };
     let why = divergence.to_string();
     let (kind, token) = (Kind::Diverged, TokenUse::None);
-    Plan { kind, base, raw, streams: Vec::new(), token, divergence: Some(divergence), why }
+    Plan {
+        kind,
+        base,
+        raw,
+        streams: Vec::new(),
+        token,
+        divergence: Some(divergence),
+        why,
+    }
 }
 
 /// The newest snapshot of `there` that the source has too, or a bookmark of: where it stands, and what the source calls
@@ -165,30 +242,51 @@ fn newest_common(source: &State, there: &[Snapshot]) -> Option<(usize, Base)> {
         return Some((there.len() - 1, base));
     }
     let snapshots = source.snapshots.iter().map(|s| s.guid);
-    let known: HashSet<u64> = snapshots.chain(source.bookmarks.iter().map(|b| b.guid)).collect();
+    let known: HashSet<u64> = snapshots
+        .chain(source.bookmarks.iter().map(|b| b.guid))
+        .collect();
     let at = there.iter().rposition(|s| known.contains(&s.guid))?;
     Some((at, common(source, there[at].guid)?))
 }
 
 /// What forbids to continue the replica from its snapshot number `at`, the newest in common. That must be its newest,
 /// but for foreign snapshots that changed nothing, which a plain stream passes over.
-fn what_diverged(wish: &Wish, source: &Side, replica: &Side, at: Option<usize>, raw: bool) -> Option<Cause> {
-    let State { snapshots, resume_token, written, .. } = replica.state;
+fn what_diverged(
+    wish: &Wish,
+    source: &Side,
+    replica: &Side,
+    at: Option<usize>,
+    raw: bool,
+) -> Option<Cause> {
+    let State {
+        snapshots,
+        resume_token,
+        written,
+        ..
+    } = replica.state;
     let Some(at) = at else {
         return match snapshots.last() {
             // Of a first stream that was cut.
             None if resume_token.is_some() => None,
-            _ if source.state.volume != replica.state.volume => Some(Cause::WrongType { volume: source.state.volume }),
+            _ if source.state.volume != replica.state.volume => Some(Cause::WrongType {
+                volume: source.state.volume,
+            }),
             Some(newest) => Some(no_common(wish.prefix, source.state, newest)),
             None => Some(Cause::NoSnapshots { raw }),
         };
     };
     let (common, foreign) = (snapshots[at].name.to_string(), &snapshots[at + 1..]);
     if foreign.iter().any(|s| s.written > 0) || raw && !foreign.is_empty() {
-        return Some(Cause::ForeignSnapshots { common, foreign: foreign.iter().map(|s| s.name.to_string()).collect() });
+        return Some(Cause::ForeignSnapshots {
+            common,
+            foreign: foreign.iter().map(|s| s.name.to_string()).collect(),
+        });
     }
     if *written > 0 {
-        return Some(Cause::Written { common, bytes: *written });
+        return Some(Cause::Written {
+            common,
+            bytes: *written,
+        });
     }
     let was_raw = replica.state.encryption_root.as_deref() == Some(&*replica.name);
     let mixes = source.state.encryption_root.is_some() && was_raw == wish.decrypt;
@@ -200,7 +298,10 @@ fn no_common(prefix: &Prefix, source: &State, newest: &Snapshot) -> Cause {
     Cause::NoCommon {
         of_source: ends.map(|(first, last)| (first.name.to_string(), last.name.to_string())),
         newest: newest.name.to_string(),
-        has_cursor: source.bookmarks.iter().any(|b| prefix.owns_bookmark(&b.name, b.guid).is_some()),
+        has_cursor: source
+            .bookmarks
+            .iter()
+            .any(|b| prefix.owns_bookmark(&b.name, b.guid).is_some()),
     }
 }
 
@@ -211,7 +312,10 @@ fn taken(streams: &[Stream], replica: &State) -> Option<Cause> {
     }
     let there: HashSet<&str> = replica.snapshots.iter().map(|s| &*s.name).collect();
     let sent = streams.iter().flat_map(|stream| &stream.snapshots);
-    let taken: Vec<String> = sent.filter(|name| there.contains(name.as_str())).cloned().collect();
+    let taken: Vec<String> = sent
+        .filter(|name| there.contains(name.as_str()))
+        .cloned()
+        .collect();
     (!taken.is_empty()).then_some(Cause::TakenNames { taken })
 }
 
@@ -219,7 +323,10 @@ fn taken(streams: &[Stream], replica: &State) -> Option<Cause> {
 /// bookmark of that before each stream.
 fn token_use(source: &State, replica: Option<&State>, token: Option<&Token>) -> TokenUse {
     let is_ours = |token: &Token| common(source, token.toguid).is_some();
-    match (replica.and_then(|replica| replica.resume_token.as_ref()), token) {
+    match (
+        replica.and_then(|replica| replica.resume_token.as_ref()),
+        token,
+    ) {
         (None, _) => TokenUse::None,
         (Some(_), Some(token)) if is_ours(token) => TokenUse::Discard,
         (Some(_), _) => TokenUse::Foreign,
@@ -227,25 +334,47 @@ fn token_use(source: &State, replica: Option<&State>, token: Option<&Token>) -> 
 }
 
 fn common(source: &State, guid: u64) -> Option<Base> {
-    let snapshot = source.snapshot(guid).map(|s| (Mark::Snapshot(s.name.to_string()), s.createtxg));
-    let bookmark = || source.bookmark(guid).map(|b| (Mark::Bookmark(b.name.to_string()), b.createtxg));
-    snapshot.or_else(bookmark).map(|(mark, createtxg)| Base { mark, guid, createtxg })
+    let snapshot = source
+        .snapshot(guid)
+        .map(|s| (Mark::Snapshot(s.name.to_string()), s.createtxg));
+    let bookmark = || {
+        source
+            .bookmark(guid)
+            .map(|b| (Mark::Bookmark(b.name.to_string()), b.createtxg))
+    };
+    snapshot.or_else(bookmark).map(|(mark, createtxg)| Base {
+        mark,
+        guid,
+        createtxg,
+    })
 }
 
 /// The source's snapshots after the base, owned or not, oldest first.
 fn newer<'s>(source: &'s State, base: Option<&Base>) -> Vec<&'s Snapshot> {
-    source.snapshots.iter().filter(|s| base.is_none_or(|base| s.createtxg > base.createtxg)).collect()
+    source
+        .snapshots
+        .iter()
+        .filter(|s| base.is_none_or(|base| s.createtxg > base.createtxg))
+        .collect()
 }
 
 /// Of `newer`, what the destination's windows would keep beside what it has already, and the newest: their GUIDs. Of
 /// what it has the newest decides: where an older one has a bucket in common with a new one, so has that.
 fn wanted(wish: &Wish, replica: Option<&State>, newer: &[&Snapshot]) -> HashSet<u64> {
     let owned = |s: &&Snapshot| wish.prefix.owns_snapshot(&s.name);
-    let old: Vec<&Snapshot> = replica.and_then(|r| r.snapshots.iter().rfind(owned)).into_iter().collect();
+    let old: Vec<&Snapshot> = replica
+        .and_then(|r| r.snapshots.iter().rfind(owned))
+        .into_iter()
+        .collect();
     let new: Vec<&Snapshot> = newer.iter().copied().filter(owned).collect();
     let windows = retention::wanted(&[old.as_slice(), &new].concat(), wish.windows, wish.now);
-    let kept = new.iter().zip(&windows[old.len()..]).filter(|(_, windows)| wish.windows.is_empty() || !windows.is_empty());
-    kept.map(|(s, _)| s.guid).chain(new.last().map(|s| s.guid)).collect()
+    let kept = new
+        .iter()
+        .zip(&windows[old.len()..])
+        .filter(|(_, windows)| wish.windows.is_empty() || !windows.is_empty());
+    kept.map(|(s, _)| s.guid)
+        .chain(new.last().map(|s| s.guid))
+        .collect()
 }
 
 /// The fewest streams: one `-I` for each run of wanted neighbours, one `-i` over each gap. A bookmark gives only `-i`
@@ -254,7 +383,9 @@ fn streams(newer: &[&Snapshot], wanted: &HashSet<u64>, base: Option<&Mark>) -> V
     let (mut streams, mut from, mut rest) = (Vec::new(), base.cloned(), newer);
     while let Some(gap) = rest.iter().position(|s| wanted.contains(&s.guid)) {
         let run = match from {
-            Some(Mark::Snapshot(_)) if gap == 0 => rest.iter().take_while(|s| wanted.contains(&s.guid)).count(),
+            Some(Mark::Snapshot(_)) if gap == 0 => {
+                rest.iter().take_while(|s| wanted.contains(&s.guid)).count()
+            }
             _ => 1,
         };
         let (part, after) = rest[gap..].split_at(run);
@@ -269,12 +400,27 @@ fn streams(newer: &[&Snapshot], wanted: &HashSet<u64>, base: Option<&Mark>) -> V
 fn stream(from: Option<Mark>, part: &[&Snapshot]) -> Stream {
     let last = part[part.len() - 1];
     let snapshots = part.iter().map(|s| s.name.to_string()).collect();
-    Stream { from, to: last.name.to_string(), guid: last.guid, intermediates: part.len() > 1, snapshots }
+    Stream {
+        from,
+        to: last.name.to_string(),
+        guid: last.guid,
+        intermediates: part.len() > 1,
+        snapshots,
+    }
 }
 
 /// What is left of the stream that a token stands for, if it continues this replica with a snapshot of ours.
-fn resumed(wish: &Wish, token: &Token, raw: bool, newer: &[&Snapshot], base: Option<&Base>, replica: &State) -> Option<Stream> {
-    let to = newer.iter().find(|s| s.guid == token.toguid && wish.prefix.owns_snapshot(&s.name))?;
+fn resumed(
+    wish: &Wish,
+    token: &Token,
+    raw: bool,
+    newer: &[&Snapshot],
+    base: Option<&Base>,
+    replica: &State,
+) -> Option<Stream> {
+    let to = newer
+        .iter()
+        .find(|s| s.guid == token.toguid && wish.prefix.owns_snapshot(&s.name))?;
     let continues = token.fromguid == replica.snapshots.last().map(|s| s.guid) && token.raw == raw;
     continues.then(|| stream(base.map(|base| base.mark.clone()), &[to]))
 }
@@ -283,17 +429,36 @@ fn resumed(wish: &Wish, token: &Token, raw: bool, newer: &[&Snapshot], base: Opt
 /// newest snapshot of ours, nothing was cut or written there, and the one cursor of the destination, by the GUID of its
 /// `root`, stands on it.
 pub fn is_at_rest(prefix: &Prefix, root: u64, source: &State, replica: &State) -> bool {
-    let newest = source.snapshots.iter().rev().find(|s| prefix.owns_snapshot(&s.name)).map(|s| s.guid);
-    let cursors = source.bookmarks.iter().filter(|b| prefix.owns_bookmark(&b.name, b.guid) == Some(destination_id(root)));
+    let newest = source
+        .snapshots
+        .iter()
+        .rev()
+        .find(|s| prefix.owns_snapshot(&s.name))
+        .map(|s| s.guid);
+    let cursors = source
+        .bookmarks
+        .iter()
+        .filter(|b| prefix.owns_bookmark(&b.name, b.guid) == Some(destination_id(root)));
     let ends_there = newest.is_some() && replica.snapshots.last().map(|s| s.guid) == newest;
-    ends_there && replica.resume_token.is_none() && replica.written == 0 && cursors.map(|b| b.guid).eq(newest)
+    ends_there
+        && replica.resume_token.is_none()
+        && replica.written == 0
+        && cursors.map(|b| b.guid).eq(newest)
 }
 
 /// The snapshots of both sides of which a plan must know more than SKIM_COLUMNS tell: of the replica's those after the
 /// base; and where windows choose, the source's after the base, and the replica's from its newest of ours on.
-pub fn to_look_at<'s>(prefix: &Prefix, windows: &[Window], source: &'s State, replica: Option<&'s State>) -> [&'s [Snapshot]; 2] {
-    let there = replica.map(|replica| replica.snapshots.as_slice()).unwrap_or_default();
-    let (base, after) = newest_common(source, there).map_or((None, 0), |(at, base)| (Some(at), base.createtxg));
+pub fn to_look_at<'s>(
+    prefix: &Prefix,
+    windows: &[Window],
+    source: &'s State,
+    replica: Option<&'s State>,
+) -> [&'s [Snapshot]; 2] {
+    let there = replica
+        .map(|replica| replica.snapshots.as_slice())
+        .unwrap_or_default();
+    let (base, after) =
+        newest_common(source, there).map_or((None, 0), |(at, base)| (Some(at), base.createtxg));
     if windows.is_empty() {
         return [&[], &there[base.map_or(0, |base| base + 1)..]];
     }
@@ -314,22 +479,39 @@ pub fn unconfirmed(prefix: &Prefix, source: &State) -> Vec<RangeInclusive<u64>> 
         }
     }
     let range = |txgs: Vec<u64>| Some(*txgs.iter().min()?..=*txgs.iter().max()?);
-    cursors.into_values().filter(|txgs| txgs.len() > 1).filter_map(range).collect()
+    cursors
+        .into_values()
+        .filter(|txgs| txgs.len() > 1)
+        .filter_map(range)
+        .collect()
 }
 
 /// How many destinations have a bookmark on the source.
 pub fn destinations(prefix: &Prefix, source: &State) -> usize {
-    let owned = source.bookmarks.iter().filter_map(|b| prefix.owns_bookmark(&b.name, b.guid));
+    let owned = source
+        .bookmarks
+        .iter()
+        .filter_map(|b| prefix.owns_bookmark(&b.name, b.guid));
     owned.collect::<BTreeSet<u32>>().len()
 }
 
 /// The cursors, of the destination whose root has the GUID `root`, that this replica was never given: all of them are
 /// newer than what it ends with. Either somebody rolled it back, or it is another copy of the one that was continued
 /// (half of a split mirror has the same GUIDs), and that one still needs them.
-pub fn never_given<'s>(prefix: &Prefix, root: u64, source: &'s State, base: &Base) -> Vec<&'s Bookmark> {
-    let is_ours = |b: &&Bookmark| prefix.owns_bookmark(&b.name, b.guid) == Some(destination_id(root));
+pub fn never_given<'s>(
+    prefix: &Prefix,
+    root: u64,
+    source: &'s State,
+    base: &Base,
+) -> Vec<&'s Bookmark> {
+    let is_ours =
+        |b: &&Bookmark| prefix.owns_bookmark(&b.name, b.guid) == Some(destination_id(root));
     let cursors: Vec<&Bookmark> = source.bookmarks.iter().filter(is_ours).collect();
-    if cursors.iter().all(|b| b.createtxg > base.createtxg) { cursors } else { Vec::new() }
+    if cursors.iter().all(|b| b.createtxg > base.createtxg) {
+        cursors
+    } else {
+        Vec::new()
+    }
 }
 
 /// The name under which a cursor is kept for another copy of a replica: as of a destination that nobody has, one for each

@@ -78,7 +78,10 @@ pub struct Plan<'s> {
 impl<'s> Plan<'s> {
     /// What nothing keeps, oldest first.
     pub fn given_up(&self) -> impl Iterator<Item = &'s Snapshot> {
-        self.verdicts.iter().filter(|verdict| !verdict.keep()).map(|verdict| verdict.snapshot)
+        self.verdicts
+            .iter()
+            .filter(|verdict| !verdict.keep())
+            .map(|verdict| verdict.snapshot)
     }
 }
 
@@ -97,18 +100,31 @@ pub fn plan<'s>(
 ) -> Plan<'s> {
     let mut ordered: Vec<&Snapshot> = snapshots.iter().collect();
     ordered.sort_by(|a, b| (a.createtxg, &a.name).cmp(&(b.createtxg, &b.name)));
-    let (owned, foreign): (Vec<&Snapshot>, Vec<&Snapshot>) = ordered.iter().partition(|s| prefix.owns_snapshot(&s.name));
+    let (owned, foreign): (Vec<&Snapshot>, Vec<&Snapshot>) =
+        ordered.iter().partition(|s| prefix.owns_snapshot(&s.name));
     let wanted = wanted(&owned, windows, now);
     let newest = owned.last().map(|s| s.guid);
-    let mut verdicts: Vec<Verdict> =
-        owned.iter().zip(wanted).map(|(s, windows)| judge(s, windows, newest, now, &forced)).collect();
-    let suspicious = after_a_leap(&owned) && verdicts.iter().filter(|v| !v.keep()).count() * 2 > owned.len();
+    let mut verdicts: Vec<Verdict> = owned
+        .iter()
+        .zip(wanted)
+        .map(|(s, windows)| judge(s, windows, newest, now, &forced))
+        .collect();
+    let suspicious =
+        after_a_leap(&owned) && verdicts.iter().filter(|v| !v.keep()).count() * 2 > owned.len();
     for verdict in verdicts.iter_mut().filter(|v| suspicious && !v.keep()) {
         verdict.reasons.push(Reason::SuspiciousClock);
     }
-    verdicts.extend(foreign.into_iter().map(|snapshot| Verdict { snapshot, reasons: vec![Reason::NotOurs] }));
-    verdicts.sort_by(|a, b| (a.snapshot.createtxg, &a.snapshot.name).cmp(&(b.snapshot.createtxg, &b.snapshot.name)));
-    Plan { verdicts, suspicious }
+    verdicts.extend(foreign.into_iter().map(|snapshot| Verdict {
+        snapshot,
+        reasons: vec![Reason::NotOurs],
+    }));
+    verdicts.sort_by(|a, b| {
+        (a.snapshot.createtxg, &a.snapshot.name).cmp(&(b.snapshot.createtxg, &b.snapshot.name))
+    });
+    Plan {
+        verdicts,
+        suspicious,
+    }
 }
 
 fn judge<'s>(
@@ -145,7 +161,8 @@ pub fn wanted(owned: &[&Snapshot], windows: &[Window], now: i64) -> Vec<Vec<Wind
         let (mut seen, mut last) = (HashSet::new(), None);
         for (snapshot, wanted) in owned.iter().zip(&mut wanted) {
             let bucket = window.period.bucket(snapshot.creation);
-            let is_oldest = last.replace(bucket) != Some(bucket) && (in_order || seen.insert(bucket));
+            let is_oldest =
+                last.replace(bucket) != Some(bucket) && (in_order || seen.insert(bucket));
             if is_oldest && window.period.start(bucket + 1) > limit {
                 wanted.reserve_exact(1); // mostly there is one, and there are many of these lists
                 wanted.push(*window);
@@ -156,6 +173,8 @@ pub fn wanted(owned: &[&Snapshot], windows: &[Window], now: i64) -> Vec<Vec<Wind
 }
 
 fn after_a_leap(owned: &[&Snapshot]) -> bool {
-    let leap = owned.windows(2).rposition(|pair| pair[1].creation - pair[0].creation > LEAP);
+    let leap = owned
+        .windows(2)
+        .rposition(|pair| pair[1].creation - pair[0].creation > LEAP);
     leap.is_some_and(|before| owned.len() - (before + 1) < BELIEVED)
 }

@@ -11,7 +11,9 @@ impl FromStr for AbsolutePath {
 
     fn from_str(text: &str) -> Result<Self, String> {
         if !text.starts_with('/') || text.ends_with('/') {
-            return Err(format!("`{text}` is no file for a job: write its whole path, from / on"));
+            return Err(format!(
+                "`{text}` is no file for a job: write its whole path, from / on"
+            ));
         }
         Ok(AbsolutePath(text.into()))
     }
@@ -25,8 +27,13 @@ impl FromStr for User {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let legal = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-        if text.len() > 31 || !text.chars().all(legal) || !text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
-            return Err(format!("`{text}` is no user: use up to 31 letters, digits, _ and -, a letter first"));
+        if text.len() > 31
+            || !text.chars().all(legal)
+            || !text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        {
+            return Err(format!(
+                "`{text}` is no user: use up to 31 letters, digits, _ and -, a letter first"
+            ));
         }
         Ok(User(text.into()))
     }
@@ -41,8 +48,14 @@ impl FromStr for Ssh {
     fn from_str(text: &str) -> Result<Self, String> {
         // More colons are those of an IPv6 address.
         let has_port = text.matches(':').count() == 1 || text.starts_with("ssh://");
-        if text.is_empty() || text.starts_with('-') || text.contains(char::is_whitespace) || has_port {
-            return Err(format!("`{text}` is no machine: write user@machine (its port is `port`, anything else `options`)"));
+        if text.is_empty()
+            || text.starts_with('-')
+            || text.contains(char::is_whitespace)
+            || has_port
+        {
+            return Err(format!(
+                "`{text}` is no machine: write user@machine (its port is `port`, anything else `options`)"
+            ));
         }
         Ok(Ssh(text.into()))
     }
@@ -55,8 +68,12 @@ impl FromStr for Port {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let port = text.parse().ok().filter(|_| text.starts_with(|c: char| ('1'..='9').contains(&c)));
-        port.map(Port).ok_or_else(|| format!("`{text}` is no port: write a number from 1 to {}", u16::MAX))
+        let port = text
+            .parse()
+            .ok()
+            .filter(|_| text.starts_with(|c: char| ('1'..='9').contains(&c)));
+        port.map(Port)
+            .ok_or_else(|| format!("`{text}` is no port: write a number from 1 to {}", u16::MAX))
     }
 }
 
@@ -68,7 +85,9 @@ impl FromStr for SshOption {
 
     fn from_str(text: &str) -> Result<Self, String> {
         if text.starts_with('-') || !text.contains(['=', ' ']) {
-            return Err(format!("`{text}` is no option of ssh_config(5): write it like Compression=yes"));
+            return Err(format!(
+                "`{text}` is no option of ssh_config(5): write it like Compression=yes"
+            ));
         }
         Ok(SshOption(text.into()))
     }
@@ -137,7 +156,9 @@ impl FromStr for Otherwise {
         match text {
             "run" => Ok(Otherwise(true)),
             "skip" => Ok(Otherwise(false)),
-            _ => Err(format!("`{text}`: say `skip`, or `run` (at the window's last slot)")),
+            _ => Err(format!(
+                "`{text}`: say `skip`, or `run` (at the window's last slot)"
+            )),
         }
     }
 }
@@ -151,6 +172,8 @@ impl FromStr for Parallel {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let number = text.parse().ok().filter(|n| (1..=8).contains(n));
-        number.map(Parallel).ok_or_else(|| format!("`{text}`: from 1 to 8 datasets can go side by side"))
+        number
+            .map(Parallel)
+            .ok_or_else(|| format!("`{text}`: from 1 to 8 datasets can go side by side"))
     }
 }

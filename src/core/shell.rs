@@ -6,15 +6,23 @@
 const WALL: &str = "ZAM=#@,. %";
 
 /// `env` finds zfs in sbin for users who lack it.
-const BEFORE: [&str; 4] =
-    ["env", WALL, "LC_ALL=C", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/current-system/sw/bin"];
+const BEFORE: [&str; 4] = [
+    "env",
+    WALL,
+    "LC_ALL=C",
+    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/current-system/sw/bin",
+];
 
 /// The line that runs a program with these arguments.
 ///
 /// # Errors
 /// A word holds a character that shells read differently.
 pub fn line(argv: &[&str]) -> Result<String, String> {
-    let words: Result<Vec<String>, String> = BEFORE.iter().chain(argv).map(|argument| word(argument)).collect();
+    let words: Result<Vec<String>, String> = BEFORE
+        .iter()
+        .chain(argv)
+        .map(|argument| word(argument))
+        .collect();
     words.map(|words| words.join(" "))
 }
 
@@ -28,7 +36,9 @@ fn word(word: &str) -> Result<String, String> {
     let is_alike = |c: char| (c == ' ' || c.is_ascii_graphic()) && !"'\\!".contains(c);
     match word.chars().find(|c| !is_alike(*c)) {
         None => Ok(format!("'{word}'")),
-        Some(c) => Err(format!("{word:?} holds {c:?}, which shells read differently; no name of ZFS has it")),
+        Some(c) => Err(format!(
+            "{word:?} holds {c:?}, which shells read differently; no name of ZFS has it"
+        )),
     }
 }
 
@@ -36,7 +46,11 @@ fn word(word: &str) -> Result<String, String> {
 /// otherwise. Names of ZFS may hold spaces, and what another machine lists may hold anything.
 pub fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._=,@:-".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) { word.into() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.into()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }
 
 #[cfg(test)]
@@ -45,15 +59,23 @@ mod tests {
 
     #[test]
     fn plain_words_are_bare_and_marks_are_quoted() {
-        assert_eq!(word("name,guid:x=1/a-b_c.d").as_deref(), Ok("name,guid:x=1/a-b_c.d"));
+        assert_eq!(
+            word("name,guid:x=1/a-b_c.d").as_deref(),
+            Ok("name,guid:x=1/a-b_c.d")
+        );
         assert_eq!(word("tank/x#zam_1").as_deref(), Ok("'tank/x#zam_1'"));
         assert_eq!(word("tank/a b@x").as_deref(), Ok("'tank/a b@x'"));
-        assert_eq!((word("").as_deref(), word("=ls").as_deref()), (Ok("''"), Ok("'=ls'")));
+        assert_eq!(
+            (word("").as_deref(), word("=ls").as_deref()),
+            (Ok("''"), Ok("'=ls'"))
+        );
     }
 
     #[test]
     fn what_shells_read_differently_is_refused() {
-        for word in ["it's", "a\\b", "a!b", "a\nb", "a\0b", "a\x1bb", "ä", "\u{85}"] {
+        for word in [
+            "it's", "a\\b", "a!b", "a\nb", "a\0b", "a\x1bb", "ä", "\u{85}",
+        ] {
             assert!(line(&["zfs", "list", word]).is_err(), "{word:?}");
         }
     }
@@ -62,14 +84,23 @@ mod tests {
     fn every_mark_stands_before_the_program() {
         let line = line(&["zfs", "destroy", "tank/a b@x,y#z"]).expect("a line");
         let program = line.find(" zfs ").expect("a program");
-        for (at, c) in line.char_indices().filter(|(_, c)| !c.is_ascii_alphanumeric()) {
-            assert!(line.find(c).is_some_and(|first| first < program), "{c:?} at {at}");
+        for (at, c) in line
+            .char_indices()
+            .filter(|(_, c)| !c.is_ascii_alphanumeric())
+        {
+            assert!(
+                line.find(c).is_some_and(|first| first < program),
+                "{c:?} at {at}"
+            );
         }
     }
 
     #[test]
     fn a_word_that_a_shell_would_split_or_read_is_quoted() {
-        assert_eq!(quoted("tank/home@zam_20261122T213727Z"), "tank/home@zam_20261122T213727Z");
+        assert_eq!(
+            quoted("tank/home@zam_20261122T213727Z"),
+            "tank/home@zam_20261122T213727Z"
+        );
         assert_eq!(quoted("tank/my data@a b"), "'tank/my data@a b'");
         assert_eq!(quoted("tank/a@$(reboot);`x`"), "'tank/a@$(reboot);`x`'");
         assert_eq!(quoted("tank/a#it's"), r"'tank/a#it'\''s'");

@@ -34,7 +34,9 @@ impl FromStr for Span {
 
     /// `1h 30min`, `2d`, `1.5h`, `6mo`. At least one number with its unit, whole seconds in all.
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = |why: String| format!("`{text}` is not a span of time{why}; write one like 15min, 4h, 2d, 1w or 6mo");
+        let wrong = |why: String| {
+            format!("`{text}` is not a span of time{why}; write one like 15min, 4h, 2d, 1w or 6mo")
+        };
         let (mut months, mut weeks, mut micros) = (0f64, 0f64, 0f64);
         let mut rest = text.trim();
         if rest.is_empty() {
@@ -57,13 +59,24 @@ impl FromStr for Span {
             rest = tail.trim_start();
         }
         let (seconds, limit) = (micros / 1e6, 1e11);
-        if [months, weeks, seconds].iter().any(|n| n.fract() != 0.0 || *n > limit) || months > 12_000.0 || weeks > 60_000.0 {
-            return Err(wrong(" (only whole seconds and months are, below a thousand years)".into()));
+        if [months, weeks, seconds]
+            .iter()
+            .any(|n| n.fract() != 0.0 || *n > limit)
+            || months > 12_000.0
+            || weeks > 60_000.0
+        {
+            return Err(wrong(
+                " (only whole seconds and months are, below a thousand years)".into(),
+            ));
         }
         if months + weeks + seconds == 0.0 {
             return Err(wrong(" (it is empty)".into()));
         }
-        Ok(Span { months: months as u32, weeks: weeks as u32, seconds: seconds as u64 })
+        Ok(Span {
+            months: months as u32,
+            weeks: weeks as u32,
+            seconds: seconds as u64,
+        })
     }
 }
 
@@ -75,14 +88,18 @@ impl Span {
     /// Epoch seconds of the moment this long before `time`; a month's day is clamped (31 March − 1mo = 28 February).
     pub fn before(self, time: i64) -> i64 {
         let back = |t: DateTime<chrono::Utc>| t.checked_sub_months(Months::new(self.months));
-        let time = DateTime::from_timestamp(time, 0).and_then(back).map_or(i64::MIN / 2, |t| t.timestamp());
+        let time = DateTime::from_timestamp(time, 0)
+            .and_then(back)
+            .map_or(i64::MIN / 2, |t| t.timestamp());
         time - (u64::from(self.weeks) * 7 * DAY + self.seconds) as i64
     }
 
     /// Epoch seconds of the moment this long after `time`, with the day clamped likewise.
     pub fn after(self, time: i64) -> i64 {
         let on = |t: DateTime<chrono::Utc>| t.checked_add_months(Months::new(self.months));
-        let time = DateTime::from_timestamp(time, 0).and_then(on).map_or(i64::MAX / 2, |t| t.timestamp());
+        let time = DateTime::from_timestamp(time, 0)
+            .and_then(on)
+            .map_or(i64::MAX / 2, |t| t.timestamp());
         time + (u64::from(self.weeks) * 7 * DAY + self.seconds) as i64
     }
 
@@ -125,8 +142,16 @@ impl FromStr for Period {
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text.parse()? {
-            Span { months, weeks: 0, seconds: 0 } => Ok(Period::Months(months)),
-            Span { months: 0, weeks, seconds: 0 } => Ok(Period::Weeks(weeks)),
+            Span {
+                months,
+                weeks: 0,
+                seconds: 0,
+            } => Ok(Period::Months(months)),
+            Span {
+                months: 0,
+                weeks,
+                seconds: 0,
+            } => Ok(Period::Weeks(weeks)),
             span @ Span { months: 0, .. } => match span.seconds() {
                 seconds if seconds < DAY => Ok(Period::Seconds(seconds)),
                 seconds if seconds % DAY == 0 => Ok(Period::Days(seconds / DAY)),
@@ -139,7 +164,9 @@ impl FromStr for Period {
 
 impl Period {
     fn wrong(text: &str) -> String {
-        format!("`{text}` is no period: it must be less than a day, or whole days, whole weeks, or whole months and years")
+        format!(
+            "`{text}` is no period: it must be less than a day, or whole days, whole weeks, or whole months and years"
+        )
     }
 
     /// The number of the bucket that `time` (epoch seconds) lies in.
@@ -162,17 +189,30 @@ impl Period {
             Period::Weeks(n) => (bucket * 7 * i64::from(n) + FIRST_MONDAY) * day,
             Period::Months(n) => {
                 let months = bucket * i64::from(n);
-                let first = NaiveDate::from_ymd_opt(1970 + months.div_euclid(12) as i32, months.rem_euclid(12) as u32 + 1, 1);
-                first.map_or(i64::MAX, |d| d.and_time(Default::default()).and_utc().timestamp())
+                let first = NaiveDate::from_ymd_opt(
+                    1970 + months.div_euclid(12) as i32,
+                    months.rem_euclid(12) as u32 + 1,
+                    1,
+                );
+                first.map_or(i64::MAX, |d| {
+                    d.and_time(Default::default()).and_utc().timestamp()
+                })
             }
         }
     }
 
     pub fn span(self) -> Span {
-        let none = Span { months: 0, weeks: 0, seconds: 0 };
+        let none = Span {
+            months: 0,
+            weeks: 0,
+            seconds: 0,
+        };
         match self {
             Period::Seconds(seconds) => Span { seconds, ..none },
-            Period::Days(n) => Span { seconds: n * DAY, ..none },
+            Period::Days(n) => Span {
+                seconds: n * DAY,
+                ..none
+            },
             Period::Weeks(weeks) => Span { weeks, ..none },
             Period::Months(months) => Span { months, ..none },
         }
@@ -216,10 +256,29 @@ mod tests {
         ] {
             assert_eq!(seconds(text), Ok(expected), "{text}");
         }
-        for (text, months) in [("6month", 6), ("6mo", 6), ("6M", 6), ("6y", 72), ("1y 1mo", 13)] {
+        for (text, months) in [
+            ("6month", 6),
+            ("6mo", 6),
+            ("6M", 6),
+            ("6y", 72),
+            ("1y 1mo", 13),
+        ] {
             assert_eq!(text.parse::<Span>().map(|s| s.months), Ok(months), "{text}");
         }
-        for text in ["", "30", "1h 30", "2 fortnights", "-1h", "0h", "0.1s", "1.5mo", "h", "1e9y", "1..5h", "infinity"] {
+        for text in [
+            "",
+            "30",
+            "1h 30",
+            "2 fortnights",
+            "-1h",
+            "0h",
+            "0.1s",
+            "1.5mo",
+            "h",
+            "1e9y",
+            "1..5h",
+            "infinity",
+        ] {
             assert!(seconds(text).is_err(), "{text}");
         }
     }
@@ -249,19 +308,43 @@ mod tests {
             let period: Period = period.parse().expect(period);
             period.start(period.bucket(at(time)))
         };
-        assert_eq!(start("1w", "2026-11-22T12:00:00Z"), at("2026-11-16T00:00:00Z")); // a Sunday: its Monday
-        assert_eq!(start("1mo", "2026-02-28T23:59:59Z"), at("2026-02-01T00:00:00Z"));
-        assert_eq!(start("3mo", "2026-12-31T00:00:00Z"), at("2026-10-01T00:00:00Z"));
-        assert_eq!(start("1y", "2024-02-29T00:00:00Z"), at("2024-01-01T00:00:00Z"));
-        assert_eq!(start("1d", "1969-12-31T23:00:00Z"), at("1969-12-31T00:00:00Z"));
+        assert_eq!(
+            start("1w", "2026-11-22T12:00:00Z"),
+            at("2026-11-16T00:00:00Z")
+        ); // a Sunday: its Monday
+        assert_eq!(
+            start("1mo", "2026-02-28T23:59:59Z"),
+            at("2026-02-01T00:00:00Z")
+        );
+        assert_eq!(
+            start("3mo", "2026-12-31T00:00:00Z"),
+            at("2026-10-01T00:00:00Z")
+        );
+        assert_eq!(
+            start("1y", "2024-02-29T00:00:00Z"),
+            at("2024-01-01T00:00:00Z")
+        );
+        assert_eq!(
+            start("1d", "1969-12-31T23:00:00Z"),
+            at("1969-12-31T00:00:00Z")
+        );
         assert_eq!(start("7h", "1970-01-01T08:00:00Z"), 7 * 3600);
     }
 
     #[test]
     fn months_are_taken_off_in_the_calendar() {
         let span: Span = "1mo".parse().expect("a span");
-        assert_eq!(span.before(at("2026-03-31T10:00:00Z")), at("2026-02-28T10:00:00Z"));
-        assert_eq!(span.before(at("2024-03-31T10:00:00Z")), at("2024-02-29T10:00:00Z"));
-        assert_eq!(span.after(at("2026-01-31T10:00:00Z")), at("2026-02-28T10:00:00Z"));
+        assert_eq!(
+            span.before(at("2026-03-31T10:00:00Z")),
+            at("2026-02-28T10:00:00Z")
+        );
+        assert_eq!(
+            span.before(at("2024-03-31T10:00:00Z")),
+            at("2024-02-29T10:00:00Z")
+        );
+        assert_eq!(
+            span.after(at("2026-01-31T10:00:00Z")),
+            at("2026-02-28T10:00:00Z")
+        );
     }
 }

@@ -35,7 +35,9 @@ pub fn escape(path: &str) -> String {
         }
         match byte {
             b'/' => escaped.push('-'),
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b':' | b'_' | b'.' => escaped.push(byte as char),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b':' | b'_' | b'.' => {
+                escaped.push(byte as char)
+            }
             _ => drop(write!(escaped, "\\x{byte:02x}")),
         }
     }
@@ -48,7 +50,9 @@ pub fn escape(path: &str) -> String {
 
 /// FNV-1a, 64 bits: the same on every machine and in every release, which std's hasher does not promise.
 fn fnv1a(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 #[cfg(test)]
@@ -58,7 +62,10 @@ mod tests {
     #[test]
     fn names_are_escaped_as_systemd_does() {
         assert_eq!(escape("snapshot/tank/my-data"), "snapshot-tank-my\\x2ddata");
-        assert_eq!(escape("replicate:local-backup/a b"), "replicate:local\\x2dbackup-a\\x20b");
+        assert_eq!(
+            escape("replicate:local-backup/a b"),
+            "replicate:local\\x2dbackup-a\\x20b"
+        );
     }
 
     #[test]
@@ -66,7 +73,11 @@ mod tests {
         for extra in 0..12 {
             let path = format!("snapshot/{}{}", "a".repeat(extra), "-".repeat(200));
             let name = escape(&path);
-            assert!((WHOLE_MAX + 1..=231 - "zam@.service".len()).contains(&name.len()), "{}", name.len());
+            assert!(
+                (WHOLE_MAX + 1..=231 - "zam@.service".len()).contains(&name.len()),
+                "{}",
+                name.len()
+            );
             let (kept, hash) = name.rsplit_once('_').expect("a hash");
             assert!(hash.len() == 16 && kept.ends_with("\\x2d"), "{name}");
         }

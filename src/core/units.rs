@@ -26,12 +26,31 @@ pub fn units(config: &Config, sources: &[Source], faulty: bool) -> BTreeMap<Stri
     let mut schedules = HashMap::new();
     for job in config.jobs() {
         let name = instance(&job);
-        let windows = job.idle().map(|idle| idle.windows.as_slice()).unwrap_or_default();
-        let time = (job.period, windows, job.idle().is_some_and(Idle::is_polled), is_remote(&job));
-        let schedule = schedules.entry(time).or_insert_with(|| schedule::slots(time.0, time.1, time.2, time.3));
-        let source = sources.get(job.entry.at.file).map(|s| s.path.as_str()).unwrap_or_default();
-        units.insert(format!("zam-{name}.timer"), timer(&job, schedule, &name, source));
-        units.insert(format!("zam@{name}.service.d/50-zam.conf"), drop_in(&job, source));
+        let windows = job
+            .idle()
+            .map(|idle| idle.windows.as_slice())
+            .unwrap_or_default();
+        let time = (
+            job.period,
+            windows,
+            job.idle().is_some_and(Idle::is_polled),
+            is_remote(&job),
+        );
+        let schedule = schedules
+            .entry(time)
+            .or_insert_with(|| schedule::slots(time.0, time.1, time.2, time.3));
+        let source = sources
+            .get(job.entry.at.file)
+            .map(|s| s.path.as_str())
+            .unwrap_or_default();
+        units.insert(
+            format!("zam-{name}.timer"),
+            timer(&job, schedule, &name, source),
+        );
+        units.insert(
+            format!("zam@{name}.service.d/50-zam.conf"),
+            drop_in(&job, source),
+        );
         let _ = writeln!(wanted, "Wants=zam-{name}.timer");
     }
     if faulty {
@@ -40,13 +59,27 @@ pub fn units(config: &Config, sources: &[Source], faulty: bool) -> BTreeMap<Stri
         wanted += "Wants=zam-config.service\n";
     }
     if !units.is_empty() {
-        units.insert("zam.target.d/50-zam.conf".into(), format!("{HEADER}[Unit]\n{wanted}"));
-        units.insert("timers.target.d/50-zam.conf".into(), format!("{HEADER}[Unit]\nWants=zam.target\n"));
+        units.insert(
+            "zam.target.d/50-zam.conf".into(),
+            format!("{HEADER}[Unit]\n{wanted}"),
+        );
+        units.insert(
+            "timers.target.d/50-zam.conf".into(),
+            format!("{HEADER}[Unit]\nWants=zam.target\n"),
+        );
     }
     units
 }
 
-fn timer(job: &Job, Schedule { on_calendar, random_delay }: &Schedule, name: &str, source: &str) -> String {
+fn timer(
+    job: &Job,
+    Schedule {
+        on_calendar,
+        random_delay,
+    }: &Schedule,
+    name: &str,
+    source: &str,
+) -> String {
     let mut text = format!(
         "{HEADER}[Unit]\nDescription={} every {}\n{DOCUMENTATION}{}PartOf=zam.target\n\n[Timer]\n",
         specifiers(&describe(job)),
@@ -56,19 +89,34 @@ fn timer(job: &Job, Schedule { on_calendar, random_delay }: &Schedule, name: &st
     for expression in on_calendar {
         let _ = writeln!(text, "OnCalendar={expression}");
     }
-    let _ = write!(text, "Unit=zam@{name}.service\nPersistent=true\nAccuracySec=1s\n");
+    let _ = write!(
+        text,
+        "Unit=zam@{name}.service\nPersistent=true\nAccuracySec=1s\n"
+    );
     if *random_delay > 0 {
-        let _ = write!(text, "RandomizedDelaySec={random_delay}s\nFixedRandomDelay=true\n");
+        let _ = write!(
+            text,
+            "RandomizedDelaySec={random_delay}s\nFixedRandomDelay=true\n"
+        );
     }
     text
 }
 
 fn drop_in(job: &Job, source: &str) -> String {
-    let mut text = format!("{HEADER}[Unit]\nDescription={}\n{}", specifiers(&describe(job)), source_path(source));
+    let mut text = format!(
+        "{HEADER}[Unit]\nDescription={}\n{}",
+        specifiers(&describe(job)),
+        source_path(source)
+    );
     if is_remote(job) {
         text += "Wants=network-online.target\nAfter=network-online.target\n";
     }
-    if let Some(snapshot) = job.entry.jobs().iter().find(|first| first.verb == Verb::Snapshot && job.verb != Verb::Snapshot) {
+    if let Some(snapshot) = job
+        .entry
+        .jobs()
+        .iter()
+        .find(|first| first.verb == Verb::Snapshot && job.verb != Verb::Snapshot)
+    {
         // They often fire together; the others then see what it took.
         let _ = writeln!(text, "After={}", service(snapshot));
     }
@@ -78,10 +126,17 @@ fn drop_in(job: &Job, source: &str) -> String {
         text += "Type=exec\n";
         if let Some(to) = job.destination {
             // For a zam that hangs itself, as on a suspended pool; a stream that stalls it ends by itself before.
-            let _ = writeln!(text, "WatchdogSec={}s\nWatchdogSignal=SIGKILL", to.stall_timeout.seconds() + WATCHDOG_MARGIN);
+            let _ = writeln!(
+                text,
+                "WatchdogSec={}s\nWatchdogSignal=SIGKILL",
+                to.stall_timeout.seconds() + WATCHDOG_MARGIN
+            );
         }
     }
-    let to = job.destination.map(|to| format!(" --to {}", to.name)).unwrap_or_default();
+    let to = job
+        .destination
+        .map(|to| format!(" --to {}", to.name))
+        .unwrap_or_default();
     let words = format!("{}{to} -- {}", job.verb, quote(&job.entry.key));
     if is_gated(job) {
         let _ = writeln!(text, "ExecCondition=zam gate {words}");
@@ -90,7 +145,11 @@ fn drop_in(job: &Job, source: &str) -> String {
     if job.verb == Verb::Snapshot {
         text += &hooks(job.entry);
     }
-    let _ = writeln!(text, "LogExtraFields={}", quote(&format!("ZAM_DATASET={}", job.entry.key)));
+    let _ = writeln!(
+        text,
+        "LogExtraFields={}",
+        quote(&format!("ZAM_DATASET={}", job.entry.key))
+    );
     if let Some(to) = job.destination {
         let _ = writeln!(text, "LogExtraFields=ZAM_DESTINATION={}", to.name);
     }
@@ -99,9 +158,21 @@ fn drop_in(job: &Job, source: &str) -> String {
 
 /// Hooks run as root outside the sandbox (`+`). What runs after runs whatever happened, but not after a skip.
 fn hooks(entry: &Entry) -> String {
-    let before = entry.hooks.before.iter().map(|hook| format!("ExecStartPre=+/bin/sh -c {}\n", quote(hook)));
-    let guarded = |hook: &String| quote(&format!("[ \"$SERVICE_RESULT\" != exec-condition ] || exit 0\n{hook}"));
-    let after = entry.hooks.after.iter().map(|hook| format!("ExecStopPost=+/bin/sh -c {}\n", guarded(hook)));
+    let before = entry
+        .hooks
+        .before
+        .iter()
+        .map(|hook| format!("ExecStartPre=+/bin/sh -c {}\n", quote(hook)));
+    let guarded = |hook: &String| {
+        quote(&format!(
+            "[ \"$SERVICE_RESULT\" != exec-condition ] || exit 0\n{hook}"
+        ))
+    };
+    let after = entry
+        .hooks
+        .after
+        .iter()
+        .map(|hook| format!("ExecStopPost=+/bin/sh -c {}\n", guarded(hook)));
     before.chain(after).collect()
 }
 
@@ -115,10 +186,17 @@ fn config_service(source: &str) -> String {
 
 fn describe(job: &Job) -> String {
     let key = &job.entry.key;
-    let whole = if job.entry.recursive { " and below" } else { "" };
+    let whole = if job.entry.recursive {
+        " and below"
+    } else {
+        ""
+    };
     match (job.verb, job.destination) {
         (Verb::Snapshot, _) => format!("Snapshot {key}{whole}"),
-        (Verb::Replicate, to) => format!("Replicate {key}{whole} to {}", to.map(|to| to.name.to_string()).unwrap_or_default()),
+        (Verb::Replicate, to) => format!(
+            "Replicate {key}{whole} to {}",
+            to.map(|to| to.name.to_string()).unwrap_or_default()
+        ),
         (Verb::Prune, Some(to)) => format!("Prune the replica of {key}{whole} at {}", to.name),
         (Verb::Prune, None) => format!("Prune {key}{whole}"),
     }
@@ -170,9 +248,17 @@ mod tests {
     #[test]
     fn no_control_character_ends_a_line_of_a_unit() {
         assert_eq!(quote("a\rb\nc\x1b\x7f"), r#""a\rb\nc\x1b\x7f""#);
-        for source in ["/etc/zam/zam.d/x\n[Service]\nUser=evil.yaml", "a\rb", "a\0b", "a\\"] {
+        for source in [
+            "/etc/zam/zam.d/x\n[Service]\nUser=evil.yaml",
+            "a\rb",
+            "a\0b",
+            "a\\",
+        ] {
             assert_eq!(source_path(source), "", "{source:?}");
         }
-        assert_eq!(source_path("/etc/zam/100%.yaml"), "SourcePath=/etc/zam/100%%.yaml\n");
+        assert_eq!(
+            source_path("/etc/zam/100%.yaml"),
+            "SourcePath=/etc/zam/100%%.yaml\n"
+        );
     }
 }

@@ -57,6 +57,11 @@ pub(super) fn has_hung_up(error: &anyhow::Error) -> bool {
 }
 
 pub(super) fn is_denied(error: &anyhow::Error) -> bool {
-    let Some(zbus::Error::FDO(error)) = error.downcast_ref() else { return false };
-    matches!(**error, fdo::Error::AccessDenied(_) | fdo::Error::InteractiveAuthorizationRequired(_))
+    let Some(zbus::Error::FDO(error)) = error.downcast_ref() else {
+        return false;
+    };
+    matches!(
+        **error,
+        fdo::Error::AccessDenied(_) | fdo::Error::InteractiveAuthorizationRequired(_)
+    )
 }

@@ -26,5 +26,9 @@ pub fn moment() -> Moment {
 /// As the clock on the wall showed it, or will.
 pub fn of(time: DateTime<Utc>) -> Moment {
     let local = time.with_timezone(&Local);
-    Moment { epoch: local.timestamp(), weekday: local.weekday(), minute: local.hour() * 60 + local.minute() }
+    Moment {
+        epoch: local.timestamp(),
+        weekday: local.weekday(),
+        minute: local.hour() * 60 + local.minute(),
+    }
 }

@@ -40,13 +40,19 @@ impl Failure {
 
 /// What a program said, without the usage text that zfs adds to some errors, and without advice that would destroy more.
 pub fn reason(stderr: &str, status: ExitStatus) -> String {
-    let lines =
-        stderr.lines().map(str::trim).take_while(|line| !line.starts_with("usage:") && !line.starts_with("For further help"));
-    let lines = lines.filter(|line| !line.is_empty() && !line.starts_with("use '-") && !line.starts_with("must specify -F"));
+    let lines = stderr
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.starts_with("usage:") && !line.starts_with("For further help"));
+    let lines = lines.filter(|line| {
+        !line.is_empty() && !line.starts_with("use '-") && !line.starts_with("must specify -F")
+    });
     let reason = lines.collect::<Vec<_>>().join("; ");
     match reason.as_str() {
         "" => status.to_string(),
-        _ if reason.contains("libzfs library") => format!("{reason} (is the kernel's module loaded? modprobe zfs)"),
+        _ if reason.contains("libzfs library") => {
+            format!("{reason} (is the kernel's module loaded? modprobe zfs)")
+        }
         _ => reason,
     }
 }
@@ -63,7 +69,10 @@ pub struct Pipeline {
 
 impl Pipeline {
     pub fn called(self, name: &str) -> Self {
-        Pipeline { name: name.into(), ..self }
+        Pipeline {
+            name: name.into(),
+            ..self
+        }
     }
 }
 
@@ -97,7 +106,10 @@ impl Machine {
 
     /// ` on olympus`, or nothing for this machine.
     pub fn place(&self) -> String {
-        self.0.as_ref().map(|host| format!(" on {}", host.name)).unwrap_or_default()
+        self.0
+            .as_ref()
+            .map(|host| format!(" on {}", host.name))
+            .unwrap_or_default()
     }
 
     fn command(&self, argv: &[&str]) -> Result<Command> {
@@ -113,10 +125,16 @@ impl Machine {
             None => Ok(argvs.map(local).collect()),
             Some(host) => {
                 let lines: Result<Vec<String>, String> = argvs.map(shell::line).collect();
-                lines.map_err(|why| anyhow!(why)).and_then(|lines| Ok(vec![ssh(host, &lines.join(" | "))?]))
+                lines
+                    .map_err(|why| anyhow!(why))
+                    .and_then(|lines| Ok(vec![ssh(host, &lines.join(" | "))?]))
             }
         };
-        Pipeline { commands, name: String::new(), is_remote: self.0.is_some() }
+        Pipeline {
+            commands,
+            name: String::new(),
+            is_remote: self.0.is_some(),
+        }
     }
 
     /// Runs it to its end.
@@ -124,10 +142,12 @@ impl Machine {
     /// # Errors
     /// [`Failure`] for a bad exit; [`Later`] when the machine cannot be reached, or the run is to stop.
     pub fn run(&self, argv: &[&str]) -> Result<Output> {
-        let output = process::output(&mut self.command(argv)?).map_err(|e| match e.downcast::<io::Error>() {
-            Ok(e) => not_started(argv[0], &e),
-            Err(e) if e.is::<Later>() => e,
-            Err(e) => e.context(format!("{}{}", abridged(&argv.join(" ")), self.place())),
+        let output = process::output(&mut self.command(argv)?).map_err(|e| {
+            match e.downcast::<io::Error>() {
+                Ok(e) => not_started(argv[0], &e),
+                Err(e) if e.is::<Later>() => e,
+                Err(e) => e.context(format!("{}{}", abridged(&argv.join(" ")), self.place())),
+            }
         })?;
         if output.status.success() {
             return Ok(output);
@@ -138,12 +158,21 @@ impl Machine {
     pub fn failure(&self, argv: &[&str], output: Output) -> anyhow::Error {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
-        let failure = Failure { command: argv.join(" "), status: output.status, stdout, stderr };
+        let failure = Failure {
+            command: argv.join(" "),
+            status: output.status,
+            stdout,
+            stderr,
+        };
         match &self.0 {
             // ssh(1): 255 is ssh's own.
-            Some(host) if output.status.code() == Some(255) => {
-                Later(format!("cannot reach {} ({}): {}", host.name, host.ssh, failure.reason())).into()
-            }
+            Some(host) if output.status.code() == Some(255) => Later(format!(
+                "cannot reach {} ({}): {}",
+                host.name,
+                host.ssh,
+                failure.reason()
+            ))
+            .into(),
             _ => failure.into(),
         }
     }
@@ -151,10 +180,21 @@ impl Machine {
     /// Ends the connection, if one was made. On a network that went silent its master does not hear of it before its
     /// keepalives fail, which is not waited for; systemd ends it with the job.
     pub fn close(&self) {
-        let Some(host) = self.0.as_ref().filter(|host| sockets::is_open(host.name.as_str())) else { return };
-        let Ok(socket) = sockets::of(host.name.as_str()) else { return };
+        let Some(host) = self
+            .0
+            .as_ref()
+            .filter(|host| sockets::is_open(host.name.as_str()))
+        else {
+            return;
+        };
+        let Ok(socket) = sockets::of(host.name.as_str()) else {
+            return;
+        };
         let mut exit = local(&["ssh"]);
-        exit.args(options(host, &socket)).args(["-O", "exit", "--", &host.ssh]).stdin(Stdio::null()).stderr(Stdio::null());
+        exit.args(options(host, &socket))
+            .args(["-O", "exit", "--", &host.ssh])
+            .stdin(Stdio::null())
+            .stderr(Stdio::null());
         if let Ok(mut asking) = exit.spawn() {
             let begun = Instant::now();
             while matches!(asking.try_wait(), Ok(None)) && begun.elapsed() < PATIENCE {
@@ -169,7 +209,9 @@ impl Machine {
 pub fn not_started(program: &str, error: &io::Error) -> anyhow::Error {
     match error.kind() {
         io::ErrorKind::NotFound => {
-            anyhow::anyhow!("there is no `{program}` on this machine; install it (Debian: zfsutils-linux, openssh-client, zstd)")
+            anyhow::anyhow!(
+                "there is no `{program}` on this machine; install it (Debian: zfsutils-linux, openssh-client, zstd)"
+            )
         }
         _ => anyhow::anyhow!("cannot start {program}: {error}"),
     }
@@ -186,20 +228,31 @@ fn local(argv: &[&str]) -> Command {
         path
     });
     // A group of its own: Ctrl-C reaches zam alone, which ends a transfer so that it can be resumed.
-    command.args(&argv[1..]).env("PATH", path).env("LC_ALL", "C").process_group(0);
+    command
+        .args(&argv[1..])
+        .env("PATH", path)
+        .env("LC_ALL", "C")
+        .process_group(0);
     command
 }
 
 fn ssh(host: &Host, line: &str) -> Result<Command> {
-    let socket = sockets::of(host.name.as_str()).with_context(|| format!("cannot reach {}", host.name))?;
+    let socket =
+        sockets::of(host.name.as_str()).with_context(|| format!("cannot reach {}", host.name))?;
     let mut ssh = local(&["ssh"]);
     // ssh_config's SendEnv would take the language of this machine to a far side that may not have it.
     for (name, _) in std::env::vars_os() {
-        if name.as_encoded_bytes().starts_with(b"LANG") || name.as_encoded_bytes().starts_with(b"LC_") {
+        if name.as_encoded_bytes().starts_with(b"LANG")
+            || name.as_encoded_bytes().starts_with(b"LC_")
+        {
             ssh.env_remove(name);
         }
     }
-    ssh.env("LC_ALL", "C").args(options(host, &socket)).arg("--").arg(&host.ssh).arg(line);
+    ssh.env("LC_ALL", "C")
+        .args(options(host, &socket))
+        .arg("--")
+        .arg(&host.ssh)
+        .arg(line);
     Ok(ssh)
 }
 
@@ -231,10 +284,18 @@ const NEEDED: [&str; 21] = [
 
 fn options(host: &Host, socket: &Path) -> Vec<String> {
     // ssh takes the first value that it is given, so the configuration's come first.
-    let options = host.options.iter().map(String::as_str).chain(NEEDED).map(|option| format!("-o{option}"));
+    let options = host
+        .options
+        .iter()
+        .map(String::as_str)
+        .chain(NEEDED)
+        .map(|option| format!("-o{option}"));
     // ssh_config(5), TOKENS.
     let socket = socket.display().to_string().replace('%', "%%");
     let options = options.chain([format!("-oControlPath={socket}")]);
     let identity = host.identity.iter().map(|file| format!("-i{file}"));
-    options.chain(identity).chain(host.port.iter().map(|port| format!("-p{port}"))).collect()
+    options
+        .chain(identity)
+        .chain(host.port.iter().map(|port| format!("-p{port}")))
+        .collect()
 }

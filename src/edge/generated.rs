@@ -15,7 +15,8 @@ pub fn directory() -> PathBuf {
 /// By their paths below `directory`, those of zam alone: other generators write there too. None where it does not exist.
 pub fn read(directory: &Path) -> Result<BTreeMap<String, String>> {
     let mut units = BTreeMap::new();
-    add(directory, "", &mut units).with_context(|| format!("cannot read {}", directory.display()))?;
+    add(directory, "", &mut units)
+        .with_context(|| format!("cannot read {}", directory.display()))?;
     Ok(units)
 }
 
@@ -26,7 +27,10 @@ fn add(directory: &Path, below: &str, units: &mut BTreeMap<String, String>) -> i
     };
     for entry in entries {
         let entry = entry?;
-        let (name, kind) = (entry.file_name().to_string_lossy().into_owned(), entry.file_type()?);
+        let (name, kind) = (
+            entry.file_name().to_string_lossy().into_owned(),
+            entry.file_type()?,
+        );
         if kind.is_dir() {
             add(&entry.path(), &format!("{below}{name}/"), units)?;
         } else if name.starts_with("zam") || name == "50-zam.conf" {

@@ -14,8 +14,10 @@ use crate::core::printable::printable;
 /// True when stderr is a stream to the journal: systemd says which one that is, and who inherits the variable may have
 /// another (systemd.exec(5)).
 pub fn is_journal() -> bool {
-    let stream = std::fs::metadata("/proc/self/fd/2").map(|stderr| format!("{}:{}", stderr.dev(), stderr.ino()));
-    stream.is_ok_and(|stream| std::env::var("JOURNAL_STREAM").is_ok_and(|journal| journal == stream))
+    let stream = std::fs::metadata("/proc/self/fd/2")
+        .map(|stderr| format!("{}:{}", stderr.dev(), stderr.ino()));
+    stream
+        .is_ok_and(|stream| std::env::var("JOURNAL_STREAM").is_ok_and(|journal| journal == stream))
 }
 
 /// Sends events to the journal when systemd runs us; by hand nobody would read them.
@@ -25,7 +27,9 @@ pub fn start() {
     }
     if let Ok(layer) = tracing_journald::layer() {
         let unit = std::env::var("ZAM_UNIT").unwrap_or_default();
-        let layer = layer.with_field_prefix(None).with_syslog_identifier("zam".into());
+        let layer = layer
+            .with_field_prefix(None)
+            .with_syslog_identifier("zam".into());
         let layer = layer.with_custom_fields([("OBJECT_SYSTEMD_UNIT", unit.as_str())]);
         // Losing an event loses no data; a second subscriber cannot be.
         let _ = tracing_subscriber::registry().with(layer).try_init();
@@ -49,8 +53,11 @@ pub fn progress(text: &str) {
 
 /// How wide a line may be: what COLUMNS or the terminal says.
 pub fn columns() -> usize {
-    let told = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
-    let terminal = || Some(tcgetwinsize(stdout()).ok()?.ws_col.into()).filter(|columns| *columns > 0);
+    let told = std::env::var("COLUMNS")
+        .ok()
+        .and_then(|columns| columns.parse().ok());
+    let terminal =
+        || Some(tcgetwinsize(stdout()).ok()?.ws_col.into()).filter(|columns| *columns > 0);
     told.or_else(terminal).unwrap_or(80)
 }
 

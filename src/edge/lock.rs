@@ -44,13 +44,19 @@ pub fn share(name: &str) -> Result<Lock> {
 
 fn lock(name: &str, try_lock: impl Fn(&File) -> Result<(), TryLockError>) -> Result<Lock> {
     let directory = directory();
-    trusted::directory(&directory).with_context(|| format!("cannot use {} for locks", directory.display()))?;
+    trusted::directory(&directory)
+        .with_context(|| format!("cannot use {} for locks", directory.display()))?;
     let path = directory.join(escape(name) + ".lock");
-    let until = Instant::now() + if journal::is_journal() { PATIENCE } else { Duration::ZERO };
+    let until = Instant::now()
+        + if journal::is_journal() {
+            PATIENCE
+        } else {
+            Duration::ZERO
+        };
     loop {
         // Whatever the umask: every user in the group takes the same locks.
-        let mut file =
-            trusted::open_or_create(&path, 0o660).with_context(|| format!("cannot open the lock {}", path.display()))?;
+        let mut file = trusted::open_or_create(&path, 0o660)
+            .with_context(|| format!("cannot open the lock {}", path.display()))?;
         wait(&mut file, name, &path, until, &try_lock)?;
         // Somebody may have removed it meanwhile, and the next one would lock another file.
         if trusted::is_at(&file, &path) {
@@ -70,14 +76,20 @@ fn wait(
     loop {
         match try_lock(file) {
             Ok(()) => return Ok(()),
-            Err(TryLockError::Error(e)) => return Err(e).with_context(|| format!("cannot lock {}", path.display())),
+            Err(TryLockError::Error(e)) => {
+                return Err(e).with_context(|| format!("cannot lock {}", path.display()));
+            }
             Err(TryLockError::WouldBlock) if stop::is_wanted() => return Err(stop::stopped()),
             Err(TryLockError::WouldBlock) if Instant::now() < until => {
                 systemd::alive();
                 sleep(NAP);
             }
             Err(TryLockError::WouldBlock) => {
-                return Err(Later(format!("{name} is locked by {}; try again when it is done", holder(file))).into());
+                return Err(Later(format!(
+                    "{name} is locked by {}; try again when it is done",
+                    holder(file)
+                ))
+                .into());
             }
         }
     }
@@ -85,13 +97,20 @@ fn wait(
 
 /// For whoever finds it locked; the lock itself does not depend on it.
 fn sign(file: &mut File) {
-    let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    let words: Vec<String> = std::env::args_os()
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
     let text = format!("process {}: {}\n", std::process::id(), words.join(" "));
-    let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(text.as_bytes()));
+    let _ = file
+        .set_len(0)
+        .and_then(|()| file.rewind())
+        .and_then(|()| file.write_all(text.as_bytes()));
 }
 
 fn holder(file: &mut File) -> String {
     let mut holder = Vec::new();
-    let _ = file.rewind().and_then(|()| file.take(HOLDER_MAX).read_to_end(&mut holder));
+    let _ = file
+        .rewind()
+        .and_then(|()| file.take(HOLDER_MAX).read_to_end(&mut holder));
     String::from_utf8_lossy(&holder).trim().replace('\n', " ")
 }

@@ -55,17 +55,25 @@ pub struct Limit {
 
 impl Limit {
     pub fn new(bytes_a_second: u64) -> Self {
-        Limit { bytes_a_second, next: Mutex::new(Instant::now()) }
+        Limit {
+            bytes_a_second,
+            next: Mutex::new(Instant::now()),
+        }
     }
 
     /// A tenth of a second's worth, so that the rate is even.
     fn step(&self) -> usize {
-        usize::try_from(self.bytes_a_second / 10).unwrap_or(usize::MAX).clamp(1, 1 << 20)
+        usize::try_from(self.bytes_a_second / 10)
+            .unwrap_or(usize::MAX)
+            .clamp(1, 1 << 20)
     }
 
     fn wait(&self, bytes: usize) {
-        let Ok(mut next) = self.next.lock() else { return };
-        *next = (*next).max(Instant::now()) + Duration::from_secs_f64(bytes as f64 / self.bytes_a_second as f64);
+        let Ok(mut next) = self.next.lock() else {
+            return;
+        };
+        *next = (*next).max(Instant::now())
+            + Duration::from_secs_f64(bytes as f64 / self.bytes_a_second as f64);
         let until = *next;
         drop(next);
         thread::sleep(until.saturating_duration_since(Instant::now()));
@@ -95,14 +103,25 @@ pub fn transfer(sender: Pipeline, receiver: Pipeline, watch: &Watch) -> Result<u
     };
     let moved = Arc::new(AtomicU64::new(0));
     let pumped = start_pump(&mut sending, &mut receiving, &moved, watch);
-    let mut course = Course { sending, receiving, pumped, pump: Pump::Runs, moved, watch, cut: None };
+    let mut course = Course {
+        sending,
+        receiving,
+        pumped,
+        pump: Pump::Runs,
+        moved,
+        watch,
+        cut: None,
+    };
     course.supervise();
     let moved = course.moved.load(Ordering::Relaxed);
     let judged = course.judge();
     // The kernel interrupts both ends for it, and they say all sorts of things (seen on 2.1 and 2.3).
     let has_slept = clock::slept() > slept + Duration::from_secs(1);
     let judged = judged.map_err(|e| match has_slept {
-        true => Later(format!("the machine slept meanwhile; the next run goes on: {e:#}")).into(),
+        true => Later(format!(
+            "the machine slept meanwhile; the next run goes on: {e:#}"
+        ))
+        .into(),
         false => e,
     });
     judged.map(|()| moved)
@@ -116,13 +135,25 @@ struct Running {
 }
 
 fn start(pipeline: Pipeline, sends: bool) -> Result<Running> {
-    let Pipeline { commands, name, is_remote } = pipeline;
+    let Pipeline {
+        commands,
+        name,
+        is_remote,
+    } = pipeline;
     let commands = commands?;
-    let mut running = Running { processes: Vec::new(), name, is_remote };
+    let mut running = Running {
+        processes: Vec::new(),
+        name,
+        is_remote,
+    };
     let mut input = if sends { Stdio::null() } else { Stdio::piped() };
     let last = commands.len() - 1;
     for (i, mut command) in commands.into_iter().enumerate() {
-        let output = if sends || i < last { Stdio::piped() } else { Stdio::null() };
+        let output = if sends || i < last {
+            Stdio::piped()
+        } else {
+            Stdio::null()
+        };
         let mut process = match Process::start(command.stdin(input).stdout(output)) {
             Ok(process) => process,
             Err(e) => {
@@ -130,7 +161,11 @@ fn start(pipeline: Pipeline, sends: bool) -> Result<Running> {
                 return Err(not_started(&command.get_program().to_string_lossy(), &e));
             }
         };
-        let next = if i < last { process.child().stdout.take() } else { None };
+        let next = if i < last {
+            process.child().stdout.take()
+        } else {
+            None
+        };
         input = next.map_or_else(Stdio::null, Stdio::from);
         running.processes.push(process);
     }
@@ -147,15 +182,27 @@ impl Running {
             let (status, said) = process.result();
             (status, String::from_utf8_lossy(&said).into_owned())
         };
-        End { processes: self.processes.into_iter().map(said).collect(), name: self.name, is_remote: self.is_remote }
+        End {
+            processes: self.processes.into_iter().map(said).collect(),
+            name: self.name,
+            is_remote: self.is_remote,
+        }
     }
 }
 
 /// What the pump leaves: how it ended, and the receiver's pipe, to see how much of it is still unread.
 type Pumped = (io::Result<()>, Option<File>);
 
-fn start_pump(sending: &mut Running, receiving: &mut Running, moved: &Arc<AtomicU64>, watch: &Watch) -> Receiver<Pumped> {
-    let output = sending.processes.last_mut().and_then(|process| process.child().stdout.take());
+fn start_pump(
+    sending: &mut Running,
+    receiving: &mut Running,
+    moved: &Arc<AtomicU64>,
+    watch: &Watch,
+) -> Receiver<Pumped> {
+    let output = sending
+        .processes
+        .last_mut()
+        .and_then(|process| process.child().stdout.take());
     let input = receiving.processes[0].child().stdin.take();
     let (finished, pumped) = mpsc::channel();
     let (moved, limit) = (moved.clone(), watch.limit.clone());
@@ -173,18 +220,28 @@ fn start_pump(sending: &mut Running, receiving: &mut Running, moved: &Arc<Atomic
 /// does not hear that the receiver has gone.
 fn reader_of(pipe: &ChildStdin) -> Option<File> {
     let path = format!("/proc/self/fd/{}", pipe.as_raw_fd());
-    File::options().read(true).custom_flags((OFlags::NONBLOCK | OFlags::CLOEXEC).bits() as i32).open(path).ok()
+    File::options()
+        .read(true)
+        .custom_flags((OFlags::NONBLOCK | OFlags::CLOEXEC).bits() as i32)
+        .open(path)
+        .ok()
 }
 
-fn pump(output: &ChildStdout, input: &ChildStdin, moved: &AtomicU64, limit: Option<&Limit>) -> io::Result<()> {
+fn pump(
+    output: &ChildStdout,
+    input: &ChildStdin,
+    moved: &AtomicU64,
+    limit: Option<&Limit>,
+) -> io::Result<()> {
     let size = enlarge(output).min(enlarge(input));
     let step = limit.map_or(size, Limit::step);
     let mut nap = Duration::ZERO;
     loop {
-        let passed = match rustix::pipe::splice(output, None, input, None, step, SpliceFlags::empty()) {
-            Err(rustix::io::Errno::INTR) => continue,
-            passed => passed?,
-        };
+        let passed =
+            match rustix::pipe::splice(output, None, input, None, step, SpliceFlags::empty()) {
+                Err(rustix::io::Errno::INTR) => continue,
+                passed => passed?,
+            };
         if passed == 0 {
             return Ok(());
         }
@@ -198,8 +255,12 @@ fn pump(output: &ChildStdout, input: &ChildStdin, moved: &AtomicU64, limit: Opti
 
 /// The bytes that the pipe then holds: who has many pipes may be refused more, and gets small ones (pipe(7)).
 fn enlarge(pipe: impl AsFd) -> usize {
-    let enlarged = PIPES.into_iter().find_map(|size| fcntl_setpipe_size(&pipe, size).ok());
-    enlarged.or_else(|| fcntl_getpipe_size(&pipe).ok()).unwrap_or(4096)
+    let enlarged = PIPES
+        .into_iter()
+        .find_map(|size| fcntl_setpipe_size(&pipe, size).ok());
+    enlarged
+        .or_else(|| fcntl_getpipe_size(&pipe).ok())
+        .unwrap_or(4096)
 }
 
 /// While zam sleeps the stream collects in the sender's pipe, and goes on in larger pieces: that saves most of the CPU.
@@ -236,7 +297,8 @@ impl Course<'_> {
     /// Waits for both ends. Told to stop, it ends the sender: the receiver then sees the end of the stream, and keeps a
     /// token. Who does not go by himself is ended, and nobody is waited for without a limit.
     fn supervise(&mut self) {
-        let (mut position, mut since, mut looked) = (self.position(), Instant::now(), Instant::now());
+        let (mut position, mut since, mut looked) =
+            (self.position(), Instant::now(), Instant::now());
         let mut until = None;
         loop {
             self.rest(since);
@@ -254,14 +316,26 @@ impl Course<'_> {
             }
             if self.cut.is_none() {
                 self.cut = self.reason_to_cut(since);
-                until = self.cut.map(|cut| Instant::now() + if cut == Cut::Stopped { GRACE } else { Duration::ZERO });
+                until = self.cut.map(|cut| {
+                    Instant::now()
+                        + if cut == Cut::Stopped {
+                            GRACE
+                        } else {
+                            Duration::ZERO
+                        }
+                });
             }
             // Without its receiver a sender that writes nothing would not notice.
             if received && until.is_none() {
                 until = Some(Instant::now() + FAREWELL);
             }
             if until.is_some_and(|until| Instant::now() >= until) {
-                process::end(self.sending.processes.iter_mut().chain(&mut self.receiving.processes));
+                process::end(
+                    self.sending
+                        .processes
+                        .iter_mut()
+                        .chain(&mut self.receiving.processes),
+                );
                 self.wait_for_pump();
                 return;
             }
@@ -295,7 +369,9 @@ impl Course<'_> {
     fn listen(&mut self, patience: Duration) {
         match self.pumped.recv_timeout(patience) {
             Ok((result, pipe)) => self.pump = Pump::Ended(result, pipe),
-            Err(RecvTimeoutError::Disconnected) => self.pump = Pump::Ended(Err(ErrorKind::Other.into()), None),
+            Err(RecvTimeoutError::Disconnected) => {
+                self.pump = Pump::Ended(Err(ErrorKind::Other.into()), None)
+            }
             Err(RecvTimeoutError::Timeout) => {}
         }
     }
@@ -303,7 +379,11 @@ impl Course<'_> {
     /// Changes whenever something moves: a byte into the receiver's pipe, or, once all are in it, out of it.
     fn position(&self) -> (u64, Option<u64>) {
         let unread = match &self.pump {
-            Pump::Ended(_, pipe) => Some(pipe.as_ref().and_then(|pipe| ioctl_fionread(pipe).ok()).unwrap_or(0)),
+            Pump::Ended(_, pipe) => Some(
+                pipe.as_ref()
+                    .and_then(|pipe| ioctl_fionread(pipe).ok())
+                    .unwrap_or(0),
+            ),
             Pump::Runs => None,
         };
         (self.moved.load(Ordering::Relaxed), unread)
@@ -314,7 +394,13 @@ impl Course<'_> {
             Pump::Ended(result, _) => result,
             Pump::Runs => Err(ErrorKind::TimedOut.into()),
         };
-        judge(&self.sending.end(), &self.receiving.end(), pumped, self.cut, self.watch)
+        judge(
+            &self.sending.end(),
+            &self.receiving.end(),
+            pumped,
+            self.cut,
+            self.watch,
+        )
     }
 }
 
@@ -332,34 +418,65 @@ impl End {
 
     /// What its zfs said, and after that what packs or unpacks the stream, which only suffers from it.
     fn error(&self, zfs_is_last: bool) -> anyhow::Error {
-        let mut failed: Vec<_> = self.processes.iter().filter(|(status, said)| !status.success() || !said.is_empty()).collect();
+        let mut failed: Vec<_> = self
+            .processes
+            .iter()
+            .filter(|(status, said)| !status.success() || !said.is_empty())
+            .collect();
         if zfs_is_last {
             failed.reverse();
         }
-        let text = failed.first().map(|(status, said)| format!("{}: {}", self.name, reason(said, *status))).unwrap_or_default();
+        let text = failed
+            .first()
+            .map(|(status, said)| format!("{}: {}", self.name, reason(said, *status)))
+            .unwrap_or_default();
         // A remote `zfs send` of a stale token says 255 too, and why.
         let status = self.processes.first().and_then(|(status, _)| status.code());
         let lost = self.is_remote && status == Some(255) && !text.contains("cannot resume send");
-        if lost { Later(format!("the connection was lost; the next run resumes: {text}")).into() } else { anyhow!(text) }
+        if lost {
+            Later(format!(
+                "the connection was lost; the next run resumes: {text}"
+            ))
+            .into()
+        } else {
+            anyhow!(text)
+        }
     }
 
     fn has_said_something(&self) -> bool {
-        self.processes.iter().any(|(_, said)| !said.trim().is_empty())
+        self.processes
+            .iter()
+            .any(|(_, said)| !said.trim().is_empty())
     }
 }
 
-fn judge(sender: &End, receiver: &End, pumped: io::Result<()>, cut: Option<Cut>, watch: &Watch) -> Result<()> {
+fn judge(
+    sender: &End,
+    receiver: &End,
+    pumped: io::Result<()>,
+    cut: Option<Cut>,
+    watch: &Watch,
+) -> Result<()> {
     // A receiver may be done and gone before the pump looks for more: its broken pipe means nothing then.
     if !sender.failed() && !receiver.failed() {
         return Ok(());
     }
     match cut {
-        Some(Cut::Stopped) => return Err(Later("the transfer was stopped; the next run resumes it".into()).into()),
+        Some(Cut::Stopped) => {
+            return Err(Later("the transfer was stopped; the next run resumes it".into()).into());
+        }
         Some(Cut::Stalled) => {
-            let text =
-                format!("no byte moved for {} s (stall-timeout); {}; the next run resumes", watch.stall.as_secs(), sender.name);
+            let text = format!(
+                "no byte moved for {} s (stall-timeout); {}; the next run resumes",
+                watch.stall.as_secs(),
+                sender.name
+            );
             // A network that went silent is one that was lost.
-            return Err(if sender.is_remote || receiver.is_remote { Later(text).into() } else { anyhow!(text) });
+            return Err(if sender.is_remote || receiver.is_remote {
+                Later(text).into()
+            } else {
+                anyhow!(text)
+            });
         }
         None => {}
     }
@@ -369,7 +486,9 @@ fn judge(sender: &End, receiver: &End, pumped: io::Result<()>, cut: Option<Cut>,
         Err(e) => Err(anyhow!("the stream of {} broke: {e}", sender.name)),
         Ok(()) if sender.failed() => Err(sender.error(false)),
         // Over ssh, a sender's failure before a compressor shows in its words alone.
-        Ok(()) if sender.has_said_something() => Err(receiver.error(true).context(sender.error(false).to_string())),
+        Ok(()) if sender.has_said_something() => Err(receiver
+            .error(true)
+            .context(sender.error(false).to_string())),
         Ok(()) => Err(receiver.error(true)),
     }
 }

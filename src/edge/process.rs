@@ -35,7 +35,11 @@ impl Process {
     pub(super) fn start(command: &mut Command) -> io::Result<Self> {
         let mut child = command.stderr(Stdio::piped()).spawn()?;
         let said = Said::collect(child.stderr.take());
-        Ok(Process { child, said, status: None })
+        Ok(Process {
+            child,
+            said,
+            status: None,
+        })
     }
 
     /// Its stdin and stdout.
@@ -59,7 +63,11 @@ impl Process {
 
     /// How it ended, and what it said. One that does not even die counts as killed.
     pub(super) fn result(self) -> (ExitStatus, Vec<u8>) {
-        (self.status.unwrap_or_else(|| ExitStatus::from_raw(Signal::KILL.as_raw())), self.said.bytes())
+        (
+            self.status
+                .unwrap_or_else(|| ExitStatus::from_raw(Signal::KILL.as_raw())),
+            self.said.bytes(),
+        )
     }
 }
 
@@ -67,9 +75,12 @@ impl Process {
 pub(super) fn end<'p>(processes: impl Iterator<Item = &'p mut Process>) {
     let mut processes: Vec<&mut Process> = processes.collect();
     for signal in [Signal::TERM, Signal::KILL] {
-        processes.iter_mut().for_each(|process| process.signal(signal));
+        processes
+            .iter_mut()
+            .for_each(|process| process.signal(signal));
         let begun = Instant::now();
-        while !processes.iter_mut().all(|process| process.has_ended()) && begun.elapsed() < PATIENCE {
+        while !processes.iter_mut().all(|process| process.has_ended()) && begun.elapsed() < PATIENCE
+        {
             nap(begun);
         }
     }
@@ -77,7 +88,9 @@ pub(super) fn end<'p>(processes: impl Iterator<Item = &'p mut Process>) {
 
 /// A sixteenth of what has been waited: next to no delay for what is quick, next to no work for what is slow.
 pub(super) fn nap(begun: Instant) {
-    thread::sleep((begun.elapsed() / 16).clamp(Duration::from_micros(200), Duration::from_millis(50)));
+    thread::sleep(
+        (begun.elapsed() / 16).clamp(Duration::from_micros(200), Duration::from_millis(50)),
+    );
 }
 
 /// Runs it to its end, or until the run is to stop.
@@ -103,21 +116,29 @@ pub(super) fn output(command: &mut Command) -> Result<Output> {
     }
     let stdout = match stdout {
         Some(stdout) => stdout,
-        None => printed.recv_timeout(LINGER).context("it has ended, but somebody else holds its output open")?,
+        None => printed
+            .recv_timeout(LINGER)
+            .context("it has ended, but somebody else holds its output open")?,
     };
     let stdout = stdout.context("its output cannot be read")?;
     if stdout.len() as u64 > PRINTED_MAX {
         bail!("it printed more than {PRINTED_MAX} bytes");
     }
     let (status, stderr) = process.result();
-    Ok(Output { status, stdout, stderr })
+    Ok(Output {
+        status,
+        stdout,
+        stderr,
+    })
 }
 
 fn collect(stdout: Option<impl Read + Send + 'static>) -> Receiver<io::Result<Vec<u8>>> {
     let (whole, printed) = mpsc::channel();
     thread::spawn(move || {
         let mut bytes = Vec::new();
-        let read = stdout.map_or(Ok(0), |stdout| stdout.take(PRINTED_MAX + 1).read_to_end(&mut bytes));
+        let read = stdout.map_or(Ok(0), |stdout| {
+            stdout.take(PRINTED_MAX + 1).read_to_end(&mut bytes)
+        });
         // Nobody listens any more when the run stops.
         let _ = whole.send(read.map(|_| bytes));
     });
@@ -145,7 +166,10 @@ impl Said {
         thread::spawn(move || {
             let mut buffer = vec![0; 8 << 10];
             let mut stderr = stderr;
-            while let Some(count @ 1..) = stderr.as_mut().and_then(|stderr| stderr.read(&mut buffer).ok()) {
+            while let Some(count @ 1..) = stderr
+                .as_mut()
+                .and_then(|stderr| stderr.read(&mut buffer).ok())
+            {
                 let Ok(mut kept) = keeper.lock() else { break };
                 kept.add(&buffer[..count]);
             }
@@ -157,7 +181,10 @@ impl Said {
     /// Not waited for as long as somebody else keeps stderr open: the master of an ssh connection does.
     fn bytes(self) -> Vec<u8> {
         let _ = self.ended.recv_timeout(LINGER);
-        self.kept.lock().map(|kept| kept.bytes()).unwrap_or_default()
+        self.kept
+            .lock()
+            .map(|kept| kept.bytes())
+            .unwrap_or_default()
     }
 }
 
@@ -175,7 +202,11 @@ impl Kept {
     }
 
     fn bytes(&self) -> Vec<u8> {
-        let gap = if self.left_out == 0 { String::new() } else { format!("\n({} bytes left out)\n", self.left_out) };
+        let gap = if self.left_out == 0 {
+            String::new()
+        } else {
+            format!("\n({} bytes left out)\n", self.left_out)
+        };
         [&self.first, gap.as_bytes(), &self.last].concat()
     }
 }

@@ -19,7 +19,11 @@ fn directory() -> PathBuf {
 
 /// Whether an instance may stand for a file: it comes from the command line and the environment too.
 pub fn is_file_name(instance: &str) -> bool {
-    !instance.is_empty() && instance.len() <= 240 && instance != "." && instance != ".." && !instance.contains(['/', '\0'])
+    !instance.is_empty()
+        && instance.len() <= 240
+        && instance != "."
+        && instance != ".."
+        && !instance.contains(['/', '\0'])
 }
 
 /// Where the open alert of a job lies, if it has one.
@@ -99,7 +103,9 @@ pub fn keep_only(instances: &BTreeSet<String>) {
 fn keep_only_in(place: &Path, before: &str, after: &str, instances: &BTreeSet<String>) {
     for file in fs::read_dir(place).into_iter().flatten().flatten() {
         let name = file.file_name().into_string().unwrap_or_default();
-        let instance = name.strip_prefix(before).and_then(|name| name.strip_suffix(after));
+        let instance = name
+            .strip_prefix(before)
+            .and_then(|name| name.strip_suffix(after));
         if instance.is_some_and(|instance| is_job(instance) && !instances.contains(instance)) {
             // One that stays does no harm.
             let _ = fs::remove_file(file.path());
@@ -114,12 +120,26 @@ mod tests {
     #[test]
     fn only_the_stamps_of_jobs_that_are_gone_are_removed() {
         let place = tempfile::tempdir().expect("a directory");
-        let stays = ["stamp-zam-check.timer", "stamp-zam-reload.timer", "stamp-zam-snapshot-tank.timer", "stamp-apt-daily.timer"];
-        let goes = ["stamp-zam-snapshot-gone.timer", "stamp-zam-prune:nas-tank.timer", "stamp-zam-replicate:nas-tank.timer"];
+        let stays = [
+            "stamp-zam-check.timer",
+            "stamp-zam-reload.timer",
+            "stamp-zam-snapshot-tank.timer",
+            "stamp-apt-daily.timer",
+        ];
+        let goes = [
+            "stamp-zam-snapshot-gone.timer",
+            "stamp-zam-prune:nas-tank.timer",
+            "stamp-zam-replicate:nas-tank.timer",
+        ];
         for name in stays.iter().chain(&goes) {
             fs::write(place.path().join(name), "").expect("a stamp");
         }
-        keep_only_in(place.path(), "stamp-zam-", ".timer", &["snapshot-tank".to_owned()].into());
+        keep_only_in(
+            place.path(),
+            "stamp-zam-",
+            ".timer",
+            &["snapshot-tank".to_owned()].into(),
+        );
         for name in stays {
             assert!(place.path().join(name).exists(), "{name} is gone");
         }

@@ -30,7 +30,18 @@ const STARTS: usize = 3;
 const TARGET: &str = "zam.target";
 
 /// As org.freedesktop.systemd1(5) has it; [`Listed`] says what we want of it.
-type Unit = (String, String, String, String, String, String, OwnedObjectPath, u32, String, OwnedObjectPath);
+type Unit = (
+    String,
+    String,
+    String,
+    String,
+    String,
+    String,
+    OwnedObjectPath,
+    u32,
+    String,
+    OwnedObjectPath,
+);
 
 #[zbus::proxy(
     interface = "org.freedesktop.systemd1.Manager",
@@ -43,11 +54,26 @@ trait Manager {
     fn start_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
     fn stop_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
     fn reset_failed_unit(&self, name: &str) -> zbus::Result<()>;
-    fn list_units_by_patterns(&self, states: &[&str], patterns: &[&str]) -> zbus::Result<Vec<Unit>>;
-    fn list_jobs(&self) -> zbus::Result<Vec<(u32, String, String, String, OwnedObjectPath, OwnedObjectPath)>>;
+    fn list_units_by_patterns(&self, states: &[&str], patterns: &[&str])
+    -> zbus::Result<Vec<Unit>>;
+    fn list_jobs(
+        &self,
+    ) -> zbus::Result<
+        Vec<(
+            u32,
+            String,
+            String,
+            String,
+            OwnedObjectPath,
+            OwnedObjectPath,
+        )>,
+    >;
 }
 
-#[zbus::proxy(interface = "org.freedesktop.systemd1.Timer", default_service = "org.freedesktop.systemd1")]
+#[zbus::proxy(
+    interface = "org.freedesktop.systemd1.Timer",
+    default_service = "org.freedesktop.systemd1"
+)]
 trait Timer {
     #[zbus(property)]
     fn next_elapse_u_sec_realtime(&self) -> zbus::Result<u64>;
@@ -84,14 +110,23 @@ pub fn idle_for(now: i64) -> Result<Option<u64>> {
         let login = LoginProxy::new(&Connection::system().await?).await?;
         // Microseconds of the clock; 0 without a session.
         let since = login.idle_since_hint().await? / 1_000_000;
-        Ok(login.idle_hint().await?.then(|| now.unsigned_abs().checked_sub(since).unwrap_or(u64::MAX)))
+        Ok(login
+            .idle_hint()
+            .await?
+            .then(|| now.unsigned_abs().checked_sub(since).unwrap_or(u64::MAX)))
     })
     .context("cannot ask logind whether the machine is in use")
 }
 
 pub fn is_on_mains() -> Result<bool> {
-    let question = async { LoginProxy::new(&Connection::system().await?).await?.on_external_power().await };
-    ask(PATIENCE_OF_GATE, &AtomicBool::new(false), question).context("cannot ask logind about mains power")
+    let question = async {
+        LoginProxy::new(&Connection::system().await?)
+            .await?
+            .on_external_power()
+            .await
+    };
+    ask(PATIENCE_OF_GATE, &AtomicBool::new(false), question)
+        .context("cannot ask logind about mains power")
 }
 
 /// Without NetworkManager nothing is known to be metered. 1 is yes, 3 a guess at it (NMMetered).
@@ -99,9 +134,16 @@ pub fn is_on_mains() -> Result<bool> {
 /// # Errors
 /// NetworkManager is there, and does not answer.
 pub fn is_metered() -> Result<bool> {
-    let question = async { NetworkProxy::new(&Connection::system().await?).await?.metered().await };
+    let question = async {
+        NetworkProxy::new(&Connection::system().await?)
+            .await?
+            .metered()
+            .await
+    };
     match ask(PATIENCE_OF_GATE, &AtomicBool::new(false), question) {
-        Err(error) if error.is::<Silence>() => Err(error.context("cannot ask NetworkManager whether the network is metered")),
+        Err(error) if error.is::<Silence>() => {
+            Err(error.context("cannot ask NetworkManager whether the network is metered"))
+        }
         metered => Ok(metered.is_ok_and(|metered| [1, 3].contains(&metered))),
     }
 }
@@ -125,15 +167,23 @@ fn look() -> Result<Jobs> {
     let connection = ask(PATIENCE, &AtomicBool::new(false), Connection::system())?;
     let manager = Manager::new(&connection, PATIENCE)?;
     let units = manager.list(&[TARGET, "zam-*.timer", "zam@*.service"])?;
-    let mut jobs = Jobs { stopped: why_stopped(units.iter().find(|unit| unit.name == TARGET)), ..Jobs::default() };
-    for unit in units.into_iter().filter(|unit| unit.is_active() && unit.name != TARGET) {
+    let mut jobs = Jobs {
+        stopped: why_stopped(units.iter().find(|unit| unit.name == TARGET)),
+        ..Jobs::default()
+    };
+    for unit in units
+        .into_iter()
+        .filter(|unit| unit.is_active() && unit.name != TARGET)
+    {
         if unit.name.ends_with(".service") {
             jobs.running.insert(unit.name);
             continue;
         }
         // Microseconds; 0 and the largest number mean never.
         let next = next(&connection, unit.path)?;
-        jobs.next.extend((next > 0 && next < u64::MAX).then_some((unit.name, (next / 1_000_000) as i64)));
+        jobs.next.extend(
+            (next > 0 && next < u64::MAX).then_some((unit.name, (next / 1_000_000) as i64)),
+        );
     }
     Ok(jobs)
 }
@@ -141,7 +191,11 @@ fn look() -> Result<Jobs> {
 fn next(connection: &Connection, timer: OwnedObjectPath) -> Result<u64> {
     let connection = connection.clone();
     ask(PATIENCE, &AtomicBool::new(false), async move {
-        let timer = TimerProxy::builder(&connection).path(timer).cache_properties(CacheProperties::No).build().await?;
+        let timer = TimerProxy::builder(&connection)
+            .path(timer)
+            .cache_properties(CacheProperties::No)
+            .build()
+            .await?;
         timer.next_elapse_u_sec_realtime().await
     })
 }
@@ -149,11 +203,16 @@ fn next(connection: &Connection, timer: OwnedObjectPath) -> Result<u64> {
 fn why_stopped(target: Option<&Listed>) -> Option<String> {
     let (state, command) = match target {
         Some(target) if target.is_active() => return None,
-        Some(target) if target.load == "masked" => ("masked", "systemctl unmask zam.target && systemctl start zam.target"),
+        Some(target) if target.load == "masked" => (
+            "masked",
+            "systemctl unmask zam.target && systemctl start zam.target",
+        ),
         Some(target) => (target.active.as_str(), "systemctl start zam.target"),
         None => ("not loaded", "zam reload"),
     };
-    Some(format!("{TARGET} is {state}, so no timer fires; this starts them: {command}"))
+    Some(format!(
+        "{TARGET} is {state}, so no timer fires; this starts them: {command}"
+    ))
 }
 
 /// What is wanted of a unit that systemd has in memory.
@@ -190,27 +249,44 @@ struct Manager {
 impl Manager {
     fn new(connection: &Connection, patience: Duration) -> Result<Self> {
         let connection = connection.clone();
-        let proxy = ask(patience, &AtomicBool::new(false), async move { ManagerProxy::new(&connection).await })?;
-        Ok(Manager { proxy, stop: Arc::default(), patience })
+        let proxy = ask(patience, &AtomicBool::new(false), async move {
+            ManagerProxy::new(&connection).await
+        })?;
+        Ok(Manager {
+            proxy,
+            stop: Arc::default(),
+            patience,
+        })
     }
 
     fn list(&self, patterns: &'static [&'static str]) -> Result<Vec<Listed>> {
         let proxy = self.proxy.clone();
-        let units = ask(self.patience, &self.stop, async move { proxy.list_units_by_patterns(&[], patterns).await })?;
-        let listed = |unit: Unit| Listed { name: unit.0, load: unit.2, active: unit.3, path: unit.6 };
+        let units = ask(self.patience, &self.stop, async move {
+            proxy.list_units_by_patterns(&[], patterns).await
+        })?;
+        let listed = |unit: Unit| Listed {
+            name: unit.0,
+            load: unit.2,
+            active: unit.3,
+            path: unit.6,
+        };
         Ok(units.into_iter().map(listed).collect())
     }
 
     fn stop(&self, timer: &str) -> Result<OwnedObjectPath> {
         let (proxy, timer) = (self.proxy.clone(), timer.to_owned());
-        ask(self.patience, &self.stop, async move { proxy.stop_unit(&timer, "replace").await })
+        ask(self.patience, &self.stop, async move {
+            proxy.stop_unit(&timer, "replace").await
+        })
     }
 
     /// Once more when systemd hangs up on us: it takes up its connection to the bus anew now and then (seen with 252).
     fn reload(&self) -> Result<()> {
         let reload = || {
             let proxy = self.proxy.clone();
-            ask(PATIENCE_OF_RELOAD, &self.stop, async move { proxy.reload().await })
+            ask(PATIENCE_OF_RELOAD, &self.stop, async move {
+                proxy.reload().await
+            })
         };
         match reload() {
             Err(error) if has_hung_up(&error) => {
@@ -224,14 +300,18 @@ impl Manager {
     /// That there is nothing to reset is the rule.
     fn reset_failed(&self, unit: &str) {
         let (proxy, unit) = (self.proxy.clone(), unit.to_owned());
-        let _ = ask(self.patience, &self.stop, async move { proxy.reset_failed_unit(&unit).await });
+        let _ = ask(self.patience, &self.stop, async move {
+            proxy.reset_failed_unit(&unit).await
+        });
     }
 
     /// Starts the target and what it wants, whatever signal has come, and more than once if that must be.
     fn start(&self) -> Result<()> {
         let start = || {
             let proxy = self.proxy.clone();
-            ask(PATIENCE, &AtomicBool::new(false), async move { proxy.start_unit(TARGET, "replace").await })
+            ask(PATIENCE, &AtomicBool::new(false), async move {
+                proxy.start_unit(TARGET, "replace").await
+            })
         };
         let mut started = start();
         for _ in 1..STARTS {
@@ -241,7 +321,8 @@ impl Manager {
             sleep(PAUSE);
             started = start();
         }
-        self.wait(&[started.context("cannot start zam.target (if it is masked: systemctl unmask zam.target)")?])
+        self.wait(&[started
+            .context("cannot start zam.target (if it is masked: systemctl unmask zam.target)")?])
     }
 
     /// Until the jobs are done.
@@ -249,13 +330,20 @@ impl Manager {
         let begun = Instant::now();
         while begun.elapsed() < PATIENCE_OF_JOBS {
             let proxy = self.proxy.clone();
-            let waiting = ask(self.patience, &self.stop, async move { proxy.list_jobs().await })?;
+            let waiting = ask(
+                self.patience,
+                &self.stop,
+                async move { proxy.list_jobs().await },
+            )?;
             if !waiting.iter().any(|(.., path, _)| jobs.contains(path)) {
                 return Ok(());
             }
             sleep(Duration::from_millis(50));
         }
-        bail!("systemd did not finish its jobs on zam's timers within {} s", PATIENCE_OF_JOBS.as_secs())
+        bail!(
+            "systemd did not finish its jobs on zam's timers within {} s",
+            PATIENCE_OF_JOBS.as_secs()
+        )
     }
 }
 
@@ -266,10 +354,12 @@ impl Manager {
 /// # Errors
 /// systemd refuses or does not answer; [`super::outcome::Later`] when a signal came.
 pub fn reload_timers(wanted: &BTreeSet<String>) -> Result<()> {
-    let connection = ask(PATIENCE, &AtomicBool::new(false), Connection::system()).context("cannot reach systemd over D-Bus")?;
+    let connection = ask(PATIENCE, &AtomicBool::new(false), Connection::system())
+        .context("cannot reach systemd over D-Bus")?;
     let manager = Manager::new(&connection, PATIENCE_OF_CHANGE)?;
     for signal in [SIGTERM, SIGINT, SIGHUP] {
-        signal_hook::flag::register(signal, manager.stop.clone()).context("cannot watch for signals")?;
+        signal_hook::flag::register(signal, manager.stop.clone())
+            .context("cannot watch for signals")?;
     }
     let reloaded = replace_units(&manager, wanted);
     // However that ended.
@@ -287,16 +377,23 @@ pub fn reload_timers(wanted: &BTreeSet<String>) -> Result<()> {
 fn replace_units(manager: &Manager, wanted: &BTreeSet<String>) -> Result<()> {
     // Not knowing them costs failed timers, and no more.
     let mut gone = manager.list(&["zam-*.timer"]).unwrap_or_default();
-    gone.retain(|timer| timer.instance().is_some_and(|instance| !wanted.contains(instance)));
+    gone.retain(|timer| {
+        timer
+            .instance()
+            .is_some_and(|instance| !wanted.contains(instance))
+    });
     let active = gone.iter().filter(|timer| timer.is_active());
-    let stopping = active.map(|timer| manager.stop(&timer.name)).collect::<Result<Vec<_>>>()?;
+    let stopping = active
+        .map(|timer| manager.stop(&timer.name))
+        .collect::<Result<Vec<_>>>()?;
     if !stopping.is_empty() {
         manager.wait(&stopping)?;
     }
     manager.reload()?;
     // What is mended is not failed any more; what is not fails again in a moment.
     manager.reset_failed("zam-config.service");
-    gone.iter().for_each(|timer| manager.reset_failed(&timer.name));
+    gone.iter()
+        .for_each(|timer| manager.reset_failed(&timer.name));
     Ok(())
 }
 

@@ -18,22 +18,36 @@ const OTHERS_WRITE: u32 = 0o022;
 /// # Errors
 /// It is somebody else's, or others may remove our files in it.
 pub fn directory(path: &Path) -> io::Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(0o755).create(path)?;
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(path)?;
     let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let directory = File::options().read(true).custom_flags(flags.bits() as i32).open(path)?;
+    let directory = File::options()
+        .read(true)
+        .custom_flags(flags.bits() as i32)
+        .open(path)?;
     let found = directory.metadata()?;
     if !is_owner_trusted(&found) {
-        return Err(io::Error::other(format!("{} belongs to another user (number {})", path.display(), found.uid())));
+        return Err(io::Error::other(format!(
+            "{} belongs to another user (number {})",
+            path.display(),
+            found.uid()
+        )));
     }
     let mode = found.mode() & 0o7777;
     if mode & OTHERS_WRITE == 0 || mode & STICKY != 0 {
         return Ok(());
     }
     // As older versions made it.
-    directory.set_permissions(Permissions::from_mode(mode | STICKY)).map_err(|_| {
-        let path = path.display();
-        io::Error::other(format!("in {path} others may remove our files; let root run: chmod +t {path}"))
-    })
+    directory
+        .set_permissions(Permissions::from_mode(mode | STICKY))
+        .map_err(|_| {
+            let path = path.display();
+            io::Error::other(format!(
+                "in {path} others may remove our files; let root run: chmod +t {path}"
+            ))
+        })
 }
 
 /// Opens a file for reading and writing; one that is new gets `mode`, whatever the umask.
@@ -43,7 +57,13 @@ pub fn open_or_create(path: &Path, mode: u32) -> io::Result<File> {
             Err(e) if e.kind() == ErrorKind::NotFound => {}
             opened => return opened,
         }
-        match File::options().read(true).write(true).create_new(true).mode(mode & 0o700).open(path) {
+        match File::options()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .mode(mode & 0o700)
+            .open(path)
+        {
             Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
             created => {
                 let file = created?;
@@ -57,12 +77,18 @@ pub fn open_or_create(path: &Path, mode: u32) -> io::Result<File> {
 fn open(path: &Path, writes: bool) -> io::Result<File> {
     // Not blocking: a FIFO would wait for its other end.
     let flags = OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let file = File::options().read(true).write(writes).custom_flags(flags.bits() as i32).open(path)?;
+    let file = File::options()
+        .read(true)
+        .write(writes)
+        .custom_flags(flags.bits() as i32)
+        .open(path)?;
     let found = file.metadata()?;
     if found.is_file() && found.nlink() == 1 && is_owner_trusted(&found) {
         return Ok(file);
     }
-    Err(io::Error::other("it is no plain file of root's or ours; look at it and remove it"))
+    Err(io::Error::other(
+        "it is no plain file of root's or ours; look at it and remove it",
+    ))
 }
 
 fn is_owner_trusted(found: &Metadata) -> bool {
@@ -71,14 +97,20 @@ fn is_owner_trusted(found: &Metadata) -> bool {
 
 /// Whether the file still is what the path names.
 pub fn is_at(file: &File, path: &Path) -> bool {
-    let same = |(ours, there): (Metadata, Metadata)| (ours.dev(), ours.ino()) == (there.dev(), there.ino());
-    file.metadata().and_then(|ours| Ok((ours, fs::symlink_metadata(path)?))).is_ok_and(same)
+    let same = |(ours, there): (Metadata, Metadata)| {
+        (ours.dev(), ours.ino()) == (there.dev(), there.ino())
+    };
+    file.metadata()
+        .and_then(|ours| Ok((ours, fs::symlink_metadata(path)?)))
+        .is_ok_and(same)
 }
 
 /// A short text.
 pub fn read(path: &Path) -> io::Result<String> {
     let mut text = String::new();
-    open(path, false)?.take(READ_MAX).read_to_string(&mut text)?;
+    open(path, false)?
+        .take(READ_MAX)
+        .read_to_string(&mut text)?;
     Ok(text)
 }
 
@@ -88,7 +120,8 @@ pub fn write(path: &Path, text: &str) -> io::Result<()> {
     directory(parent)?;
     let mut file = tempfile::NamedTempFile::new_in(parent)?;
     file.write_all(text.as_bytes())?;
-    file.as_file().set_permissions(Permissions::from_mode(0o644))?;
+    file.as_file()
+        .set_permissions(Permissions::from_mode(0o644))?;
     file.persist(path)?;
     Ok(())
 }
@@ -106,14 +139,22 @@ mod tests {
         let place = tempdir().expect("a directory");
         let victim = place.path().join("victim");
         fs::write(&victim, "precious").expect("a file");
-        let (link, hard, dangling) = (place.path().join("link"), place.path().join("hard"), place.path().join("dangling"));
+        let (link, hard, dangling) = (
+            place.path().join("link"),
+            place.path().join("hard"),
+            place.path().join("dangling"),
+        );
         symlink(&victim, &link).expect("a link");
         symlink(place.path().join("new"), &dangling).expect("a link");
         fs::hard_link(&victim, &hard).expect("a link");
         let fifo = place.path().join("fifo");
         rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, 0o600.into()).expect("a FIFO");
         for path in [&link, &hard, &dangling, &fifo, &place.path().to_owned()] {
-            assert!(open_or_create(path, 0o660).is_err() && read(path).is_err(), "{}", path.display());
+            assert!(
+                open_or_create(path, 0o660).is_err() && read(path).is_err(),
+                "{}",
+                path.display()
+            );
         }
         assert!(!place.path().join("new").exists());
         assert_eq!(fs::read_to_string(&victim).expect("the file"), "precious");
@@ -135,7 +176,10 @@ mod tests {
         let place = tempdir().expect("a directory");
         fs::set_permissions(place.path(), Permissions::from_mode(0o2770)).expect("permissions");
         directory(place.path()).expect("a directory of ours");
-        assert_eq!(place.path().metadata().expect("there").mode() & 0o7777, 0o3770);
+        assert_eq!(
+            place.path().metadata().expect("there").mode() & 0o7777,
+            0o3770
+        );
     }
 
     #[test]

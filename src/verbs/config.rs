@@ -15,23 +15,43 @@ use crate::verbs::{parallel, print_json};
 
 /// The settings of every entry, or of the one that governs the dataset of `only`, and the jobs they give.
 pub fn explain(loaded: &Loaded, only: Option<&(&Entry, Dataset)>, json: bool) -> Result<()> {
-    let explained = |(entry, dataset): &(&Entry, Dataset)| (why(&loaded.config, entry, dataset), entry.key.clone());
+    let explained = |(entry, dataset): &(&Entry, Dataset)| {
+        (why(&loaded.config, entry, dataset), entry.key.clone())
+    };
     let only = only.map(explained);
-    let chosen = loaded.config.entries.iter().filter(|entry| only.as_ref().is_none_or(|(_, key)| *key == entry.key));
+    let chosen = loaded
+        .config
+        .entries
+        .iter()
+        .filter(|entry| only.as_ref().is_none_or(|(_, key)| *key == entry.key));
     let why = only.as_ref().map(|(why, _)| why);
     if json {
-        return print_json(&chosen.map(|entry| as_json(entry, why, &loaded.sources)).collect::<Vec<_>>());
+        return print_json(
+            &chosen
+                .map(|entry| as_json(entry, why, &loaded.sources))
+                .collect::<Vec<_>>(),
+        );
     }
-    why.into_iter().for_each(|why| journal::print(format!("# {why}")));
+    why.into_iter()
+        .for_each(|why| journal::print(format!("# {why}")));
     for entry in chosen {
-        journal::print(format!("{}:  # {}", entry.key, place(entry.at, &loaded.sources)));
+        journal::print(format!(
+            "{}:  # {}",
+            entry.key,
+            place(entry.at, &loaded.sources)
+        ));
         print_settings("  ", of_entry(entry, &loaded.sources));
         for to in &entry.destinations {
             journal::print(format!("  {}:", to.name));
             print_settings("    ", of_destination(to, &loaded.sources));
         }
         for job in entry.jobs() {
-            journal::print(format!("  -> {} every {}: zam-{}.timer", job.path(), job.period, escape(&job.path())));
+            journal::print(format!(
+                "  -> {} every {}: zam-{}.timer",
+                job.path(),
+                job.period,
+                escape(&job.path())
+            ));
         }
     }
     Ok(())
@@ -41,15 +61,33 @@ pub fn explain(loaded: &Loaded, only: Option<&(&Entry, Dataset)>, json: bool) ->
 type Resolved = (String, String, String);
 
 fn place(at: At, sources: &[Source]) -> String {
-    format!("{}:{}", sources.get(at.file).map(|s| s.path.as_str()).unwrap_or_default(), at.line)
+    format!(
+        "{}:{}",
+        sources
+            .get(at.file)
+            .map(|s| s.path.as_str())
+            .unwrap_or_default(),
+        at.line
+    )
 }
 
 /// What is set, and of what is not, the defaults.
-fn resolved(settings: &[Setting], defaults: Vec<(&str, String)>, sources: &[Source]) -> Vec<Resolved> {
-    let is_set = |name: &str| settings.iter().any(|setting| setting.name == name && setting.value != "~");
-    let set = settings.iter().map(|s| (s.name.clone(), s.value.clone(), place(s.at, sources)));
+fn resolved(
+    settings: &[Setting],
+    defaults: Vec<(&str, String)>,
+    sources: &[Source],
+) -> Vec<Resolved> {
+    let is_set = |name: &str| {
+        settings
+            .iter()
+            .any(|setting| setting.name == name && setting.value != "~")
+    };
+    let set = settings
+        .iter()
+        .map(|s| (s.name.clone(), s.value.clone(), place(s.at, sources)));
     let defaults = defaults.into_iter().filter(|(name, _)| !is_set(name));
-    set.chain(defaults.map(|(name, value)| (name.into(), value, "default".into()))).collect()
+    set.chain(defaults.map(|(name, value)| (name.into(), value, "default".into())))
+        .collect()
 }
 
 fn of_entry(entry: &Entry, sources: &[Source]) -> Vec<Resolved> {
@@ -62,7 +100,11 @@ fn of_entry(entry: &Entry, sources: &[Source]) -> Vec<Resolved> {
 
 fn of_destination(to: &Destination, sources: &[Source]) -> Vec<Resolved> {
     let (decrypt, parallel) = (to.decrypt.to_string(), parallel(to).to_string());
-    let defaults = vec![("decrypt", decrypt), ("parallel", parallel), ("stall-timeout", to.stall_timeout.to_string())];
+    let defaults = vec![
+        ("decrypt", decrypt),
+        ("parallel", parallel),
+        ("stall-timeout", to.stall_timeout.to_string()),
+    ];
     resolved(&to.settings, defaults, sources)
 }
 
@@ -74,9 +116,17 @@ fn print_settings(indent: &str, settings: Vec<Resolved>) {
 
 fn as_json(entry: &Entry, why: Option<&String>, sources: &[Source]) -> Value {
     let settings = |settings: Vec<Resolved>| {
-        settings.into_iter().map(|(name, value, from)| (name, json!({"value": value, "from": from}))).collect::<Map<_, _>>()
+        settings
+            .into_iter()
+            .map(|(name, value, from)| (name, json!({"value": value, "from": from})))
+            .collect::<Map<_, _>>()
     };
-    let destinations = entry.destinations.iter().map(|to| (to.name.to_string(), settings(of_destination(to, sources)).into()));
+    let destinations = entry.destinations.iter().map(|to| {
+        (
+            to.name.to_string(),
+            settings(of_destination(to, sources)).into(),
+        )
+    });
     let jobs = entry.jobs().into_iter().map(|job| {
         json!({"verb": job.verb, "destination": job.destination.map(|to| to.name.as_str()), "period": job.period.to_string(),
                "timer": format!("zam-{}.timer", escape(&job.path()))})

@@ -16,11 +16,15 @@ use crate::edge::{clock, journal, records, systemd, zfs};
 /// [`Undecided`]: a condition cannot be asked for.
 pub fn run(job: &Job) -> Result<Outcome> {
     let now = clock::moment();
-    let last = records::last_success(job).and_then(|epoch| DateTime::from_timestamp(epoch, 0)).map(clock::of);
+    let last = records::last_success(job)
+        .and_then(|epoch| DateTime::from_timestamp(epoch, 0))
+        .map(clock::of);
     let why_not = match (not_now(job, now, last), job.idle()) {
         (Some(why), _) => Some(why),
         (None, Some(idle)) if idle.run_at_last && is_last_slot(job, now) => None,
-        (None, Some(idle)) => not_idle(job, idle, now.epoch).map_err(|e| Undecided(format!("{e:#}")))?,
+        (None, Some(idle)) => {
+            not_idle(job, idle, now.epoch).map_err(|e| Undecided(format!("{e:#}")))?
+        }
         (None, None) => None,
     };
     match why_not {
@@ -37,7 +41,10 @@ fn not_idle(job: &Job, idle: &Idle, now: i64) -> Result<Option<String>> {
         match systemd::idle_for(now)? {
             None => return Ok(Some("the machine is in use".into())),
             Some(seconds) if seconds < span.seconds() => {
-                return Ok(Some(format!("the machine was in use {} min ago, and is idle after {span}", seconds / 60)));
+                return Ok(Some(format!(
+                    "the machine was in use {} min ago, and is idle after {span}",
+                    seconds / 60
+                )));
             }
             Some(_) => {}
         }
@@ -50,12 +57,18 @@ fn not_idle(job: &Job, idle: &Idle, now: i64) -> Result<Option<String>> {
     }
     if idle.pool {
         let source = (Machine::new(job.entry.host.as_ref()), &job.entry.dataset);
-        let replica = job.destination.map(|to| (Machine::new(to.host.as_ref()), &to.root));
+        let replica = job
+            .destination
+            .map(|to| (Machine::new(to.host.as_ref()), &to.root));
         for (machine, dataset) in [source].into_iter().chain(replica) {
             let scanning = zfs::is_scanning(&machine, dataset.pool());
             machine.close();
             if scanning? {
-                return Ok(Some(format!("the pool {}{} is being scrubbed or resilvered", dataset.pool(), machine.place())));
+                return Ok(Some(format!(
+                    "the pool {}{} is being scrubbed or resilvered",
+                    dataset.pool(),
+                    machine.place()
+                )));
             }
         }
     }

@@ -40,13 +40,26 @@ pub struct Run<'c> {
 impl<'c> Run<'c> {
     /// The destination called `name`.
     fn destination(&self, name: &str) -> Result<&'c Destination> {
-        let names: Vec<&str> = self.entry.destinations.iter().map(|to| to.name.as_str()).collect();
-        let found = self.entry.destinations.iter().find(|to| to.name.as_str() == name);
+        let names: Vec<&str> = self
+            .entry
+            .destinations
+            .iter()
+            .map(|to| to.name.as_str())
+            .collect();
+        let found = self
+            .entry
+            .destinations
+            .iter()
+            .find(|to| to.name.as_str() == name);
         found.ok_or_else(|| {
             Usage(format!(
                 "{} has no destination `{name}`; it has {}",
                 self.entry.key,
-                if names.is_empty() { "none".into() } else { names.join(", ") }
+                if names.is_empty() {
+                    "none".into()
+                } else {
+                    names.join(", ")
+                }
             ))
             .into()
         })
@@ -68,7 +81,11 @@ fn print_json(value: &impl Serialize) -> Result<()> {
     let is_raw = |c: char| c.is_control() && !c.is_ascii_whitespace();
     let mut text = String::new();
     for c in serde_json::to_string(value)?.chars() {
-        if is_raw(c) { text += &format!("\\u{:04x}", c as u32) } else { text.push(c) }
+        if is_raw(c) {
+            text += &format!("\\u{:04x}", c as u32)
+        } else {
+            text.push(c)
+        }
     }
     match writeln!(io::stdout().lock(), "{text}") {
         Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(e.into()),
@@ -79,11 +96,22 @@ fn print_json(value: &impl Serialize) -> Result<()> {
 /// How many datasets of a job go to a destination side by side. With one processor two gained nothing (small streams, 2.3:
 /// 22 to 31 s two by two, 21 to 25 s one by one).
 fn parallel(to: &Destination) -> usize {
-    to.parallel.map_or_else(|| thread::available_parallelism().map_or(1, usize::from).min(2), usize::from)
+    to.parallel.map_or_else(
+        || {
+            thread::available_parallelism()
+                .map_or(1, usize::from)
+                .min(2)
+        },
+        usize::from,
+    )
 }
 
 /// Does `work` on every item, so many at a time; the results come in no order.
-fn side_by_side<T: Send, R: Send>(items: Vec<T>, at_once: usize, work: impl Fn(T) -> R + Sync) -> Vec<R> {
+fn side_by_side<T: Send, R: Send>(
+    items: Vec<T>,
+    at_once: usize,
+    work: impl Fn(T) -> R + Sync,
+) -> Vec<R> {
     let workers = at_once.min(items.len());
     let (queue, results) = (Mutex::new(items.into_iter()), Mutex::new(Vec::new()));
     let next = || queue.lock().ok()?.next();

@@ -44,14 +44,18 @@ pub fn run(instance: &str, now: i64) -> Result<()> {
     if !records::is_file_name(instance) {
         return Err(Usage(format!("{instance:?} is no instance of a unit")).into());
     }
-    let mut alert = failure(instance, DateTime::from_timestamp(now, 0).unwrap_or_default());
+    let mut alert = failure(
+        instance,
+        DateTime::from_timestamp(now, 0).unwrap_or_default(),
+    );
     let known = open(instance).filter(|known| alert.repeats(known));
     if let Some(known) = &known {
         alert.since = known.since.or(Some(known.time));
         alert.count = known.count.max(1) + 1;
     }
     let text = serde_json::to_string_pretty(&alert)? + "\n";
-    records::write_alert(instance, &text).with_context(|| format!("cannot write {}", records::alert(instance).display()))?;
+    records::write_alert(instance, &text)
+        .with_context(|| format!("cannot write {}", records::alert(instance).display()))?;
     if known.is_some() {
         journal::print(&alert)
     } else {
@@ -62,10 +66,26 @@ pub fn run(instance: &str, now: i64) -> Result<()> {
 
 fn failure(instance: &str, time: DateTime<Utc>) -> Alert {
     let told = |name: &str| std::env::var(name).unwrap_or_default();
-    let (unit, result, status) = (told("MONITOR_UNIT"), told("MONITOR_SERVICE_RESULT"), told("MONITOR_EXIT_STATUS"));
-    let unit = if unit.is_empty() { format!("zam@{instance}.service") } else { unit };
+    let (unit, result, status) = (
+        told("MONITOR_UNIT"),
+        told("MONITOR_SERVICE_RESULT"),
+        told("MONITOR_EXIT_STATUS"),
+    );
+    let unit = if unit.is_empty() {
+        format!("zam@{instance}.service")
+    } else {
+        unit
+    };
     let lines = last_lines(&unit, &told("MONITOR_INVOCATION_ID"));
-    Alert { unit, result, status, time, since: Some(time), count: 1, lines }
+    Alert {
+        unit,
+        result,
+        status,
+        time,
+        since: Some(time),
+        count: 1,
+        lines,
+    }
 }
 
 impl Alert {
@@ -73,7 +93,8 @@ impl Alert {
     /// side do so in any order.
     fn repeats(&self, known: &Alert) -> bool {
         let last = self.lines.last().map(|line| gist(line));
-        (&self.result, &self.status) == (&known.result, &known.status) && known.lines.iter().any(|line| Some(gist(line)) == last)
+        (&self.result, &self.status) == (&known.result, &known.status)
+            && known.lines.iter().any(|line| Some(gist(line)) == last)
     }
 }
 
@@ -85,12 +106,27 @@ fn gist(line: &str) -> String {
 
 impl fmt::Display for Alert {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let Alert { unit, result, status, lines, .. } = self;
+        let Alert {
+            unit,
+            result,
+            status,
+            lines,
+            ..
+        } = self;
         write!(f, "{unit} failed ({result}, {status})")?;
         if let (2.., Some(since)) = (self.count, self.since) {
-            write!(f, " {} times since {}", self.count, since.format("%F %T UTC"))?;
+            write!(
+                f,
+                " {} times since {}",
+                self.count,
+                since.format("%F %T UTC")
+            )?;
         }
-        write!(f, ": {}", lines.last().map_or("see its journal", String::as_str))
+        write!(
+            f,
+            ": {}",
+            lines.last().map_or("see its journal", String::as_str)
+        )
     }
 }
 
@@ -110,15 +146,22 @@ fn last_lines(unit: &str, invocation: &str) -> Vec<String> {
             return lines;
         }
     }
-    vec![format!("it printed nothing; what systemd says of it: journalctl -u {unit}")]
+    vec![format!(
+        "it printed nothing; what systemd says of it: journalctl -u {unit}"
+    )]
 }
 
 /// Nothing when the journal cannot be asked.
 fn logged(invocation: &str) -> Vec<String> {
     let filter = format!("_SYSTEMD_INVOCATION_ID={invocation}");
     let output = Machine::default().run(&["journalctl", "-q", "-o", "cat", "-n", LINES, &filter]);
-    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
-    text.lines().filter(|line| !line.trim().is_empty()).map(Into::into).collect()
+    let text = output
+        .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+        .unwrap_or_default();
+    text.lines()
+        .filter(|line| !line.trim().is_empty())
+        .map(Into::into)
+        .collect()
 }
 
 /// A job that went well has nothing to report any more; `instance` is the job's.

@@ -24,23 +24,34 @@ pub fn run(loaded: &Loaded, path: &Path) -> Result<()> {
     keep(loaded, path)?;
     let jobs: BTreeSet<String> = loaded.config.jobs().map(|job| instance(&job)).collect();
     systemd::reload_timers(&jobs)?;
-    journal::print(format!("{} jobs are in force; see: systemctl list-timers 'zam-*'", jobs.len()));
+    journal::print(format!(
+        "{} jobs are in force; see: systemctl list-timers 'zam-*'",
+        jobs.len()
+    ));
     if loaded.faults.is_empty() {
         records::keep_only(&jobs);
         // Of zam-reload.service and zam-config.service, which had nothing to say but what is mended now.
         ["reload", "config"].into_iter().for_each(notify::withdraw);
         return Ok(());
     }
-    journal::warn("entries with errors are not in force; systemctl status zam-config.service tells them too");
+    journal::warn(
+        "entries with errors are not in force; systemctl status zam-config.service tells them too",
+    );
     Err(loaded.wrong().into())
 }
 
 /// Only what has no fault is good. That a file is gone, a person has to accept, and not zam-reload.path.
 fn keep(loaded: &Loaded, path: &Path) -> Result<()> {
-    if let Some(why) = loaded.config.pruning_waits.as_ref().filter(|_| journal::is_journal()) {
+    if let Some(why) = loaded
+        .config
+        .pruning_waits
+        .as_ref()
+        .filter(|_| journal::is_journal())
+    {
         journal::warn(format!("pruning waits: {why}"));
     } else if loaded.faults.is_empty() {
-        keep_as_last_good(path, &loaded.sources).context("cannot keep a copy of the configuration")?;
+        keep_as_last_good(path, &loaded.sources)
+            .context("cannot keep a copy of the configuration")?;
     }
     Ok(())
 }

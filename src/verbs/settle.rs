@@ -29,6 +29,13 @@ pub fn settle(result: Result<Outcome>, instance: &str, now: i64) -> Result<Outco
     if waits < PATIENCE {
         return result;
     }
-    let why = result.err().map(|error| format!(": {error:#}")).unwrap_or_default();
-    Err(Misconfigured(format!("pruning has waited for {} h for the configuration to be mended{why}", waits / 3600)).into())
+    let why = result
+        .err()
+        .map(|error| format!(": {error:#}"))
+        .unwrap_or_default();
+    Err(Misconfigured(format!(
+        "pruning has waited for {} h for the configuration to be mended{why}",
+        waits / 3600
+    ))
+    .into())
 }

@@ -32,23 +32,44 @@ pub struct Simulation<'c> {
 
 impl Simulation<'_> {
     pub fn run(&self) -> Result<()> {
-        let entries = self.config.entries.iter().filter(|entry| self.only.is_none_or(|only| only.key == entry.key));
+        let entries = self
+            .config
+            .entries
+            .iter()
+            .filter(|entry| self.only.is_none_or(|only| only.key == entry.key));
         let entries: Vec<&Entry> = entries.collect();
-        let until = self.span.unwrap_or_else(|| long_enough(&entries)).after(self.from);
+        let until = self
+            .span
+            .unwrap_or_else(|| long_enough(&entries))
+            .after(self.from);
         let courses = self.play(&entries, until);
         if self.json {
-            let mut lines: Vec<_> =
-                courses.iter().flat_map(|(entries, course)| entries.iter().map(move |e| (e, course))).collect();
+            let mut lines: Vec<_> = courses
+                .iter()
+                .flat_map(|(entries, course)| entries.iter().map(move |e| (e, course)))
+                .collect();
             lines.sort_by_key(|(entry, _)| &entry.key);
-            print_json(&lines.into_iter().map(|(entry, course)| as_json(entry, course)).collect::<Vec<_>>())?;
+            print_json(
+                &lines
+                    .into_iter()
+                    .map(|(entry, course)| as_json(entry, course))
+                    .collect::<Vec<_>>(),
+            )?;
         }
         let courses: Vec<Course> = courses.into_iter().map(|(_, course)| course).collect();
         if let Some(file) = self.svg {
-            std::fs::write(file, picture::draw(&courses)).with_context(|| format!("cannot write {}", file.display()))?;
+            std::fs::write(file, picture::draw(&courses))
+                .with_context(|| format!("cannot write {}", file.display()))?;
         }
         if !self.json {
-            journal::print(format!("{} to {}, if every job runs when it is due\n", date(self.from), date(until - 1)));
-            courses.iter().for_each(|course| journal::print(timeline::draw(course, journal::columns())));
+            journal::print(format!(
+                "{} to {}, if every job runs when it is due\n",
+                date(self.from),
+                date(until - 1)
+            ));
+            courses
+                .iter()
+                .for_each(|course| journal::print(timeline::draw(course, journal::columns())));
         }
         Ok(())
     }
@@ -61,11 +82,15 @@ impl Simulation<'_> {
         }
         let wall = |at: i64| clock::of(DateTime::from_timestamp(at, 0).unwrap_or_default());
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
-        let mut courses = side_by_side(alike.into_values().collect(), workers, |entries: Vec<&'e Entry>| {
-            let sides = play(&self.config.prefix, entries[0], self.from, until, &wall);
-            let course = Course::new(&entries, self.from, until, sides);
-            (entries, course)
-        });
+        let mut courses = side_by_side(
+            alike.into_values().collect(),
+            workers,
+            |entries: Vec<&'e Entry>| {
+                let sides = play(&self.config.prefix, entries[0], self.from, until, &wall);
+                let course = Course::new(&entries, self.from, until, sides);
+                (entries, course)
+            },
+        );
         courses.sort_by(|(a, _), (b, _)| a[0].key.cmp(&b[0].key));
         courses
     }
@@ -73,17 +98,39 @@ impl Simulation<'_> {
 
 /// A quarter longer than the longest max-age, so that every window is full: at least a month, at most ten years.
 fn long_enough(entries: &[&Entry]) -> Span {
-    let there = entries.iter().flat_map(|entry| entry.destinations.iter().flat_map(|to| &to.windows));
+    let there = entries
+        .iter()
+        .flat_map(|entry| entry.destinations.iter().flat_map(|to| &to.windows));
     let windows = entries.iter().flat_map(|entry| &entry.windows).chain(there);
-    let days = windows.filter_map(|window| window.max_age).map(|age| age.seconds() * 5 / 4 / DAY).max().unwrap_or(0);
-    Span { months: 0, weeks: 0, seconds: days.clamp(31, 3653) * DAY }
+    let days = windows
+        .filter_map(|window| window.max_age)
+        .map(|age| age.seconds() * 5 / 4 / DAY)
+        .max()
+        .unwrap_or(0);
+    Span {
+        months: 0,
+        weeks: 0,
+        seconds: days.clamp(31, 3653) * DAY,
+    }
 }
 
 fn as_json(entry: &Entry, course: &Course) -> serde_json::Value {
-    let time = |at: &i64| DateTime::from_timestamp(*at, 0).unwrap_or_default().to_rfc3339_opts(SecondsFormat::Secs, true);
+    let time = |at: &i64| {
+        DateTime::from_timestamp(*at, 0)
+            .unwrap_or_default()
+            .to_rfc3339_opts(SecondsFormat::Secs, true)
+    };
     let side = |side: &Side| {
-        let days = side.days.iter().enumerate().map(|(day, count)| json!({"date": course.date(day), "count": count}));
-        let steady = if let Growth::Steady(day) = growth(side) { Some(course.date(day)) } else { None };
+        let days = side
+            .days
+            .iter()
+            .enumerate()
+            .map(|(day, count)| json!({"date": course.date(day), "count": count}));
+        let steady = if let Growth::Steady(day) = growth(side) {
+            Some(course.date(day))
+        } else {
+            None
+        };
         json!({"destination": side.destination, "snapshots_at_end": side.holds.len(), "peak": side.peak,
                "steady_from": steady, "days": days.collect::<Vec<_>>(), "holds": side.holds.iter().map(time).collect::<Vec<_>>()})
     };

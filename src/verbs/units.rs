@@ -34,9 +34,12 @@ pub fn diff(units: &Units) -> Result<Outcome> {
             (_, None) => removed += 1,
             _ => changed += 1,
         }
-        let was = before.map_or("/dev/null".into(), |_| directory.join(path).display().to_string());
+        let was = before.map_or("/dev/null".into(), |_| {
+            directory.join(path).display().to_string()
+        });
         let is = after.map_or("/dev/null", |_| path);
-        let [before, after] = [before, after].map(|text| text.map(String::as_str).unwrap_or_default());
+        let [before, after] =
+            [before, after].map(|text| text.map(String::as_str).unwrap_or_default());
         let diff = TextDiff::from_lines(before, after);
         journal::print(diff.unified_diff().header(&was, is).to_string().trim_end());
     }
@@ -44,6 +47,8 @@ pub fn diff(units: &Units) -> Result<Outcome> {
         journal::print("zam reload would change nothing");
         return Ok(Outcome::Done);
     }
-    journal::print(format!("zam reload would add {added} files of units, change {changed} and remove {removed}"));
+    journal::print(format!(
+        "zam reload would add {added} files of units, change {changed} and remove {removed}"
+    ));
     Ok(Outcome::Failed)
 }

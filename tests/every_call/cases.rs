@@ -41,19 +41,44 @@ pub(super) enum Share {
 pub(super) fn try_share(scene: &Scene, share: Share) -> Result<(), String> {
     let stage = Stage::new(scene);
     let run = stage.run(scene);
-    let ended = if scene.goal == Goal::Refused { Some(1) } else { Some(0) };
+    let ended = if scene.goal == Goal::Refused {
+        Some(1)
+    } else {
+        Some(0)
+    };
     let wrong = [run.world.crimes.clone(), scene.goal.lacks(&run.world)].concat();
     if run.status.code() != ended || !wrong.is_empty() {
-        return Err(format!("undisturbed, it ends with {}: {}\n{}", run.status, wrong.join("; "), run.stderr));
+        return Err(format!(
+            "undisturbed, it ends with {}: {}\n{}",
+            run.status,
+            wrong.join("; "),
+            run.stderr
+        ));
     }
     let mut cases = cases(scene, &run.world.calls);
     let mut numbers = 0..;
-    cases.retain(|_| numbers.next().is_some_and(|number| (number % 3 == 0) == (share == Share::Third)));
-    let failed: Vec<String> = cases.iter().filter_map(|case| stage.try_case(scene, case).err()).collect();
-    println!("{}: {} cases at {} calls", scene.name, cases.len(), run.world.calls.len());
+    cases.retain(|_| {
+        numbers
+            .next()
+            .is_some_and(|number| (number % 3 == 0) == (share == Share::Third))
+    });
+    let failed: Vec<String> = cases
+        .iter()
+        .filter_map(|case| stage.try_case(scene, case).err())
+        .collect();
+    println!(
+        "{}: {} cases at {} calls",
+        scene.name,
+        cases.len(),
+        run.world.calls.len()
+    );
     match failed.first() {
         None => Ok(()),
-        Some(first) => Err(format!("{} of {} cases failed, the first so:\n{first}", failed.len(), cases.len())),
+        Some(first) => Err(format!(
+            "{} of {} cases failed, the first so:\n{first}",
+            failed.len(),
+            cases.len()
+        )),
     }
 }
 
@@ -62,14 +87,26 @@ fn cases(scene: &Scene, calls: &[String]) -> Vec<Planned> {
     for (at, call) in calls.iter().enumerate() {
         let nth = calls[..at].iter().filter(|other| *other == call).count();
         // The third bookmark or stream of a run is like the second.
-        let alike = calls[..at].iter().filter(|other| program(other) == program(call)).count();
+        let alike = calls[..at]
+            .iter()
+            .filter(|other| program(other) == program(call))
+            .count();
         if alike > 1 {
             continue;
         }
-        let planned = |fault, victim: &str| Planned { call: call.clone(), nth, fault, victim: victim.into() };
+        let planned = |fault, victim: &str| Planned {
+            call: call.clone(),
+            nth,
+            fault,
+            victim: victim.into(),
+        };
         cases.extend(faults(call).into_iter().map(|fault| planned(fault, "")));
         for victim in &scene.victims {
-            cases.extend(swaps(scene, &calls[..at], call, victim).into_iter().map(|swap| planned(Fault::Swap(swap), victim)));
+            cases.extend(
+                swaps(scene, &calls[..at], call, victim)
+                    .into_iter()
+                    .map(|swap| planned(Fault::Swap(swap), victim)),
+            );
         }
     }
     cases
@@ -83,13 +120,21 @@ fn program(call: &str) -> Vec<&str> {
 /// What may happen to a call with these words.
 fn faults(call: &str) -> Vec<Fault> {
     use Fault::{
-        CutAndFails, Fails, FailsAfter, Killed, KilledAfter, KilledMidway, Lost, LostAfter, Noise, ZamKilled, ZamKilledAfter,
-        ZamKilledMidway,
+        CutAndFails, Fails, FailsAfter, Killed, KilledAfter, KilledMidway, Lost, LostAfter, Noise,
+        ZamKilled, ZamKilledAfter, ZamKilledMidway,
     };
     if call.starts_with("ssh ") {
         return vec![Lost, LostAfter, Noise, ZamKilled];
     }
-    let mut faults = vec![Fails, FailsAfter, Killed, KilledAfter, Noise, ZamKilled, ZamKilledAfter];
+    let mut faults = vec![
+        Fails,
+        FailsAfter,
+        Killed,
+        KilledAfter,
+        Noise,
+        ZamKilled,
+        ZamKilledAfter,
+    ];
     match call.split(' ').nth(1) {
         Some("list" | "get") => faults.extend(Cut::ALL.map(Fault::Cut)),
         Some("send") => {
@@ -108,16 +153,25 @@ fn swaps(scene: &Scene, earlier: &[String], call: &str, victim: &str) -> Vec<Swa
     if call.starts_with("ssh ") {
         return vec![];
     }
-    let listings = earlier.iter().filter(|call| call.starts_with("zfs list")).count();
+    let listings = earlier
+        .iter()
+        .filter(|call| call.starts_with("zfs list"))
+        .count();
     let is_planned = scene.argv[0] == "prune" && listings >= scene.victims.len();
     let is_look = call.starts_with("zfs list") && call.split(' ').next_back() == Some(victim);
-    Swap::ALL.into_iter().filter(|swap| !is_planned || is_look || !swap.can_hide()).collect()
+    Swap::ALL
+        .into_iter()
+        .filter(|swap| !is_planned || is_look || !swap.can_hide())
+        .collect()
 }
 
 impl Stage {
     fn new(scene: &Scene) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
-        let (bin, us) = (directory.path().join("bin"), std::env::current_exe().expect("this binary"));
+        let (bin, us) = (
+            directory.path().join("bin"),
+            std::env::current_exe().expect("this binary"),
+        );
         fs::create_dir(&bin).expect("a directory for programs");
         for program in ["zfs", "ssh"] {
             symlink(&us, bin.join(program)).expect("a program");
@@ -135,19 +189,38 @@ impl Stage {
     #[expect(clippy::disallowed_methods, reason = "a test's")]
     fn command(&self, scene: &Scene) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_zam"));
-        let path = format!("{}:{}", self.file("bin").display(), std::env::var("PATH").unwrap_or_default());
-        command.arg("--config").arg(self.file("zam.yaml")).args(&scene.argv).env("PATH", path);
-        command.env("ZAM_RUN", self.file("run")).env("ZAM_STATE", self.file("state")).env(DIRECTORY, self.directory.path());
-        command.env_remove("ZAM_INSTANCE").env_remove("JOURNAL_STREAM");
+        let path = format!(
+            "{}:{}",
+            self.file("bin").display(),
+            std::env::var("PATH").unwrap_or_default()
+        );
+        command
+            .arg("--config")
+            .arg(self.file("zam.yaml"))
+            .args(&scene.argv)
+            .env("PATH", path);
+        command
+            .env("ZAM_RUN", self.file("run"))
+            .env("ZAM_STATE", self.file("state"))
+            .env(DIRECTORY, self.directory.path());
+        command
+            .env_remove("ZAM_INSTANCE")
+            .env_remove("JOURNAL_STREAM");
         command
     }
 
     /// One run of zam, until it and all that it started have ended.
     fn run(&self, scene: &Scene) -> Run {
         self.store.with(|world| world.calls.clear());
-        let (out, err) = (File::create(self.file("out")), File::create(self.file("err")));
+        let (out, err) = (
+            File::create(self.file("out")),
+            File::create(self.file("err")),
+        );
         let mut command = self.command(scene);
-        command.stdin(std::process::Stdio::null()).stdout(out.expect("a file")).stderr(err.expect("a file"));
+        command
+            .stdin(std::process::Stdio::null())
+            .stdout(out.expect("a file"))
+            .stderr(err.expect("a file"));
         let (mut zam, begun) = (command.spawn().expect("zam"), Instant::now());
         let status = loop {
             match zam.try_wait().expect("zam's end") {
@@ -160,7 +233,11 @@ impl Stage {
             sleep(Duration::from_millis(2));
         }
         let stderr = fs::read_to_string(self.file("err")).unwrap_or_default();
-        Run { status, stderr, world: self.store.load() }
+        Run {
+            status,
+            stderr,
+            world: self.store.load(),
+        }
     }
 
     /// Whether a process is left that was started with this directory in its environment.
@@ -168,7 +245,9 @@ impl Stage {
         let needle = self.directory.path().to_string_lossy().into_owned();
         let is_ours = |environment: &[u8]| String::from_utf8_lossy(environment).contains(&needle);
         let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
-        processes.filter_map(|process| fs::read(process.path().join("environ")).ok()).any(|environment| is_ours(&environment))
+        processes
+            .filter_map(|process| fs::read(process.path().join("environ")).ok())
+            .any(|environment| is_ours(&environment))
     }
 
     fn try_case(&self, scene: &Scene, case: &Planned) -> Result<(), String> {
@@ -178,8 +257,16 @@ impl Stage {
         let disturbed = self.run(scene);
         fs::remove_file(self.file("fault.json")).expect("the plan");
         let wrong = |why: String, run: &Run| {
-            eprintln!("{}: {:?} {} at call {} of {}: {why}", scene.name, case.fault, case.victim, case.nth, case.call);
-            let calls = run.world.calls.iter().map(|call| format!("    {call}\n")).collect::<String>();
+            eprintln!(
+                "{}: {:?} {} at call {} of {}: {why}",
+                scene.name, case.fault, case.victim, case.nth, case.call
+            );
+            let calls = run
+                .world
+                .calls
+                .iter()
+                .map(|call| format!("    {call}\n"))
+                .collect::<String>();
             let victim = &case.victim;
             Err(format!(
                 "- {:?} {victim} at call {} of {}\n  {why}\n  zam: {}, {}\n{calls}",
@@ -213,11 +300,15 @@ fn judge(scene: &Scene, case: &Planned, run: &Run) -> Result<(), String> {
     if !run.world.crimes.is_empty() {
         return Err(run.world.crimes.join("; "));
     }
-    let zam_was_killed = matches!(case.fault, Fault::ZamKilled | Fault::ZamKilledAfter | Fault::ZamKilledMidway);
+    let zam_was_killed = matches!(
+        case.fault,
+        Fault::ZamKilled | Fault::ZamKilledAfter | Fault::ZamKilledMidway
+    );
     if !matches!(run.status.code(), Some(0 | 1 | 75)) && !zam_was_killed {
         return Err("it ended strangely".into());
     }
-    let claims_success = run.status.code() == Some(0) && !matches!(case.fault, Fault::Swap(_) | Fault::Cut(Cut::Row));
+    let claims_success = run.status.code() == Some(0)
+        && !matches!(case.fault, Fault::Swap(_) | Fault::Cut(Cut::Row));
     let lacks = scene.goal.lacks(&run.world);
     if claims_success && (!lacks.is_empty() || scene.goal == Goal::Refused) {
         return Err(format!("it says that all is done: {}", lacks.join("; ")));

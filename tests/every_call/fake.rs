@@ -29,33 +29,48 @@ pub(super) struct Planned {
 
 /// How many of `calls` before the last are the same.
 fn earlier(calls: &[String]) -> usize {
-    let Some((last, before)) = calls.split_last() else { return 0 };
+    let Some((last, before)) = calls.split_last() else {
+        return 0;
+    };
     before.iter().filter(|call| *call == last).count()
 }
 
 /// Today's names differ from run to run.
 fn key(program: &str, argv: &[&str]) -> String {
-    let words: Vec<String> =
-        argv.iter().map(|word| if argv[0] == "snapshot" { without_time(word) } else { (*word).into() }).collect();
+    let words: Vec<String> = argv
+        .iter()
+        .map(|word| {
+            if argv[0] == "snapshot" {
+                without_time(word)
+            } else {
+                (*word).into()
+            }
+        })
+        .collect();
     format!("{program} {}", words.join(" "))
 }
 
 fn without_time(word: &str) -> String {
-    word.split_once("@zam_").map_or(word.into(), |(dataset, _)| format!("{dataset}@NOW"))
+    word.split_once("@zam_")
+        .map_or(word.into(), |(dataset, _)| format!("{dataset}@NOW"))
 }
 
 fn directory() -> PathBuf {
-    std::env::var_os(DIRECTORY).expect("the directory of the world").into()
+    std::env::var_os(DIRECTORY)
+        .expect("the directory of the world")
+        .into()
 }
 
 /// Notes the call, lets somebody else act where that is planned, and says which fault it is to meet.
 fn meet(store: &Store, call: String) -> Option<Fault> {
-    let planned: Option<Planned> =
-        std::fs::read(directory().join("fault.json")).ok().and_then(|text| serde_json::from_slice(&text).ok());
+    let planned: Option<Planned> = std::fs::read(directory().join("fault.json"))
+        .ok()
+        .and_then(|text| serde_json::from_slice(&text).ok());
     store.with(|world| {
         world.calls.push(call);
-        let fault =
-            planned.filter(|planned| world.calls.last() == Some(&planned.call) && earlier(&world.calls) == planned.nth)?;
+        let fault = planned.filter(|planned| {
+            world.calls.last() == Some(&planned.call) && earlier(&world.calls) == planned.nth
+        })?;
         world.met += 1;
         if let Fault::Swap(swap) = fault.fault {
             swap.act(world, &fault.victim);
@@ -70,7 +85,10 @@ fn zam() -> String {
 
 #[expect(clippy::disallowed_methods, reason = "a test's")]
 fn kill(process: &str) {
-    let _ = Command::new("/bin/sh").args(["-c", "kill -9 $0", process]).stderr(Stdio::null()).status();
+    let _ = Command::new("/bin/sh")
+        .args(["-c", "kill -9 $0", process])
+        .stderr(Stdio::null())
+        .status();
 }
 
 fn die() -> ExitCode {
@@ -99,7 +117,9 @@ fn zfs(store: &Store, argv: &[&str]) -> ExitCode {
             kill(&zam());
             return ExitCode::FAILURE;
         }
-        Some(Fault::Noise) => eprintln!("bash: warning: setlocale: LC_ALL: cannot change locale (de_DE.UTF-8)"),
+        Some(Fault::Noise) => {
+            eprintln!("bash: warning: setlocale: LC_ALL: cannot change locale (de_DE.UTF-8)")
+        }
         _ => {}
     }
     let reply = if argv[0] == "receive" && !argv.contains(&"-A") {
@@ -117,7 +137,11 @@ fn conclude(reply: Reply, fault: Option<Fault>) -> ExitCode {
         _ => reply.out.len(),
     };
     eprint!("{}", reply.err);
-    if io::stdout().write_all(&reply.out[..kept]).and_then(|()| io::stdout().flush()).is_err() {
+    if io::stdout()
+        .write_all(&reply.out[..kept])
+        .and_then(|()| io::stdout().flush())
+        .is_err()
+    {
         eprintln!("warning: cannot send: Broken pipe");
         return ExitCode::FAILURE;
     }
@@ -137,7 +161,9 @@ fn conclude(reply: Reply, fault: Option<Fault>) -> ExitCode {
 
 #[expect(clippy::disallowed_methods, reason = "a test's")]
 fn ssh(store: &Store, argv: &[&str]) -> ExitCode {
-    let Some((at, command)) = argv.iter().position(|word| *word == "--").zip(argv.last()) else { return ExitCode::FAILURE };
+    let Some((at, command)) = argv.iter().position(|word| *word == "--").zip(argv.last()) else {
+        return ExitCode::FAILURE;
+    };
     if argv.len() != at + 3 {
         return ExitCode::SUCCESS; // -O exit
     }
@@ -148,16 +174,25 @@ fn ssh(store: &Store, argv: &[&str]) -> ExitCode {
     };
     match fault {
         Some(Fault::Lost) => return lost(),
-        Some(Fault::Noise) => eprintln!("Could not chdir to home directory /home/zam: No such file or directory"),
+        Some(Fault::Noise) => {
+            eprintln!("Could not chdir to home directory /home/zam: No such file or directory")
+        }
         Some(Fault::ZamKilled) => kill(&zam()),
         _ => {}
     }
     // The other machine's PATH has our zfs first.
     let ours = format!("PATH={}:", directory().join("bin").display());
-    let status = Command::new("/bin/sh").args(["-c", &command.replace("PATH=", &ours)]).env(ZAM, zam()).status();
+    let status = Command::new("/bin/sh")
+        .args(["-c", &command.replace("PATH=", &ours)])
+        .env(ZAM, zam())
+        .status();
     match fault {
         Some(Fault::LostAfter) => lost(),
-        _ => status.ok().and_then(|status| u8::try_from(status.code()?).ok()).unwrap_or(255).into(),
+        _ => status
+            .ok()
+            .and_then(|status| u8::try_from(status.code()?).ok())
+            .unwrap_or(255)
+            .into(),
     }
 }
 
@@ -178,7 +213,9 @@ fn receive(store: &Store, argv: &[&str], fault: Option<Fault>) -> Reply {
             let _ = io::copy(&mut stream, &mut io::sink());
             return Reply::default();
         }
-        let Ok(header) = serde_json::from_slice::<Header>(&line) else { return Reply::fails("cannot receive: invalid stream\n") };
+        let Ok(header) = serde_json::from_slice::<Header>(&line) else {
+            return Reply::fails("cannot receive: invalid stream\n");
+        };
         if let Err(why) = store.with(|world| begin(world, place, &header, &words)) {
             return Reply::fails(format!("cannot receive: {why}\n"));
         }
@@ -206,7 +243,9 @@ fn begin(world: &mut World, place: &str, header: &Header, words: &Words) -> Resu
     let Some(state) = world.datasets.get_mut(place) else {
         return match header.from {
             Some(_) => Err(format!("destination '{place}' does not exist")),
-            None if !world.datasets.contains_key(parent) => Err(format!("parent '{parent}' does not exist")),
+            None if !world.datasets.contains_key(parent) => {
+                Err(format!("parent '{parent}' does not exist"))
+            }
             None => {
                 world.create(place).properties.extend(words.properties());
                 Ok(())
@@ -216,23 +255,42 @@ fn begin(world: &mut World, place: &str, header: &Header, words: &Words) -> Resu
     if header.resumed {
         let left = state.partial.as_ref().map(|left| (left.to, left.from));
         let fits = left == Some((header.snapshot.guid, header.from));
-        return if fits { Ok(()) } else { Err(format!("destination {place} has no state for this stream")) };
+        return if fits {
+            Ok(())
+        } else {
+            Err(format!("destination {place} has no state for this stream"))
+        };
     }
     if header.from.is_none() {
-        return Err(format!("destination '{place}' exists\nmust specify -F to overwrite it"));
+        return Err(format!(
+            "destination '{place}' exists\nmust specify -F to overwrite it"
+        ));
     }
     if state.partial.is_some() {
-        return Err(format!("destination {place} contains partially-complete state from \"zfs receive -s\"."));
+        return Err(format!(
+            "destination {place} contains partially-complete state from \"zfs receive -s\"."
+        ));
     }
     if state.snapshot(&header.snapshot.name).is_some() {
-        return Err(format!("destination '{place}@{}' already exists", header.snapshot.name));
+        return Err(format!(
+            "destination '{place}@{}' already exists",
+            header.snapshot.name
+        ));
     }
     if state.written > 0 {
-        return Err(format!("destination {place} has been modified\nsince most recent snapshot"));
+        return Err(format!(
+            "destination {place} has been modified\nsince most recent snapshot"
+        ));
     }
-    let newest = state.snapshots.iter().rev().find(|s| Some(s.guid) == header.from || s.written > 0);
+    let newest = state
+        .snapshots
+        .iter()
+        .rev()
+        .find(|s| Some(s.guid) == header.from || s.written > 0);
     if newest.map(|s| s.guid) != header.from {
-        return Err(format!("most recent snapshot of {place} does not\nmatch incremental source"));
+        return Err(format!(
+            "most recent snapshot of {place} does not\nmatch incremental source"
+        ));
     }
     Ok(())
 }
@@ -245,6 +303,11 @@ fn end(world: &mut World, place: &str, header: &Header, whole: bool) {
         world.receive(place, header.snapshot.clone());
     } else if let Some(state) = world.datasets.get_mut(place) {
         let name = format!("{}@{}", header.dataset, header.snapshot.name);
-        state.partial = Some(Partial { to: header.snapshot.guid, from: header.from, name, is_strangers: false });
+        state.partial = Some(Partial {
+            to: header.snapshot.guid,
+            from: header.from,
+            name,
+            is_strangers: false,
+        });
     }
 }

@@ -47,14 +47,24 @@ pub(super) enum Cut {
 }
 
 impl Cut {
-    pub(super) const ALL: [Cut; 6] = [Cut::Everything, Cut::Row, Cut::MidRow, Cut::LastCell, Cut::LastByte, Cut::LastDigit];
+    pub(super) const ALL: [Cut; 6] = [
+        Cut::Everything,
+        Cut::Row,
+        Cut::MidRow,
+        Cut::LastCell,
+        Cut::LastByte,
+        Cut::LastDigit,
+    ];
 
     pub(super) fn length(self, out: &[u8]) -> usize {
         let end = |byte: u8| out.iter().rposition(|b| *b == byte).unwrap_or(0);
         let kept = match self {
             Cut::Everything => 0,
             Cut::Row => out.iter().position(|b| *b == b'\n').map_or(0, |at| at + 1),
-            Cut::MidRow => out[..out.len() / 2].iter().rposition(|b| *b == b'\n').map_or(out.len() / 2, |at| at + 3),
+            Cut::MidRow => out[..out.len() / 2]
+                .iter()
+                .rposition(|b| *b == b'\n')
+                .map_or(out.len() / 2, |at| at + 3),
             Cut::LastCell => end(b'\t'),
             Cut::LastByte => out.len().saturating_sub(1),
             Cut::LastDigit => out.len().saturating_sub(2),
@@ -110,13 +120,24 @@ impl Swap {
 
     /// Just before a `zfs destroy` this cannot be seen any more, whoever looks.
     pub(super) fn can_hide(self) -> bool {
-        matches!(self, Swap::Restored | Swap::Namesake | Swap::Renamed | Swap::RolledBack | Swap::Cursors | Swap::NewestGone)
+        matches!(
+            self,
+            Swap::Restored
+                | Swap::Namesake
+                | Swap::Renamed
+                | Swap::RolledBack
+                | Swap::Cursors
+                | Swap::NewestGone
+        )
     }
 
     /// Replication goes on by itself afterwards; of the others the two sides diverged, or somebody has to decide.
     pub(super) fn lets_replication_go_on(self) -> bool {
         use Swap::{ChildGone, ChildNew, Cursors, Held, ReplicaAway, Taken};
-        matches!(self, Cursors | Held | Taken | ChildNew | ChildGone | ReplicaAway)
+        matches!(
+            self,
+            Cursors | Held | Taken | ChildNew | ChildGone | ReplicaAway
+        )
     }
 
     /// Changes the dataset `victim` (a source or a replica), or what belongs to it.
@@ -130,7 +151,13 @@ impl Swap {
             Swap::RolledBack => roll_back(world, victim),
             Swap::Cursors => cursors(world, victim),
             Swap::Held => doomed(world, victim).first().into_iter().for_each(|name| {
-                edit(world, victim, |state| state.snapshots.iter_mut().filter(|s| s.name == *name).for_each(|s| s.holds = 1));
+                edit(world, victim, |state| {
+                    state
+                        .snapshots
+                        .iter_mut()
+                        .filter(|s| s.name == *name)
+                        .for_each(|s| s.holds = 1)
+                });
             }),
             Swap::Taken => {
                 world.take(victim, "zam_20231130T000000Z", BEGIN + 400 * HOUR);
@@ -138,7 +165,10 @@ impl Swap {
             Swap::NewestGone => edit(world, victim, |state| drop(state.snapshots.pop())),
             Swap::ChildNew => drop(world.create(&format!("{victim}/new"))),
             Swap::ChildGone => drop(world.datasets.remove(&format!("{victim}/b"))),
-            Swap::Gone => world.within(victim).iter().for_each(|name| drop(world.datasets.remove(name))),
+            Swap::Gone => world
+                .within(victim)
+                .iter()
+                .for_each(|name| drop(world.datasets.remove(name))),
             Swap::ReplicaAway => world.rename(&place(victim), &format!("{ROOT}/away")),
             Swap::ReplicaForeign | Swap::ReplicaNamesake => self.take_on_replica(world, victim),
             Swap::ForeignToken => foreign_token(world, victim),
@@ -161,10 +191,21 @@ impl Swap {
     }
 
     fn take_on_replica(self, world: &mut World, victim: &str) {
-        let newest = world.datasets[victim].snapshots.last().map(|s| s.name.clone());
-        let name = if self == Swap::ReplicaForeign { "by-hand".into() } else { newest.unwrap_or_default() };
+        let newest = world.datasets[victim]
+            .snapshots
+            .last()
+            .map(|s| s.name.clone());
+        let name = if self == Swap::ReplicaForeign {
+            "by-hand".into()
+        } else {
+            newest.unwrap_or_default()
+        };
         let replica = place(victim);
-        if world.datasets.get(&replica).is_some_and(|state| state.snapshot(&name).is_none()) {
+        if world
+            .datasets
+            .get(&replica)
+            .is_some_and(|state| state.snapshot(&name).is_none())
+        {
             world.take(&replica, &name, BEGIN + 300 * HOUR);
         }
     }
@@ -180,7 +221,11 @@ fn rename_newest(world: &mut World, victim: &str) {
     let doomed = doomed(world, victim).first().cloned();
     edit(world, victim, |state| {
         let name = doomed.unwrap_or_else(|| "renamed".into());
-        state.snapshots.iter_mut().filter(|s| s.name == name).for_each(|s| s.name = "kept".into());
+        state
+            .snapshots
+            .iter_mut()
+            .filter(|s| s.name == name)
+            .for_each(|s| s.name = "kept".into());
         if let Some(newest) = state.snapshots.last_mut() {
             newest.name = name;
         }
@@ -192,7 +237,11 @@ fn roll_back(world: &mut World, victim: &str) {
     let doomed = doomed(world, victim).first().cloned();
     edit(world, victim, |state| {
         let middle = state.snapshots.len() / 2;
-        let at = state.snapshots.iter().position(|s| doomed.as_ref() == Some(&s.name)).unwrap_or(middle);
+        let at = state
+            .snapshots
+            .iter()
+            .position(|s| doomed.as_ref() == Some(&s.name))
+            .unwrap_or(middle);
         state.snapshots.truncate(at + 1);
         let txg = state.snapshots.last().map_or(0, |s| s.createtxg);
         state.bookmarks.retain(|_, mark| mark.createtxg <= txg);
@@ -204,8 +253,14 @@ fn cursors(world: &mut World, victim: &str) {
     edit(world, victim, |state| {
         let ends = [state.snapshots.first(), state.snapshots.last()].map(|s| s.cloned());
         for s in ends.into_iter().flatten() {
-            let bookmark = super::model::Bookmark { guid: s.guid, createtxg: s.createtxg, creation: s.creation };
-            state.bookmarks.insert(Prefix::default().bookmark(elsewhere, s.guid), bookmark);
+            let bookmark = super::model::Bookmark {
+                guid: s.guid,
+                createtxg: s.createtxg,
+                creation: s.creation,
+            };
+            state
+                .bookmarks
+                .insert(Prefix::default().bookmark(elsewhere, s.guid), bookmark);
         }
     });
 }
@@ -214,11 +269,20 @@ fn cursors(world: &mut World, victim: &str) {
 fn foreign_token(world: &mut World, victim: &str) {
     let replica = place(victim);
     let guid = world.guid();
-    if !world.datasets.contains_key(&replica) && world.datasets.contains_key(replica.rsplit_once('/').map_or("", |(up, _)| up)) {
+    if !world.datasets.contains_key(&replica)
+        && world
+            .datasets
+            .contains_key(replica.rsplit_once('/').map_or("", |(up, _)| up))
+    {
         world.create(&replica);
     }
     edit(world, &replica, |state| {
         let from = state.snapshots.last().map(|s| s.guid);
-        state.partial = Some(Partial { to: guid, from, name: format!("{victim}@theirs"), is_strangers: true });
+        state.partial = Some(Partial {
+            to: guid,
+            from,
+            name: format!("{victim}@theirs"),
+            is_strangers: true,
+        });
     });
 }

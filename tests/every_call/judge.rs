@@ -40,31 +40,58 @@ fn state(world: &World, name: &str) -> Option<State> {
     world.datasets.get(name)?;
     let columns: Vec<&str> = SNAPSHOT_COLUMNS.split(',').collect();
     let text = rows(world, name, &["snapshot", "bookmark"], &columns, 1);
-    listing::parse(SNAPSHOT_COLUMNS, &text).expect("a listing").into_values().next()
+    listing::parse(SNAPSHOT_COLUMNS, &text)
+        .expect("a listing")
+        .into_values()
+        .next()
 }
 
 /// The names of the snapshots that the plan for this dataset, as it is, would destroy.
 pub(super) fn doomed(world: &World, name: &str) -> Vec<String> {
     let source = source_of(name).and_then(|source| state(world, source));
-    let Some(pruned) = state(world, name) else { return vec![] };
+    let Some(pruned) = state(world, name) else {
+        return vec![];
+    };
     let (prefix, windows) = (Prefix::default(), windows(source_of(name).is_some()));
-    let wish = Keeping { prefix: &prefix, windows: &windows, replicated: vec![], now: super::now() };
+    let wish = Keeping {
+        prefix: &prefix,
+        windows: &windows,
+        replicated: vec![],
+        now: super::now(),
+    };
     let plan = pruning::plan(&wish, &pruned, source.as_ref());
-    plan.verdicts.iter().filter(|v| !v.keep()).map(|v| v.snapshot.name.to_string()).collect()
+    plan.verdicts
+        .iter()
+        .filter(|v| !v.keep())
+        .map(|v| v.snapshot.name.to_string())
+        .collect()
 }
 
 /// The newest snapshot of `replica` that `source` has, or a bookmark of: its place in the replica.
 fn in_common(source: &Dataset, replica: &Dataset) -> Option<usize> {
-    replica.snapshots.iter().rposition(|s| source.createtxg_of(s.guid).is_some())
+    replica
+        .snapshots
+        .iter()
+        .rposition(|s| source.createtxg_of(s.guid).is_some())
 }
 
 /// Datasets in other pools than `name`'s, with what they have in common with it.
 fn grounds<'w>(world: &'w World, name: &str, dataset: &Dataset) -> Vec<(&'w str, Option<u64>)> {
     let pool = name.split('/').next().unwrap_or_default();
-    let others = world.datasets.iter().filter(|(other, _)| other.split('/').next() != Some(pool));
+    let others = world
+        .datasets
+        .iter()
+        .filter(|(other, _)| other.split('/').next() != Some(pool));
     let ground = |(other, state): (&'w String, &Dataset)| {
-        let (source, replica) = if source_of(name).is_some() { (state, dataset) } else { (dataset, state) };
-        (other.as_str(), in_common(source, replica).map(|at| replica.snapshots[at].guid))
+        let (source, replica) = if source_of(name).is_some() {
+            (state, dataset)
+        } else {
+            (dataset, state)
+        };
+        (
+            other.as_str(),
+            in_common(source, replica).map(|at| replica.snapshots[at].guid),
+        )
     };
     others.map(ground).collect()
 }
@@ -81,8 +108,10 @@ pub(super) fn snapshots(world: &World, name: &str, these: &[Snapshot]) -> Vec<St
         s if !doomed.contains(&s.name) => Some("its own plan keeps it"),
         _ => None,
     };
-    let mut crimes: Vec<String> =
-        these.iter().filter_map(|s| Some(format!("destroyed {name}@{}: {}", s.name, why(s)?))).collect();
+    let mut crimes: Vec<String> = these
+        .iter()
+        .filter_map(|s| Some(format!("destroyed {name}@{}: {}", s.name, why(s)?)))
+        .collect();
     let mut after = dataset.clone();
     after.snapshots.retain(|s| !these.contains(s));
     crimes.extend(lost_ground(world, name, &after));
@@ -91,53 +120,99 @@ pub(super) fn snapshots(world: &World, name: &str, these: &[Snapshot]) -> Vec<St
 
 fn lost_ground(world: &World, name: &str, after: &Dataset) -> Vec<String> {
     let before = grounds(world, name, &world.datasets[name]);
-    let lost = before.into_iter().zip(grounds(world, name, after)).filter(|(before, after)| before != after);
-    lost.map(|((other, _), _)| format!("{name} lost what it had in common with {other}")).collect()
+    let lost = before
+        .into_iter()
+        .zip(grounds(world, name, after))
+        .filter(|(before, after)| before != after);
+    lost.map(|((other, _), _)| format!("{name} lost what it had in common with {other}"))
+        .collect()
 }
 
 /// Crimes in destroying this bookmark. Until something later has arrived, wherever it is now, a replica that was renamed
 /// counts as one.
 pub(super) fn bookmark(world: &World, name: &str, mark: &str) -> Vec<String> {
-    let Some(dataset) = world.datasets.get(name) else { return vec![] };
-    let Some(bookmark) = dataset.bookmarks.get(mark) else { return vec![] };
-    if Prefix::default().owns_bookmark(mark, bookmark.guid).is_none() {
+    let Some(dataset) = world.datasets.get(name) else {
+        return vec![];
+    };
+    let Some(bookmark) = dataset.bookmarks.get(mark) else {
+        return vec![];
+    };
+    if Prefix::default()
+        .owns_bookmark(mark, bookmark.guid)
+        .is_none()
+    {
         return vec![format!("destroyed {name}#{mark}: it is not zam's")];
     }
     let mut after = dataset.clone();
     after.bookmarks.remove(mark);
     let has_later = |other: &Dataset| {
-        other.snapshots.iter().any(|s| dataset.createtxg_of(s.guid).is_some_and(|txg| txg > bookmark.createtxg))
+        other.snapshots.iter().any(|s| {
+            dataset
+                .createtxg_of(s.guid)
+                .is_some_and(|txg| txg > bookmark.createtxg)
+        })
     };
-    let has_arrived = world.datasets.iter().any(|(other, state)| other.starts_with(ROOT) && has_later(state));
+    let has_arrived = world
+        .datasets
+        .iter()
+        .any(|(other, state)| other.starts_with(ROOT) && has_later(state));
     let counts = |crime: &String| !has_arrived || crime.ends_with(&format!(" {}", place(name)));
-    lost_ground(world, name, &after).into_iter().filter(counts).collect()
+    lost_ground(world, name, &after)
+        .into_iter()
+        .filter(counts)
+        .collect()
 }
 
 /// Crimes in giving up what was received by half.
 pub(super) fn token(place: &str, partial: &Partial) -> Vec<String> {
-    if partial.is_strangers { vec![format!("discarded the token of {place}, which is somebody else's")] } else { vec![] }
+    if partial.is_strangers {
+        vec![format!(
+            "discarded the token of {place}, which is somebody else's"
+        )]
+    } else {
+        vec![]
+    }
 }
 
 /// What is not yet as it should be after a replication; nothing: all is up to date.
 pub(super) fn not_replicated(world: &World, sources: &[String]) -> Vec<String> {
-    sources.iter().filter_map(|source| Some(format!("{source}: {}", lacks(world, source)?))).collect()
+    sources
+        .iter()
+        .filter_map(|source| Some(format!("{source}: {}", lacks(world, source)?)))
+        .collect()
 }
 
 fn lacks(world: &World, name: &str) -> Option<&'static str> {
     let source = world.datasets.get(name)?;
     let newest = source.newest_owned()?;
-    let Some(replica) = world.datasets.get(&place(name)) else { return Some("it has no replica") };
+    let Some(replica) = world.datasets.get(&place(name)) else {
+        return Some("it has no replica");
+    };
     let base = in_common(source, replica).map(|at| replica.snapshots[at].guid);
     let is_ours = |(mark, bookmark): (&String, &super::model::Bookmark)| {
-        Prefix::default().owns_bookmark(mark, bookmark.guid) == Some(zam::core::name::destination_id(world.datasets[ROOT].guid))
+        Prefix::default().owns_bookmark(mark, bookmark.guid)
+            == Some(zam::core::name::destination_id(world.datasets[ROOT].guid))
     };
-    let cursors: Vec<u64> = source.bookmarks.iter().filter(|mark| is_ours(*mark)).map(|(_, bookmark)| bookmark.guid).collect();
+    let cursors: Vec<u64> = source
+        .bookmarks
+        .iter()
+        .filter(|mark| is_ours(*mark))
+        .map(|(_, bookmark)| bookmark.guid)
+        .collect();
     match base.and_then(|base| source.createtxg_of(base)) {
         None => Some("the replica has nothing in common with it"),
         Some(txg) if txg < newest.createtxg => Some("the replica lacks the newest"),
         _ if replica.partial.is_some() => Some("a token is left"),
-        _ if replica.properties.get("readonly").is_none_or(|value| value != "on") => Some("the replica is writable"),
-        _ if cursors != Vec::from_iter(base) => Some("there is not one cursor on what the replica ends with"),
+        _ if replica
+            .properties
+            .get("readonly")
+            .is_none_or(|value| value != "on") =>
+        {
+            Some("the replica is writable")
+        }
+        _ if cursors != Vec::from_iter(base) => {
+            Some("there is not one cursor on what the replica ends with")
+        }
         _ => None,
     }
 }

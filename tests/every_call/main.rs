@@ -23,15 +23,27 @@ use libtest_mimic::{Arguments, Trial};
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().collect();
-    let program = Path::new(&words[0]).file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let program = Path::new(&words[0])
+        .file_name()
+        .and_then(|name| name.to_str())
+        .unwrap_or_default();
     if matches!(program, "zfs" | "ssh") {
-        return fake::run(program, &words[1..].iter().map(String::as_str).collect::<Vec<_>>());
+        return fake::run(
+            program,
+            &words[1..].iter().map(String::as_str).collect::<Vec<_>>(),
+        );
     }
     let mut trials = Vec::new();
     for share in [Share::Third, Share::Rest] {
         for scene in scenes::all() {
-            let name = format!("{}{}", scene.name, if share == Share::Rest { "::rest" } else { "" });
-            let trial = Trial::test(name, move || cases::try_share(&scene, share).map_err(Into::into));
+            let name = format!(
+                "{}{}",
+                scene.name,
+                if share == Share::Rest { "::rest" } else { "" }
+            );
+            let trial = Trial::test(name, move || {
+                cases::try_share(&scene, share).map_err(Into::into)
+            });
             trials.push(trial.with_ignored_flag(share == Share::Rest));
         }
     }
@@ -40,5 +52,7 @@ fn main() -> ExitCode {
 
 /// Epoch seconds.
 fn now() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64)
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs() as i64)
 }

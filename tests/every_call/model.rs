@@ -85,8 +85,17 @@ impl Dataset {
 
     /// Of the snapshot with this GUID, or of a bookmark of it.
     pub(super) fn createtxg_of(&self, guid: u64) -> Option<u64> {
-        let snapshot = self.snapshots.iter().find(|s| s.guid == guid).map(|s| s.createtxg);
-        snapshot.or_else(|| self.bookmarks.values().find(|b| b.guid == guid).map(|b| b.createtxg))
+        let snapshot = self
+            .snapshots
+            .iter()
+            .find(|s| s.guid == guid)
+            .map(|s| s.createtxg);
+        snapshot.or_else(|| {
+            self.bookmarks
+                .values()
+                .find(|b| b.guid == guid)
+                .map(|b| b.createtxg)
+        })
     }
 }
 
@@ -94,8 +103,16 @@ impl World {
     /// A filesystem without snapshots; whatever had that name is gone.
     pub(super) fn create(&mut self, name: &str) -> &mut Dataset {
         let (guid, createtxg) = (self.guid(), self.txg(name));
-        let properties = BTreeMap::from([("readonly".into(), "off".into()), ("canmount".into(), "on".into())]);
-        let dataset = Dataset { guid, createtxg, properties, ..Dataset::default() };
+        let properties = BTreeMap::from([
+            ("readonly".into(), "off".into()),
+            ("canmount".into(), "on".into()),
+        ]);
+        let dataset = Dataset {
+            guid,
+            createtxg,
+            properties,
+            ..Dataset::default()
+        };
         self.datasets.insert(name.into(), dataset);
         self.datasets.get_mut(name).expect("it was just made")
     }
@@ -116,7 +133,15 @@ impl World {
 
     pub(super) fn take(&mut self, dataset: &str, name: &str, creation: i64) -> u64 {
         let (guid, createtxg) = (self.guid(), self.txg(dataset));
-        let snapshot = Snapshot { name: name.into(), guid, createtxg, creation, written: 512, holds: 0, clones: vec![] };
+        let snapshot = Snapshot {
+            name: name.into(),
+            guid,
+            createtxg,
+            creation,
+            written: 512,
+            holds: 0,
+            clones: vec![],
+        };
         let dataset = self.datasets.get_mut(dataset).expect("a dataset");
         dataset.snapshots.push(snapshot);
         dataset.written = 0;
@@ -133,9 +158,17 @@ impl World {
 
     /// A replica of the first `count` snapshots of `source`.
     pub(super) fn replica(&mut self, source: &str, place: &str, count: usize) {
-        let snapshots: Vec<Snapshot> = self.datasets[source].snapshots.iter().take(count).cloned().collect();
+        let snapshots: Vec<Snapshot> = self.datasets[source]
+            .snapshots
+            .iter()
+            .take(count)
+            .cloned()
+            .collect();
         let replica = self.create(place);
-        replica.properties = BTreeMap::from([("readonly".into(), "on".into()), ("canmount".into(), "noauto".into())]);
+        replica.properties = BTreeMap::from([
+            ("readonly".into(), "on".into()),
+            ("canmount".into(), "noauto".into()),
+        ]);
         for snapshot in snapshots {
             self.receive(place, snapshot);
         }
@@ -145,22 +178,40 @@ impl World {
         let createtxg = self.txg(place);
         let dataset = self.datasets.get_mut(place).expect("a replica");
         dataset.partial = None;
-        dataset.snapshots.push(Snapshot { createtxg, holds: 0, clones: vec![], ..snapshot });
+        dataset.snapshots.push(Snapshot {
+            createtxg,
+            holds: 0,
+            clones: vec![],
+            ..snapshot
+        });
     }
 
     /// The cursor of the destination with the root `root`, on the snapshot at `index` of `dataset`.
     pub(super) fn cursor(&mut self, dataset: &str, root: &str, index: usize) {
         let root = self.datasets[root].guid;
         let dataset = self.datasets.get_mut(dataset).expect("a source");
-        let Snapshot { guid, createtxg, creation, .. } = dataset.snapshots[index];
-        dataset.bookmarks.insert(Prefix::default().bookmark(root, guid), Bookmark { guid, createtxg, creation });
+        let Snapshot {
+            guid,
+            createtxg,
+            creation,
+            ..
+        } = dataset.snapshots[index];
+        dataset.bookmarks.insert(
+            Prefix::default().bookmark(root, guid),
+            Bookmark {
+                guid,
+                createtxg,
+                creation,
+            },
+        );
     }
 
     /// With all that lies below.
     pub(super) fn rename(&mut self, from: &str, to: &str) {
         for name in self.within(from) {
             if let Some(dataset) = self.datasets.remove(&name) {
-                self.datasets.insert(format!("{to}{}", &name[from.len()..]), dataset);
+                self.datasets
+                    .insert(format!("{to}{}", &name[from.len()..]), dataset);
             }
         }
     }
@@ -168,7 +219,11 @@ impl World {
     /// The dataset and what lies below.
     pub(super) fn within(&self, top: &str) -> Vec<String> {
         let below = format!("{top}/");
-        self.datasets.keys().filter(|name| *name == top || name.starts_with(&below)).cloned().collect()
+        self.datasets
+            .keys()
+            .filter(|name| *name == top || name.starts_with(&below))
+            .cloned()
+            .collect()
     }
 }
 
@@ -190,7 +245,8 @@ impl Store {
     pub(super) fn save(&self, world: &World) {
         let text = serde_json::to_vec(world).expect("a world that can be written");
         fs::write(self.0.join("world.new"), text).expect("room for a world");
-        fs::rename(self.0.join("world.new"), self.0.join("world.json")).expect("the world in its place");
+        fs::rename(self.0.join("world.new"), self.0.join("world.json"))
+            .expect("the world in its place");
     }
 
     /// Nobody else reads or writes the world meanwhile.

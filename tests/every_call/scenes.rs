@@ -31,13 +31,25 @@ impl Goal {
     /// What is missing.
     pub(super) fn lacks(&self, world: &World) -> Vec<String> {
         let is_old = |name: &&String| {
-            world.datasets.get(*name).is_some_and(|state| state.newest_owned().is_none_or(|s| s.creation < super::now() - 3600))
+            world.datasets.get(*name).is_some_and(|state| {
+                state
+                    .newest_owned()
+                    .is_none_or(|s| s.creation < super::now() - 3600)
+            })
         };
         match self {
-            Goal::Taken(names) => names.iter().filter(is_old).map(|name| format!("{name} has no new snapshot")).collect(),
+            Goal::Taken(names) => names
+                .iter()
+                .filter(is_old)
+                .map(|name| format!("{name} has no new snapshot"))
+                .collect(),
             Goal::Replicated(names) => not_replicated(world, names),
             Goal::Pruned(names) => {
-                let left = |name: &String| doomed(world, name).into_iter().map(move |snapshot| format!("{snapshot} is left"));
+                let left = |name: &String| {
+                    doomed(world, name)
+                        .into_iter()
+                        .map(move |snapshot| format!("{snapshot} is left"))
+                };
                 names.iter().flat_map(left).collect()
             }
             Goal::Refused => vec![],
@@ -57,7 +69,8 @@ impl Scene {
     /// Whether runs that nothing disturbs reach the goal after somebody did this. A replica that has lost its source is
     /// pruned no more.
     pub(super) fn is_reached_after(&self, swap: Swap) -> bool {
-        let has_lost_its_source = matches!(swap, Swap::Namesake | Swap::ChildGone) && self.argv.contains(&"--to");
+        let has_lost_its_source =
+            matches!(swap, Swap::Namesake | Swap::ChildGone) && self.argv.contains(&"--to");
         !has_lost_its_source && self.goal.is_reached_after(swap)
     }
 }
@@ -68,8 +81,16 @@ fn names(names: &[&str]) -> Vec<String> {
 
 /// One entry; where its source and its destination are.
 fn config(key: &str, recursive: bool, destination_is_remote: bool) -> String {
-    let host = if destination_is_remote { "host: nas, " } else { "" };
-    let settings = if key.contains(':') { String::new() } else { format!("snapshot-period: 1h, windows: {WINDOWS}, ") };
+    let host = if destination_is_remote {
+        "host: nas, "
+    } else {
+        ""
+    };
+    let settings = if key.contains(':') {
+        String::new()
+    } else {
+        format!("snapshot-period: 1h, windows: {WINDOWS}, ")
+    };
     format!(
         "hosts: {{nas: {{ssh: zam@nas}}}}\n\
          destinations: {{there: {{{host}root: {ROOT}, replication-period: 1h, prune-period: 1h, windows: {WINDOWS_THERE}}}}}\n\
@@ -80,7 +101,10 @@ fn config(key: &str, recursive: bool, destination_is_remote: bool) -> String {
 /// `tank/a` with a day's half of snapshots; below it `tank/a/b` where asked.
 fn sources(with_child: bool) -> World {
     let mut world = World::default();
-    for name in ["tank", "backup", ROOT, "tank/a", "tank/a/b"].iter().take(if with_child { 5 } else { 4 }) {
+    for name in ["tank", "backup", ROOT, "tank/a", "tank/a/b"]
+        .iter()
+        .take(if with_child { 5 } else { 4 })
+    {
         world.create(name);
         if name.starts_with("tank/") {
             world.history(name, 0..12);
@@ -109,16 +133,29 @@ fn at_rest_until(count: usize, with_child: bool) -> World {
 
 fn replicate(name: &'static str, config: String, argv: Vec<&'static str>, world: World) -> Scene {
     let sources = world.within("tank/a");
-    Scene { name, config, argv, world, goal: Goal::Replicated(sources), victims: names(&["tank/a"]) }
+    Scene {
+        name,
+        config,
+        argv,
+        world,
+        goal: Goal::Replicated(sources),
+        victims: names(&["tank/a"]),
+    }
 }
 
 fn refused(name: &'static str, world: World) -> Scene {
     let local = config("tank/a", false, false);
-    Scene { goal: Goal::Refused, ..replicate(name, local, vec!["replicate", "tank/a"], world) }
+    Scene {
+        goal: Goal::Refused,
+        ..replicate(name, local, vec!["replicate", "tank/a"], world)
+    }
 }
 
 pub(super) fn all() -> Vec<Scene> {
-    [snapshots(), replications(), refusals(), prunings()].into_iter().flatten().collect()
+    [snapshots(), replications(), refusals(), prunings()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn snapshots() -> Vec<Scene> {
@@ -126,7 +163,14 @@ fn snapshots() -> Vec<Scene> {
         let world = sources(recursive);
         let goal = Goal::Taken(world.within("tank/a"));
         let config = config("tank/a", recursive, false);
-        Scene { name, config, argv: vec!["snapshot", "tank/a"], world, goal, victims: names(&["tank/a"]) }
+        Scene {
+            name,
+            config,
+            argv: vec!["snapshot", "tank/a"],
+            world,
+            goal,
+            victims: names(&["tank/a"]),
+        }
     };
     vec![scene("snapshot::one", false), scene("snapshot::tree", true)]
 }
@@ -135,40 +179,104 @@ fn replications() -> Vec<Scene> {
     let local = |recursive| config("tank/a", recursive, false);
     let argv = || vec!["replicate", "tank/a"];
     let mut by_bookmark = at_rest_until(5, false);
-    by_bookmark.datasets.get_mut("tank/a").expect("a source").snapshots.drain(..6);
+    by_bookmark
+        .datasets
+        .get_mut("tank/a")
+        .expect("a source")
+        .snapshots
+        .drain(..6);
     let mut renamed = sources(false);
     renamed.replica("tank/a", &format!("{ROOT}/elsewhere"), 5);
     renamed.cursor("tank/a", ROOT, 4);
-    renamed.datasets.get_mut("tank/a").expect("a source").snapshots.drain(..6);
+    renamed
+        .datasets
+        .get_mut("tank/a")
+        .expect("a source")
+        .snapshots
+        .drain(..6);
     let pulled = config("nas:tank/a", false, false);
     vec![
         replicate("replicate::first", local(true), argv(), sources(true)),
-        replicate("replicate::incremental", local(false), argv(), at_rest_until(3, false)),
-        replicate("replicate::tree", local(true), argv(), at_rest_until(9, true)),
-        replicate("replicate::nothing_to_do", local(true), argv(), at_rest_until(12, true)),
+        replicate(
+            "replicate::incremental",
+            local(false),
+            argv(),
+            at_rest_until(3, false),
+        ),
+        replicate(
+            "replicate::tree",
+            local(true),
+            argv(),
+            at_rest_until(9, true),
+        ),
+        replicate(
+            "replicate::nothing_to_do",
+            local(true),
+            argv(),
+            at_rest_until(12, true),
+        ),
         replicate("replicate::first_resumed", local(false), argv(), cut_at(0)),
         replicate("replicate::resumed", local(false), argv(), cut_at(5)),
-        replicate("replicate::from_a_bookmark", local(false), argv(), by_bookmark),
-        replicate("replicate::anew_after_a_rename", local(false), argv(), renamed),
-        replicate("replicate::pushed", config("tank/a", false, true), argv(), at_rest_until(8, false)),
-        replicate("replicate::pulled", pulled, vec!["replicate", "nas:tank/a"], at_rest_until(8, false)),
-        replicate("replicate::pushed_first", config("tank/a", false, true), argv(), sources(false)),
+        replicate(
+            "replicate::from_a_bookmark",
+            local(false),
+            argv(),
+            by_bookmark,
+        ),
+        replicate(
+            "replicate::anew_after_a_rename",
+            local(false),
+            argv(),
+            renamed,
+        ),
+        replicate(
+            "replicate::pushed",
+            config("tank/a", false, true),
+            argv(),
+            at_rest_until(8, false),
+        ),
+        replicate(
+            "replicate::pulled",
+            pulled,
+            vec!["replicate", "nas:tank/a"],
+            at_rest_until(8, false),
+        ),
+        replicate(
+            "replicate::pushed_first",
+            config("tank/a", false, true),
+            argv(),
+            sources(false),
+        ),
     ]
 }
 
 /// A replica of the first `count` snapshots; the stream of the next was cut.
 fn cut_at(count: usize) -> World {
-    let mut world = if count > 0 { at_rest_until(count, false) } else { sources(false) };
+    let mut world = if count > 0 {
+        at_rest_until(count, false)
+    } else {
+        sources(false)
+    };
     if count == 0 {
         world.create(&place("tank"));
-        world.create(&place("tank/a")).properties.insert("readonly".into(), "on".into());
+        world
+            .create(&place("tank/a"))
+            .properties
+            .insert("readonly".into(), "on".into());
     }
     let next = world.datasets["tank/a"].snapshots[count].clone();
     world.cursor("tank/a", ROOT, count);
     let replica = world.datasets.get_mut(&place("tank/a")).expect("a replica");
-    replica.properties.insert("canmount".into(), "noauto".into());
+    replica
+        .properties
+        .insert("canmount".into(), "noauto".into());
     let from = replica.snapshots.last().map(|s| s.guid);
-    replica.partial = Some(Partial { to: next.guid, from, name: format!("tank/a@{}", next.name), is_strangers: false });
+    replica.partial = Some(Partial {
+        to: next.guid,
+        from,
+        name: format!("tank/a@{}", next.name),
+        is_strangers: false,
+    });
     world
 }
 
@@ -201,10 +309,18 @@ fn refusals() -> Vec<Scene> {
 
 fn prunings() -> Vec<Scene> {
     let (here, there) = (names(&["tank/a"]), names(&["tank/a", &place("tank/a")]));
-    let scene = |name, config: String, argv: &[&'static str], world: World, victims: &Vec<String>| {
-        let goal = Goal::Pruned(world.within(&victims[victims.len() - 1]));
-        Scene { name, config, argv: argv.to_vec(), world, goal, victims: victims.clone() }
-    };
+    let scene =
+        |name, config: String, argv: &[&'static str], world: World, victims: &Vec<String>| {
+            let goal = Goal::Pruned(world.within(&victims[victims.len() - 1]));
+            Scene {
+                name,
+                config,
+                argv: argv.to_vec(),
+                world,
+                goal,
+                victims: victims.clone(),
+            }
+        };
     let local = |recursive| config("tank/a", recursive, false);
     let mut odd = at_rest_until(3, true);
     odd.cursor("tank/a/b", ROOT, 5); // under way
@@ -213,10 +329,34 @@ fn prunings() -> Vec<Scene> {
     odd.datasets.get_mut("tank/a").expect("a source").snapshots[2].clones = names(&["tank/clone"]);
     let to = ["prune", "--to", "there", "tank/a"];
     vec![
-        scene("prune::source", local(true), &["prune", "tank/a"], odd, &here),
-        scene("prune::one", local(false), &["prune", "tank/a"], at_rest_until(4, false), &here),
-        scene("prune::replica", local(true), &to, at_rest_until(9, true), &there),
-        scene("prune::remote_replica", config("tank/a", false, true), &to, at_rest_until(9, false), &there),
+        scene(
+            "prune::source",
+            local(true),
+            &["prune", "tank/a"],
+            odd,
+            &here,
+        ),
+        scene(
+            "prune::one",
+            local(false),
+            &["prune", "tank/a"],
+            at_rest_until(4, false),
+            &here,
+        ),
+        scene(
+            "prune::replica",
+            local(true),
+            &to,
+            at_rest_until(9, true),
+            &there,
+        ),
+        scene(
+            "prune::remote_replica",
+            config("tank/a", false, true),
+            &to,
+            at_rest_until(9, false),
+            &there,
+        ),
         scene(
             "prune::pulled_replica",
             config("nas:tank/a", false, false),

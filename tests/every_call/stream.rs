@@ -5,7 +5,12 @@ use super::model::{Partial, Snapshot, World};
 use super::zfs::{Reply, Words, no_dataset};
 
 pub(super) fn token(partial: &Partial) -> String {
-    format!("1-{:x}-{:x}-{}", partial.to, partial.from.unwrap_or(0), partial.name)
+    format!(
+        "1-{:x}-{:x}-{}",
+        partial.to,
+        partial.from.unwrap_or(0),
+        partial.name
+    )
 }
 
 pub(super) fn send(world: &World, words: &Words) -> Reply {
@@ -27,24 +32,47 @@ fn resume(world: &World, words: &Words, token: &str) -> Reply {
     if from != 0 {
         contents += &format!("\tfromguid = 0x{from:x}\n");
     }
-    let found = world.within(pool).into_iter().find(|dataset| world.datasets[dataset].snapshots.iter().any(|s| s.guid == to));
+    let found = world.within(pool).into_iter().find(|dataset| {
+        world.datasets[dataset]
+            .snapshots
+            .iter()
+            .any(|s| s.guid == to)
+    });
     let Some(dataset) = found else {
-        let err = format!("cannot resume send: '{name}' used in the initial send no longer exists\n");
-        let out = if words.has('n') { contents.into_bytes() } else { vec![] };
-        return Reply { out, err, code: 255 };
+        let err =
+            format!("cannot resume send: '{name}' used in the initial send no longer exists\n");
+        let out = if words.has('n') {
+            contents.into_bytes()
+        } else {
+            vec![]
+        };
+        return Reply {
+            out,
+            err,
+            code: 255,
+        };
     };
     if words.has('n') {
         return Reply::says(contents + "full\t" + name + "\t4096\nsize\t4096\n");
     }
-    let snapshot = world.datasets[&dataset].snapshots.iter().find(|s| s.guid == to).expect("it was found");
+    let snapshot = world.datasets[&dataset]
+        .snapshots
+        .iter()
+        .find(|s| s.guid == to)
+        .expect("it was found");
     let from = Some(from).filter(|from| *from != 0);
-    Reply { out: part(&dataset, from, snapshot, true), ..Reply::default() }.ended()
+    Reply {
+        out: part(&dataset, from, snapshot, true),
+        ..Reply::default()
+    }
+    .ended()
 }
 
 fn stream(world: &World, words: &Words, name: &str) -> Reply {
     let (dataset, to) = name.split_once('@').unwrap_or((name, ""));
     let state = world.datasets.get(dataset);
-    let Some(end) = state.and_then(|state| state.snapshots.iter().position(|s| s.name == to)) else {
+    let Some(end) = state.and_then(|state| state.snapshots.iter().position(|s| s.name == to))
+    else {
         return Reply::fails(no_dataset(name));
     };
     let state = &world.datasets[dataset];
@@ -53,22 +81,42 @@ fn stream(world: &World, words: &Words, name: &str) -> Reply {
     }
     let base = words.value('I').or(words.value('i'));
     let mark = base.map(|base| base.strip_prefix(dataset).unwrap_or(base));
-    let snapshot = mark.and_then(|mark| state.snapshots.iter().position(|s| mark.strip_prefix('@') == Some(&s.name)));
+    let snapshot = mark.and_then(|mark| {
+        state
+            .snapshots
+            .iter()
+            .position(|s| mark.strip_prefix('@') == Some(&s.name))
+    });
     let guid = match (mark, snapshot) {
         (_, Some(at)) => Some(state.snapshots[at].guid),
-        (Some(mark), None) => match mark.strip_prefix('#').and_then(|mark| state.bookmarks.get(mark)) {
+        (Some(mark), None) => match mark
+            .strip_prefix('#')
+            .and_then(|mark| state.bookmarks.get(mark))
+        {
             Some(bookmark) if bookmark.guid != state.snapshots[end].guid => Some(bookmark.guid),
-            _ => return Reply::fails(format!("cannot send '{name}': incremental source ({mark}) does not exist\n")),
+            _ => {
+                return Reply::fails(format!(
+                    "cannot send '{name}': incremental source ({mark}) does not exist\n"
+                ));
+            }
         },
         (None, None) => None,
     };
-    let first = if words.has('I') { snapshot.map_or(end, |at| at + 1) } else { end };
+    let first = if words.has('I') {
+        snapshot.map_or(end, |at| at + 1)
+    } else {
+        end
+    };
     let (mut from, mut out) = (guid, Vec::new());
     for snapshot in &state.snapshots[first..=end] {
         out.extend(part(dataset, from, snapshot, false));
         from = Some(snapshot.guid);
     }
-    Reply { out, ..Reply::default() }.ended()
+    Reply {
+        out,
+        ..Reply::default()
+    }
+    .ended()
 }
 
 /// What stands before the data of a snapshot in a stream.
@@ -85,7 +133,12 @@ pub(super) struct Header {
 pub(super) const DATA: usize = 3000;
 
 fn part(dataset: &str, from: Option<u64>, snapshot: &Snapshot, resumed: bool) -> Vec<u8> {
-    let header = Header { from, snapshot: snapshot.clone(), dataset: dataset.into(), resumed };
+    let header = Header {
+        from,
+        snapshot: snapshot.clone(),
+        dataset: dataset.into(),
+        resumed,
+    };
     let mut bytes = serde_json::to_vec(&header).expect("a header");
     bytes.push(b'\n');
     bytes.resize(bytes.len() + DATA, b'.');

@@ -13,17 +13,26 @@ pub(super) struct Reply {
 
 impl Reply {
     pub(super) fn says(out: String) -> Self {
-        Reply { out: out.into_bytes(), ..Reply::default() }
+        Reply {
+            out: out.into_bytes(),
+            ..Reply::default()
+        }
     }
 
     pub(super) fn fails(err: impl Into<String>) -> Self {
-        Reply { err: err.into(), code: 1, ..Reply::default() }
+        Reply {
+            err: err.into(),
+            code: 1,
+            ..Reply::default()
+        }
     }
 }
 
 /// What `zfs argv` does and says; all but `receive` of a stream, which has to be read.
 pub(super) fn run(world: &mut World, argv: &[&str]) -> Reply {
-    let Some((&verb, rest)) = argv.split_first() else { return Reply::fails("missing command") };
+    let Some((&verb, rest)) = argv.split_first() else {
+        return Reply::fails("missing command");
+    };
     let words = Words::of(rest, if verb == "send" { "iIt" } else { "todsx" });
     match verb {
         "list" => list(world, &words),
@@ -35,7 +44,9 @@ pub(super) fn run(world: &mut World, argv: &[&str]) -> Reply {
         "send" => send(world, &words),
         "receive" if words.has('A') => abort(world, words.names[0]),
         _ => {
-            world.crimes.push(format!("zfs {}: zam has no use for that", argv.join(" ")));
+            world
+                .crimes
+                .push(format!("zfs {}: zam has no use for that", argv.join(" ")));
             Reply::fails(format!("unrecognized command '{verb}'"))
         }
     }
@@ -51,7 +62,11 @@ pub(super) struct Words<'a> {
 impl<'a> Words<'a> {
     /// The options in `valued` take the next word, if they stand last in theirs.
     pub(super) fn of(words: &[&'a str], valued: &str) -> Self {
-        let mut found = Words { flags: String::new(), values: vec![], names: vec![] };
+        let mut found = Words {
+            flags: String::new(),
+            values: vec![],
+            names: vec![],
+        };
         let mut rest = words.iter();
         while let Some(&word) = rest.next() {
             match word.strip_prefix('-') {
@@ -59,7 +74,9 @@ impl<'a> Words<'a> {
                 Some(flags) => {
                     found.flags += flags;
                     let last = flags.chars().last().filter(|last| valued.contains(*last));
-                    found.values.extend(last.and_then(|last| Some((last, *rest.next()?))));
+                    found
+                        .values
+                        .extend(last.and_then(|last| Some((last, *rest.next()?))));
                 }
                 None => found.names.push(word),
             }
@@ -72,12 +89,18 @@ impl<'a> Words<'a> {
     }
 
     pub(super) fn value(&self, flag: char) -> Option<&'a str> {
-        self.values.iter().find(|(of, _)| *of == flag).map(|(_, value)| *value)
+        self.values
+            .iter()
+            .find(|(of, _)| *of == flag)
+            .map(|(_, value)| *value)
     }
 
     /// What `-o name=value` says.
     pub(super) fn properties(&self) -> impl Iterator<Item = (String, String)> {
-        self.values.iter().filter_map(|(_, value)| value.split_once('=')).map(|(name, value)| (name.into(), value.into()))
+        self.values
+            .iter()
+            .filter_map(|(_, value)| value.split_once('='))
+            .map(|(name, value)| (name.into(), value.into()))
     }
 }
 
@@ -86,15 +109,27 @@ pub(super) fn no_dataset(name: &str) -> String {
 }
 
 fn list(world: &World, words: &Words) -> Reply {
-    let types: Vec<&str> = words.value('t').unwrap_or("filesystem").split(',').collect();
+    let types: Vec<&str> = words
+        .value('t')
+        .unwrap_or("filesystem")
+        .split(',')
+        .collect();
     let columns: Vec<&str> = words.value('o').unwrap_or("name").split(',').collect();
-    let depth = if words.has('r') { usize::MAX } else { words.value('d').map_or(0, |depth| depth.parse().unwrap_or(0)) };
+    let depth = if words.has('r') {
+        usize::MAX
+    } else {
+        words
+            .value('d')
+            .map_or(0, |depth| depth.parse().unwrap_or(0))
+    };
     let mut reply = Reply::default();
     for root in &words.names {
         let (dataset, snapshot) = root.split_once('@').unwrap_or((root, ""));
         match world.datasets.get(dataset) {
             Some(state) if snapshot.is_empty() || state.snapshot(snapshot).is_some() => {
-                reply.out.extend(rows(world, root, &types, &columns, depth).into_bytes());
+                reply
+                    .out
+                    .extend(rows(world, root, &types, &columns, depth).into_bytes());
             }
             _ => (reply.err, reply.code) = (reply.err + &no_dataset(root), 1),
         }
@@ -103,26 +138,51 @@ fn list(world: &World, words: &Words) -> Reply {
 }
 
 /// What is at `root` and so many levels below it.
-pub(super) fn rows(world: &World, root: &str, types: &[&str], columns: &[&str], depth: usize) -> String {
+pub(super) fn rows(
+    world: &World,
+    root: &str,
+    types: &[&str],
+    columns: &[&str],
+    depth: usize,
+) -> String {
     let mut text = String::new();
     let mut row = |cell: &dyn Fn(&str) -> String| {
-        text += &columns.iter().map(|column| cell(column)).collect::<Vec<_>>().join("\t");
+        text += &columns
+            .iter()
+            .map(|column| cell(column))
+            .collect::<Vec<_>>()
+            .join("\t");
         text.push('\n');
     };
     if let Some((dataset, name)) = root.split_once('@') {
-        let found = world.datasets[dataset].snapshot(name).filter(|_| types.contains(&"snapshot"));
-        found.into_iter().for_each(|s| row(&|column| of_snapshot(dataset, s, column)));
+        let found = world.datasets[dataset]
+            .snapshot(name)
+            .filter(|_| types.contains(&"snapshot"));
+        found
+            .into_iter()
+            .for_each(|s| row(&|column| of_snapshot(dataset, s, column)));
         return text;
     }
     for name in world.within(root) {
-        let (dataset, level) = (&world.datasets[&name], name[root.len()..].matches('/').count());
+        let (dataset, level) = (
+            &world.datasets[&name],
+            name[root.len()..].matches('/').count(),
+        );
         if types.contains(&"filesystem") && level <= depth {
             row(&|column| of_dataset(&name, dataset, column));
         }
-        for snapshot in dataset.snapshots.iter().filter(|_| types.contains(&"snapshot") && level < depth) {
+        for snapshot in dataset
+            .snapshots
+            .iter()
+            .filter(|_| types.contains(&"snapshot") && level < depth)
+        {
             row(&|column| of_snapshot(&name, snapshot, column));
         }
-        for (mark, bookmark) in dataset.bookmarks.iter().filter(|_| types.contains(&"bookmark") && level < depth) {
+        for (mark, bookmark) in dataset
+            .bookmarks
+            .iter()
+            .filter(|_| types.contains(&"bookmark") && level < depth)
+        {
             row(&|column| of_bookmark(&format!("{name}#{mark}"), bookmark, column));
         }
     }
@@ -138,7 +198,10 @@ fn of_dataset(name: &str, dataset: &Dataset, column: &str) -> String {
         "type" => "filesystem".into(),
         "written" => dataset.written.to_string(),
         "receive_resume_token" => dataset.partial.as_ref().map_or("-".into(), token),
-        property => dataset.properties.get(property).map_or("-".into(), String::clone),
+        property => dataset
+            .properties
+            .get(property)
+            .map_or("-".into(), String::clone),
     }
 }
 
@@ -168,9 +231,14 @@ fn of_bookmark(name: &str, bookmark: &Bookmark, column: &str) -> String {
 }
 
 fn get(world: &World, words: &Words) -> Reply {
-    let (Some(columns), Some(name)) = (words.names.first(), words.names.get(1)) else { return Reply::fails("usage:") };
+    let (Some(columns), Some(name)) = (words.names.first(), words.names.get(1)) else {
+        return Reply::fails("usage:");
+    };
     let columns: Vec<&str> = columns.split(',').collect();
-    if !world.datasets.contains_key(name.split('@').next().unwrap_or(name)) {
+    if !world
+        .datasets
+        .contains_key(name.split('@').next().unwrap_or(name))
+    {
         return Reply::fails(no_dataset(name));
     }
     Reply::says(rows(world, name, &["filesystem", "snapshot"], &columns, 0).replace('\t', "\n"))
@@ -178,11 +246,22 @@ fn get(world: &World, words: &Words) -> Reply {
 
 fn snapshot(world: &mut World, names: &[&str]) -> Reply {
     for (dataset, name) in names.iter().filter_map(|name| name.split_once('@')) {
-        match world.datasets.get(dataset).map(|state| state.snapshot(name)) {
-            None => return Reply { err: no_dataset(dataset) + "usage:\n\tsnapshot ...\n", code: 2, ..Reply::default() },
+        match world
+            .datasets
+            .get(dataset)
+            .map(|state| state.snapshot(name))
+        {
+            None => {
+                return Reply {
+                    err: no_dataset(dataset) + "usage:\n\tsnapshot ...\n",
+                    code: 2,
+                    ..Reply::default()
+                };
+            }
             Some(Some(_)) => {
-                let text =
-                    format!("cannot create snapshot '{dataset}@{name}': dataset already exists\nno snapshots were created\n");
+                let text = format!(
+                    "cannot create snapshot '{dataset}@{name}': dataset already exists\nno snapshots were created\n"
+                );
                 return Reply::fails(text);
             }
             Some(None) => {}
@@ -195,15 +274,30 @@ fn snapshot(world: &mut World, names: &[&str]) -> Reply {
 }
 
 fn bookmark(world: &mut World, names: &[&str]) -> Reply {
-    let [from, to] = names else { return Reply::fails("usage:") };
+    let [from, to] = names else {
+        return Reply::fails("usage:");
+    };
     let wrong = |why: &str| Reply::fails(format!("cannot create bookmark '{to}': {why}\n"));
-    let (Some(at), Some((dataset, name))) = (from.find(['@', '#']), to.split_once('#')) else { return wrong("invalid name") };
-    let Some(state) = world.datasets.get_mut(dataset).filter(|_| &from[..at] == dataset) else {
+    let (Some(at), Some((dataset, name))) = (from.find(['@', '#']), to.split_once('#')) else {
+        return wrong("invalid name");
+    };
+    let Some(state) = world
+        .datasets
+        .get_mut(dataset)
+        .filter(|_| &from[..at] == dataset)
+    else {
         return wrong("dataset does not exist");
     };
-    let snapshot =
-        state.snapshot(&from[at + 1..]).map(|s| Bookmark { guid: s.guid, createtxg: s.createtxg, creation: s.creation });
-    let source = if from[at..].starts_with('@') { snapshot } else { state.bookmarks.get(&from[at + 1..]).cloned() };
+    let snapshot = state.snapshot(&from[at + 1..]).map(|s| Bookmark {
+        guid: s.guid,
+        createtxg: s.createtxg,
+        creation: s.creation,
+    });
+    let source = if from[at..].starts_with('@') {
+        snapshot
+    } else {
+        state.bookmarks.get(&from[at + 1..]).cloned()
+    };
     match source {
         None => wrong("dataset does not exist"),
         Some(_) if state.bookmarks.contains_key(name) => wrong("bookmark exists"),
@@ -217,22 +311,50 @@ fn bookmark(world: &mut World, names: &[&str]) -> Reply {
 fn destroy(world: &mut World, words: &Words) -> Reply {
     let name = words.names.first().copied().unwrap_or_default();
     if words.has('r') || words.has('R') || words.names.len() != 1 || !name.contains(['@', '#']) {
-        world.crimes.push(format!("zfs destroy {} -{}", words.names.join(" "), words.flags));
+        world.crimes.push(format!(
+            "zfs destroy {} -{}",
+            words.names.join(" "),
+            words.flags
+        ));
         world.datasets.remove(name);
         return Reply::default();
     }
     if let Some((dataset, mark)) = name.split_once('#') {
         let crimes = judge::bookmark(world, dataset, mark);
         world.crimes.extend(crimes);
-        let gone = world.datasets.get_mut(dataset).and_then(|state| state.bookmarks.remove(mark));
-        return if gone.is_some() { Reply::default() } else { Reply::fails(format!("bookmark '{name}' does not exist.\n")) };
+        let gone = world
+            .datasets
+            .get_mut(dataset)
+            .and_then(|state| state.bookmarks.remove(mark));
+        return if gone.is_some() {
+            Reply::default()
+        } else {
+            Reply::fails(format!("bookmark '{name}' does not exist.\n"))
+        };
     }
     let (dataset, names) = name.split_once('@').unwrap_or_default();
-    let Some(state) = world.datasets.get(dataset) else { return Reply::fails(no_dataset(dataset)) };
-    let doomed: Vec<Snapshot> = names.split(',').filter_map(|name| state.snapshot(name)).cloned().collect();
-    let is_base = |s: &Snapshot| state.partial.as_ref().is_some_and(|partial| partial.from == Some(s.guid));
-    if let Some(busy) = doomed.iter().find(|s| s.holds > 0 || !s.clones.is_empty() || is_base(s)) {
-        return Reply::fails(format!("cannot destroy snapshot {dataset}@{}: dataset is busy\n", busy.name));
+    let Some(state) = world.datasets.get(dataset) else {
+        return Reply::fails(no_dataset(dataset));
+    };
+    let doomed: Vec<Snapshot> = names
+        .split(',')
+        .filter_map(|name| state.snapshot(name))
+        .cloned()
+        .collect();
+    let is_base = |s: &Snapshot| {
+        state
+            .partial
+            .as_ref()
+            .is_some_and(|partial| partial.from == Some(s.guid))
+    };
+    if let Some(busy) = doomed
+        .iter()
+        .find(|s| s.holds > 0 || !s.clones.is_empty() || is_base(s))
+    {
+        return Reply::fails(format!(
+            "cannot destroy snapshot {dataset}@{}: dataset is busy\n",
+            busy.name
+        ));
     }
     if doomed.is_empty() {
         return Reply::fails("could not find any snapshots to destroy; check snapshot names.\n");
@@ -258,8 +380,14 @@ fn create(world: &mut World, words: &Words) -> Reply {
 }
 
 fn abort(world: &mut World, place: &str) -> Reply {
-    let Some(partial) = world.datasets.get(place).and_then(|state| state.partial.clone()) else {
-        return Reply::fails(format!("'{place}' does not have any resumable receive state to abort\n"));
+    let Some(partial) = world
+        .datasets
+        .get(place)
+        .and_then(|state| state.partial.clone())
+    else {
+        return Reply::fails(format!(
+            "'{place}' does not have any resumable receive state to abort\n"
+        ));
     };
     let crimes = judge::token(place, &partial);
     world.crimes.extend(crimes);

@@ -36,13 +36,18 @@ impl World {
     fn new() -> World {
         let world = World(TempDir::new().expect("a directory"));
         for program in ["zfs", "ssh"] {
-            let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/replicating").join(program);
+            let script = Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("tests/replicating")
+                .join(program);
             symlink(script, world.path(program)).expect("a link");
         }
         fs::create_dir(world.path("run")).expect("a directory");
         world.write("hook", "");
         world.write("zam.yaml", ENTRIES);
-        world.write("rows", &format!("nas\t{ROOT}\t1\t1\tfilesystem\t0\t-\t-\ton\n"));
+        world.write(
+            "rows",
+            &format!("nas\t{ROOT}\t1\t1\tfilesystem\t0\t-\t-\ton\n"),
+        );
         world.dataset("tank", "-", "-");
         world
     }
@@ -65,18 +70,24 @@ impl World {
 
     fn dataset(&self, name: &str, encryption_root: &str, token: &str) {
         let guid = 5000 + self.read("rows").lines().count();
-        self.add(&format!("{name}\t{guid}\t1\t1\tfilesystem\t0\t{encryption_root}\t{token}\ton"));
+        self.add(&format!(
+            "{name}\t{guid}\t1\t1\tfilesystem\t0\t{encryption_root}\t{token}\ton"
+        ));
     }
 
     /// A dataset with its snapshots, by their GUIDs.
     fn holds(&self, dataset: &str, guids: &[u64]) {
         self.dataset(dataset, "-", "-");
-        guids.iter().for_each(|guid| self.snapshot(dataset, &name(*guid), *guid, 0));
+        guids
+            .iter()
+            .for_each(|guid| self.snapshot(dataset, &name(*guid), *guid, 0));
     }
 
     fn snapshot(&self, dataset: &str, name: &str, guid: u64, written: u64) {
         let creation = BEGIN + 3600 * guid as i64;
-        self.add(&format!("{dataset}@{name}\t{guid}\t{guid}\t{creation}\tsnapshot\t{written}\t-\t-\t-"));
+        self.add(&format!(
+            "{dataset}@{name}\t{guid}\t{guid}\t{creation}\tsnapshot\t{written}\t-\t-\t-"
+        ));
     }
 
     fn bookmark(&self, name: &str, guid: u64) {
@@ -85,12 +96,19 @@ impl World {
 
     fn remove(&self, is_gone: impl Fn(&str) -> bool) {
         let rows = self.read("rows");
-        let left = rows.lines().filter(|row| !is_gone(row.split('\t').next().unwrap_or(row)));
-        self.write("rows", &left.map(|row| format!("{row}\n")).collect::<String>());
+        let left = rows
+            .lines()
+            .filter(|row| !is_gone(row.split('\t').next().unwrap_or(row)));
+        self.write(
+            "rows",
+            &left.map(|row| format!("{row}\n")).collect::<String>(),
+        );
     }
 
     fn has(&self, name: &str) -> bool {
-        self.read("rows").lines().any(|row| row.split('\t').next() == Some(name))
+        self.read("rows")
+            .lines()
+            .any(|row| row.split('\t').next() == Some(name))
     }
 
     #[expect(clippy::disallowed_methods, reason = "the program itself")]
@@ -98,22 +116,42 @@ impl World {
         self.write("log", "");
         let mut zam = Command::new(env!("CARGO_BIN_EXE_zam"));
         let path = format!("{}:/usr/bin:/bin", self.0.path().display());
-        zam.arg("--config").arg(self.path("zam.yaml")).args(words).env("PATH", path).env("FAKE", self.0.path());
-        let output = zam.env("ZAM_RUN", self.path("run")).env("ZAM_STATE", self.path("run")).output().expect("zam runs");
+        zam.arg("--config")
+            .arg(self.path("zam.yaml"))
+            .args(words)
+            .env("PATH", path)
+            .env("FAKE", self.0.path());
+        let output = zam
+            .env("ZAM_RUN", self.path("run"))
+            .env("ZAM_STATE", self.path("run"))
+            .output()
+            .expect("zam runs");
         assert!(!self.read("log").contains("CRIME"), "{}", self.read("log"));
         let said = [output.stdout, output.stderr].concat();
-        Ended { code: output.status.code().unwrap_or(-1), said: String::from_utf8_lossy(&said).into_owned() }
+        Ended {
+            code: output.status.code().unwrap_or(-1),
+            said: String::from_utf8_lossy(&said).into_owned(),
+        }
     }
 
     fn replicate(&self, dataset: &str, code: i32) -> String {
         let ended = self.zam(&["replicate", dataset]);
-        assert_eq!(ended.code, code, "{}\n{}\n{}", ended.said, self.read("log"), self.read("rows"));
+        assert_eq!(
+            ended.code,
+            code,
+            "{}\n{}\n{}",
+            ended.said,
+            self.read("log"),
+            self.read("rows")
+        );
         ended.said
     }
 
     /// Of a command that is no listing.
     fn was_asked(&self, text: &str) -> bool {
-        self.read("log").lines().any(|line| !line.starts_with("list ") && line.contains(text))
+        self.read("log")
+            .lines()
+            .any(|line| !line.starts_with("list ") && line.contains(text))
     }
 }
 
@@ -130,17 +168,32 @@ fn a_cursor_that_an_absent_replica_may_need_stays_until_a_stream_has_arrived() {
     world.write("refuse", "out of space");
     for _ in 0..2 {
         let said = world.replicate("tank/a", 1);
-        has(&said, "nas/tank/a is not there, although tank/a#zam_12345678_0000000000000005 says");
+        has(
+            &said,
+            "nas/tank/a is not there, although tank/a#zam_12345678_0000000000000005 says",
+        );
         has(&said, "rename it back");
     }
-    let marks = world.read("rows").lines().filter(|row| row.starts_with("tank/a#")).count();
-    assert_eq!((world.has(&cursor("tank/a", 5)), marks), (true, 1), "and failing runs leave no marks of their own");
+    let marks = world
+        .read("rows")
+        .lines()
+        .filter(|row| row.starts_with("tank/a#"))
+        .count();
+    assert_eq!(
+        (world.has(&cursor("tank/a", 5)), marks),
+        (true, 1),
+        "and failing runs leave no marks of their own"
+    );
     // Renamed back, it goes on from there.
     fs::remove_file(world.path("refuse")).expect("it refused");
     let before = world.read("rows");
     world.holds("nas/tank/a", &[4, 5]);
     world.replicate("tank/a", 0);
-    assert!(world.was_asked("send -Lc -i tank/a#zam_12345678_0000000000000005"), "{}", world.read("log"));
+    assert!(
+        world.was_asked("send -Lc -i tank/a#zam_12345678_0000000000000005"),
+        "{}",
+        world.read("log")
+    );
     // If it stays away, a new one begins, and then the cursor goes.
     world.write("rows", &before);
     world.replicate("tank/a", 0);
@@ -155,10 +208,18 @@ fn the_newest_in_common_is_marked_before_a_divergence_is_reported() {
     world.holds("nas/tank/a", &[1, 2]);
     world.snapshot("nas/tank/a", "foreign", 77, 512);
     has(&world.replicate("tank/a", 1), "zfs rollback -r nas/tank/a@");
-    assert!(world.has(&cursor("tank/a", 2)) && !world.has(&cursor("tank/a", 3)), "{}", world.read("rows"));
-    has(&world.zam(&["replicate", "-n", "--json", "tank/a"]).said, r#""state":"diverged","cause":"foreign-snapshots""#);
+    assert!(
+        world.has(&cursor("tank/a", 2)) && !world.has(&cursor("tank/a", 3)),
+        "{}",
+        world.read("rows")
+    );
+    has(
+        &world.zam(&["replicate", "-n", "--json", "tank/a"]).said,
+        r#""state":"diverged","cause":"foreign-snapshots""#,
+    );
     // Pruned, and mended as the message says.
-    world.remove(|name| name == format!("tank/a@{}", self::name(2)) || name == "nas/tank/a@foreign");
+    world
+        .remove(|name| name == format!("tank/a@{}", self::name(2)) || name == "nas/tank/a@foreign");
     world.replicate("tank/a", 0);
 }
 
@@ -170,8 +231,15 @@ fn a_token_that_is_not_provably_ours_is_reported_and_stays() {
         world.holds("tank/a", &[1, 2]);
         world.dataset("nas/tank/a", "-", "1-abc");
         world.write("token", token);
-        has(&world.replicate("tank/a", 1), "if nobody needs it: zfs receive -A nas/tank/a");
-        assert!(world.has("nas/tank/a") && !world.was_asked("receive") && !world.was_asked("bookmark"), "{}", world.read("log"));
+        has(
+            &world.replicate("tank/a", 1),
+            "if nobody needs it: zfs receive -A nas/tank/a",
+        );
+        assert!(
+            world.has("nas/tank/a") && !world.was_asked("receive") && !world.was_asked("bookmark"),
+            "{}",
+            world.read("log")
+        );
     }
     let world = World::new();
     world.dataset("nas/tank", "-", "-");
@@ -180,7 +248,9 @@ fn a_token_that_is_not_provably_ours_is_reported_and_stays() {
     world.bookmark(&cursor("tank/a", 1), 1);
     world.write("token", "\ttoguid = 0x1\n");
     world.replicate("tank/a", 0);
-    assert!(world.was_asked("receive -A nas/tank/a") && world.has(&format!("nas/tank/a@{}", name(3))));
+    assert!(
+        world.was_asked("receive -A nas/tank/a") && world.has(&format!("nas/tank/a@{}", name(3)))
+    );
 }
 
 #[test]
@@ -191,26 +261,52 @@ fn what_has_no_snapshot_yet_is_a_line_and_the_rest_arrives() {
     world.holds("tank/a/new", &[]);
     world.dataset("tank/a/half", "-", "1-abc");
     let said = world.replicate("tank/a", 0);
-    has(&said, "tank/a/new has no snapshot of zam's yet, so there is nothing to send");
+    has(
+        &said,
+        "tank/a/new has no snapshot of zam's yet, so there is nothing to send",
+    );
     has(&said, "tank/a/half is itself still being received");
     assert!(world.has(&format!("nas/tank/a@{}", name(2))));
-    has(&world.zam(&["status", "--json", "tank/a"]).said, r#""snapshots":2,"state":"ok","why":null"#);
+    has(
+        &world.zam(&["status", "--json", "tank/a"]).said,
+        r#""snapshots":2,"state":"ok","why":null"#,
+    );
     world.holds("tank/b", &[]);
-    has(&world.replicate("tank/b", 0), "tank/b has no snapshot of zam's yet");
+    has(
+        &world.replicate("tank/b", 0),
+        "tank/b has no snapshot of zam's yet",
+    );
 }
 
 #[test]
 fn a_child_that_vanishes_at_any_step_is_a_line_and_no_failure() {
-    for step in ["bookmark tank/a/kid", "send -Lc tank/a/kid", "receive -s -u -o readonly=on -o canmount=noauto nas/tank/a/kid"] {
+    for step in [
+        "bookmark tank/a/kid",
+        "send -Lc tank/a/kid",
+        "receive -s -u -o readonly=on -o canmount=noauto nas/tank/a/kid",
+    ] {
         let world = World::new();
         world.dataset("nas/tank", "-", "-");
-        ["tank/a", "tank/a/kid", "tank/a/other"].iter().for_each(|dataset| world.holds(dataset, &[1, 2]));
+        ["tank/a", "tank/a/kid", "tank/a/other"]
+            .iter()
+            .for_each(|dataset| world.holds(dataset, &[1, 2]));
         let vanish = r#"grep -v '^tank/a/kid' "$rows" >"$rows.new"; mv "$rows.new" "$rows"; touch "$FAKE/refuse""#;
-        let vanish = if step.starts_with("receive") { vanish } else { vanish.split("; touch").next().unwrap_or(vanish) };
-        world.write("hook", &format!("rm -f \"$FAKE/refuse\"\nif [[ \"$*\" == '{step}'* ]]; then {vanish}; fi\n"));
+        let vanish = if step.starts_with("receive") {
+            vanish
+        } else {
+            vanish.split("; touch").next().unwrap_or(vanish)
+        };
+        world.write(
+            "hook",
+            &format!("rm -f \"$FAKE/refuse\"\nif [[ \"$*\" == '{step}'* ]]; then {vanish}; fi\n"),
+        );
         let said = world.replicate("tank/a", 0);
         has(&said, "tank/a/kid is gone since this run began");
-        assert!(world.has(&format!("nas/tank/a/other@{}", name(2))), "{step}: {}", world.read("rows"));
+        assert!(
+            world.has(&format!("nas/tank/a/other@{}", name(2))),
+            "{step}: {}",
+            world.read("rows")
+        );
     }
     let world = World::new();
     has(&world.replicate("tank/a", 1), "tank/a does not exist");
@@ -222,9 +318,19 @@ fn a_replica_that_is_renamed_while_it_is_listed_is_not_sent_anew() {
     world.dataset("nas/tank", "-", "-");
     world.holds("tank/a", &[1, 2]);
     world.holds("nas/tank/a", &[1]);
-    world.write("hook", r#"if [[ $* == *creation* ]]; then sed -i s,nas/tank/a,nas/tank/old, "$rows"; fi"#);
-    has(&world.replicate("tank/a", 75), "was renamed or replaced while they were listed");
-    assert!(!world.was_asked("send") && !world.was_asked("bookmark"), "{}", world.read("log"));
+    world.write(
+        "hook",
+        r#"if [[ $* == *creation* ]]; then sed -i s,nas/tank/a,nas/tank/old, "$rows"; fi"#,
+    );
+    has(
+        &world.replicate("tank/a", 75),
+        "was renamed or replaced while they were listed",
+    );
+    assert!(
+        !world.was_asked("send") && !world.was_asked("bookmark"),
+        "{}",
+        world.read("log")
+    );
 }
 
 #[test]
@@ -235,12 +341,22 @@ fn a_plain_child_below_a_raw_replica_is_received_without_encryption() {
     world.snapshot("tank/a", &name(1), 1, 0);
     world.holds("tank/a/plain", &[1]);
     world.replicate("tank/a", 0);
-    assert!(world.was_asked("receive -s -u -o readonly=on -o canmount=noauto nas/tank/a"), "{}", world.read("log"));
-    let plain = "receive -s -u -o readonly=on -o canmount=noauto -o encryption=off nas/tank/a/plain";
+    assert!(
+        world.was_asked("receive -s -u -o readonly=on -o canmount=noauto nas/tank/a"),
+        "{}",
+        world.read("log")
+    );
+    let plain =
+        "receive -s -u -o readonly=on -o canmount=noauto -o encryption=off nas/tank/a/plain";
     assert!(world.was_asked(plain), "{}", world.read("log"));
     // In a vault it is encrypted by that.
     let vault = World::new();
-    vault.write("rows", &vault.read("rows").replace("filesystem\t0\t-\t-\ton", "filesystem\t0\tnas\t-\ton"));
+    vault.write(
+        "rows",
+        &vault
+            .read("rows")
+            .replace("filesystem\t0\t-\t-\ton", "filesystem\t0\tnas\t-\ton"),
+    );
     vault.dataset("nas/tank", "nas", "-");
     vault.holds("tank/b", &[1]);
     vault.replicate("tank/b", 0);
@@ -261,17 +377,29 @@ fn two_halves_of_a_split_mirror_used_in_turn_both_go_on() {
     let said = world.replicate("tank/a", 0);
     has(&said, "half of a split mirror");
     has(&said, &format!("zfs destroy '{aside}'"));
-    assert!(world.has(&aside) && world.has(&cursor("tank/a", 5)) && !world.has(&cursor("tank/a", 3)), "{}", world.read("rows"));
+    assert!(
+        world.has(&aside) && world.has(&cursor("tank/a", 5)) && !world.has(&cursor("tank/a", 3)),
+        "{}",
+        world.read("rows")
+    );
     // Time goes by with this half: everything up to 7 is pruned.
     world.remove(|name| name.starts_with("tank/a@"));
-    [7, 8].iter().for_each(|guid| world.snapshot("tank/a", &name(*guid), *guid, 0));
+    [7, 8]
+        .iter()
+        .for_each(|guid| world.snapshot("tank/a", &name(*guid), *guid, 0));
     world.replicate("tank/a", 0);
-    assert!(world.has(&aside) && world.has(&cursor("tank/a", 8)) && !world.has(&cursor("tank/a", 5)));
+    assert!(
+        world.has(&aside) && world.has(&cursor("tank/a", 8)) && !world.has(&cursor("tank/a", 5))
+    );
     // The other half is back.
     world.remove(|name| name.starts_with("nas/tank/a"));
     world.holds("nas/tank/a", &[3, 5]);
     world.replicate("tank/a", 0);
-    assert!(world.has(&format!("nas/tank/a@{}", name(8))) && !world.has(&aside), "{}", world.read("rows"));
+    assert!(
+        world.has(&format!("nas/tank/a@{}", name(8))) && !world.has(&aside),
+        "{}",
+        world.read("rows")
+    );
 }
 
 #[test]
@@ -282,7 +410,10 @@ fn a_source_that_cannot_be_written_to_is_sent_without_marks() {
     world.bookmark(&cursor("tank/a", 1), 1);
     world.holds("nas/tank/a", &[1]);
     world.write("read-only", "");
-    has(&world.replicate("tank/a", 0), "the pool tank is read-only, so no bookmark can mark what is sent");
+    has(
+        &world.replicate("tank/a", 0),
+        "the pool tank is read-only, so no bookmark can mark what is sent",
+    );
     assert!(world.has(&format!("nas/tank/a@{}", name(3))) && world.has(&cursor("tank/a", 1)));
 }
 
@@ -297,8 +428,15 @@ datasets: {tank: {recursive: true, destinations: [nas]}}",
     );
     world.snapshot("tank", &name(1), 1, 0);
     world.holds("tank/zam", &[1]);
-    has(&world.replicate("tank", 1), "the destination's root tank/zam on me is tank/zam itself");
-    assert!(!world.was_asked("send") && !world.was_asked("bookmark"), "{}", world.read("log"));
+    has(
+        &world.replicate("tank", 1),
+        "the destination's root tank/zam on me is tank/zam itself",
+    );
+    assert!(
+        !world.was_asked("send") && !world.was_asked("bookmark"),
+        "{}",
+        world.read("log")
+    );
 }
 
 #[test]
@@ -306,7 +444,10 @@ fn what_waits_for_its_parent_is_not_marked() {
     let world = World::new();
     world.write("zam.yaml", &ENTRIES.replace("tank/b", "tank/a/x/y"));
     world.holds("tank/a/x/y", &[1, 2]);
-    has(&world.replicate("tank/a/x/y", 75), "waits for its parent nas/tank/a, which `zam replicate tank/a` brings");
+    has(
+        &world.replicate("tank/a/x/y", 75),
+        "waits for its parent nas/tank/a, which `zam replicate tank/a` brings",
+    );
     assert!(!world.was_asked("bookmark"), "{}", world.read("log"));
 }
 
@@ -317,5 +458,8 @@ fn a_mend_in_a_message_is_quoted_where_a_name_has_a_space() {
     world.dataset("nas/tank", "-", "-");
     world.holds("tank/my data", &[1]);
     world.holds("nas/tank/my data", &[2]);
-    has(&world.replicate("tank/my data", 1), "zfs rename 'nas/tank/my data' 'nas/tank/my data-old'");
+    has(
+        &world.replicate("tank/my data", 1),
+        "zfs rename 'nas/tank/my data' 'nas/tank/my data-old'",
+    );
 }

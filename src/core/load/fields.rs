@@ -20,7 +20,9 @@ impl FromStr for Flag {
         match text.to_ascii_lowercase().as_str() {
             "true" | "yes" | "on" => Ok(Flag(true)),
             "false" | "no" | "off" => Ok(Flag(false)),
-            _ => Err(format!("`{text}` is neither true nor false; write one of them")),
+            _ => Err(format!(
+                "`{text}` is neither true nor false; write one of them"
+            )),
         }
     }
 }
@@ -49,14 +51,21 @@ pub struct Fields<'n, 'f> {
 
 impl<'n, 'f> Fields<'n, 'f> {
     pub fn new(map: BTreeMap<&'n str, (&'n Key, &'n Node)>, faults: &'f mut Vec<Fault>) -> Self {
-        Fields { map, known: Vec::new(), faults }
+        Fields {
+            map,
+            known: Vec::new(),
+            faults,
+        }
     }
 
     pub fn node(&mut self, name: &'static str) -> Option<&'n Node> {
         if !self.known.contains(&name) {
             self.known.push(name);
         }
-        self.map.get(name).map(|(_, node)| *node).filter(|node| !matches!(node.value, Value::Null))
+        self.map
+            .get(name)
+            .map(|(_, node)| *node)
+            .filter(|node| !matches!(node.value, Value::Null))
     }
 
     pub fn get<T: FromStr<Err = String>>(&mut self, name: &'static str) -> Option<T> {
@@ -81,8 +90,13 @@ impl<'n, 'f> Fields<'n, 'f> {
     }
 
     pub fn list<T: FromStr<Err = String>>(&mut self, name: &'static str) -> Vec<T> {
-        let Some(node) = self.node(name) else { return Vec::new() };
-        node.items().iter().filter_map(|item| item.scalar(self.faults)).collect()
+        let Some(node) = self.node(name) else {
+            return Vec::new();
+        };
+        node.items()
+            .iter()
+            .filter_map(|item| item.scalar(self.faults))
+            .collect()
     }
 
     /// Every key that no field took is a fault.
@@ -100,6 +114,9 @@ pub fn unknown(key: &Key, known: &[&str]) -> Fault {
     let name = &key.text;
     key.fault(match nearest(name, known.iter().copied()) {
         Some(near) => format!("unknown key `{name}`; did you mean `{near}`?"),
-        None => format!("unknown key `{name}`; the keys here are {}", known.join(", ")),
+        None => format!(
+            "unknown key `{name}`; the keys here are {}",
+            known.join(", ")
+        ),
     })
 }

@@ -43,9 +43,13 @@ const FREE: [&str; 5] = ["root", "replica", "before", "after", "rate-limit"];
 
 /// Whether a fault in this entry is its own affair. `name` is the dataset's, without its host.
 pub fn is_contained(name: &str, node: &Node) -> bool {
-    let Ok(dataset) = name.parse::<Dataset>() else { return false };
+    let Ok(dataset) = name.parse::<Dataset>() else {
+        return false;
+    };
     // A setting of the entry before, or of all, with too little indentation, has no / in its name, and is often no map.
-    let may_be_setting = SETTINGS.contains(&name) || TOP.contains(&name) || (!name.contains('/') && !is_settings(node));
+    let may_be_setting = SETTINGS.contains(&name)
+        || TOP.contains(&name)
+        || (!name.contains('/') && !is_settings(node));
     !dataset.pool().contains(':') && !may_be_setting && !holds_another(&dataset, node)
 }
 
@@ -63,8 +67,9 @@ fn is_settings(node: &Node) -> bool {
 /// Whether something in there may be another's: an entry or a section that slipped in by its indentation, the settings of
 /// one whose first line is gone, or what another entry excludes.
 fn holds_another(dataset: &Dataset, node: &Node) -> bool {
-    let is_anothers =
-        |(key, node): &(Key, Node)| is_stray(key, node) || (!FREE.contains(&key.text.as_str()) && holds_another(dataset, node));
+    let is_anothers = |(key, node): &(Key, Node)| {
+        is_stray(key, node) || (!FREE.contains(&key.text.as_str()) && holds_another(dataset, node))
+    };
     match &node.value {
         Value::Map(entries) => is_doubled(entries) || entries.iter().any(is_anothers),
         Value::List(items) => items.iter().any(|item| holds_another(dataset, item)),
@@ -80,8 +85,13 @@ fn is_doubled(entries: &[(Key, Node)]) -> bool {
 
 /// Whether it may name a dataset that is not below this one. The name of a pool begins with a letter (zpool-create(8)).
 fn names_another(dataset: &Dataset, text: &str) -> bool {
-    let is_below = |word: &str| word.parse().is_ok_and(|pattern: Pattern| pattern.can_match_below(dataset));
-    let mut names = text.split([' ', ',']).filter(|word| word.contains('/') && !word.starts_with(|c: char| c.is_ascii_digit()));
+    let is_below = |word: &str| {
+        word.parse()
+            .is_ok_and(|pattern: Pattern| pattern.can_match_below(dataset))
+    };
+    let mut names = text
+        .split([' ', ','])
+        .filter(|word| word.contains('/') && !word.starts_with(|c: char| c.is_ascii_digit()));
     names.any(|name| name.starts_with('/') || !is_below(name))
 }
 

@@ -12,11 +12,29 @@ use crate::core::nearest::nearest;
 pub type Map<'n> = BTreeMap<&'n str, (&'n Key, &'n Node)>;
 
 /// What stands at the top of a file.
-pub const TOP: [&str; 10] =
-    ["prefix", "user", "prune-user", "notify", "metrics-file", "hosts", "defaults", "templates", "destinations", "datasets"];
+pub const TOP: [&str; 10] = [
+    "prefix",
+    "user",
+    "prune-user",
+    "notify",
+    "metrics-file",
+    "hosts",
+    "defaults",
+    "templates",
+    "destinations",
+    "datasets",
+];
 /// What stands in datasets, templates and `defaults`.
-pub const SETTINGS: [&str; 8] =
-    ["use", "snapshot-period", "prune-period", "windows", "destinations", "hooks", "recursive", "exclude"];
+pub const SETTINGS: [&str; 8] = [
+    "use",
+    "snapshot-period",
+    "prune-period",
+    "windows",
+    "destinations",
+    "hooks",
+    "recursive",
+    "exclude",
+];
 
 /// For how many undefined names a near one is looked for: it costs as much time as there are names, and more faults are
 /// not shown.
@@ -55,7 +73,11 @@ impl<'n> Sections<'n> {
     pub fn new(files: &'n [Node], faults: &mut Vec<Fault>) -> Self {
         let mut all = Sections::default();
         let mut sections = BTreeSet::new();
-        for (key, node) in files.iter().flat_map(|file| file.pairs(faults)).collect::<Vec<_>>() {
+        for (key, node) in files
+            .iter()
+            .flat_map(|file| file.pairs(faults))
+            .collect::<Vec<_>>()
+        {
             let name = key.text.as_str();
             let section = match name {
                 "hosts" => &mut all.hosts,
@@ -69,11 +91,16 @@ impl<'n> Sections<'n> {
                 }
             };
             if !sections.insert((key.at.file, name)) {
-                faults.push(key.fault(format!("`{name}` stands in this file a second time; write its parts together")));
+                faults.push(key.fault(format!(
+                    "`{name}` stands in this file a second time; write its parts together"
+                )));
             }
             for (key, node) in node.pairs(faults) {
                 if let Some((first, _)) = section.insert(&key.text, (key, node)) {
-                    faults.push(key.fault(format!("{}; neither is in force; remove one", key.second(first))));
+                    faults.push(key.fault(format!(
+                        "{}; neither is in force; remove one",
+                        key.second(first)
+                    )));
                     all.doubled.insert((name, &key.text));
                 }
             }
@@ -96,10 +123,14 @@ impl<'n> Sections<'n> {
             self.lost.insert(&key.text);
         }
         if let Value::Map(entries) = &node.value {
-            self.lost.extend(entries.iter().map(|(key, _)| key.text.as_str()));
+            self.lost
+                .extend(entries.iter().map(|(key, _)| key.text.as_str()));
         }
         if self.top.insert(&key.text, (key, node)).is_some() {
-            faults.push(key.fault(format!("`{}` stands here a second time; remove one", key.text)));
+            faults.push(key.fault(format!(
+                "`{}` stands here a second time; remove one",
+                key.text
+            )));
             self.doubled.insert(("", &key.text));
         }
     }
@@ -110,7 +141,10 @@ impl<'n> Sections<'n> {
     }
 
     pub fn doubled_datasets(&self) -> impl Iterator<Item = &'n str> {
-        self.doubled.iter().filter(|(section, _)| *section == "datasets").map(|(_, name)| *name)
+        self.doubled
+            .iter()
+            .filter(|(section, _)| *section == "datasets")
+            .map(|(_, name)| *name)
     }
 
     /// Every template with what it uses, each resolved once however often and by whom it is used.
@@ -125,7 +159,13 @@ impl<'n> Sections<'n> {
     }
 
     /// After all those that it uses. A chain of them may be longer than the stack is deep.
-    fn resolve_one(&self, name: &'n str, node: &'n Node, templates: &mut Templates<'n>, faults: &mut Vec<Fault>) {
+    fn resolve_one(
+        &self,
+        name: &'n str,
+        node: &'n Node,
+        templates: &mut Templates<'n>,
+        faults: &mut Vec<Fault>,
+    ) {
         let mut way = vec![(name, node, used(node).iter())];
         let mut open = BTreeSet::from([name]);
         while let Some((name, node, rest)) = way.last_mut() {
@@ -136,13 +176,26 @@ impl<'n> Sections<'n> {
                 continue;
             };
             // A name that is undefined, `layer` finds too.
-            let Some((name, (_, node))) = next.text().and_then(|name| self.templates.get_key_value(name)) else { continue };
+            let Some((name, (_, node))) = next
+                .text()
+                .and_then(|name| self.templates.get_key_value(name))
+            else {
+                continue;
+            };
             if templates.contains_key(name) {
                 continue;
             }
             if !open.insert(name) {
-                let names: Vec<&str> = way.iter().map(|(name, ..)| *name).skip_while(|way| way != name).take(10).collect();
-                let message = format!("the template `{name}` uses itself ({}); leave one `use` out", names.join(", "));
+                let names: Vec<&str> = way
+                    .iter()
+                    .map(|(name, ..)| *name)
+                    .skip_while(|way| way != name)
+                    .take(10)
+                    .collect();
+                let message = format!(
+                    "the template `{name}` uses itself ({}); leave one `use` out",
+                    names.join(", ")
+                );
                 faults.push(next.fault(message));
                 continue;
             }
@@ -150,7 +203,12 @@ impl<'n> Sections<'n> {
         }
     }
 
-    pub fn layer(&self, node: &'n Node, templates: &Templates<'n>, faults: &mut Vec<Fault>) -> Layer<'n> {
+    pub fn layer(
+        &self,
+        node: &'n Node,
+        templates: &Templates<'n>,
+        faults: &mut Vec<Fault>,
+    ) -> Layer<'n> {
         let before = faults.len();
         let written = node.entries(faults);
         let is_whole = faults.len() == before;
@@ -160,7 +218,12 @@ impl<'n> Sections<'n> {
     }
 
     /// What is written, over what the templates that it uses say.
-    pub fn over(&self, mut written: Map<'n>, templates: &Templates<'n>, faults: &mut Vec<Fault>) -> Layer<'n> {
+    pub fn over(
+        &self,
+        mut written: Map<'n>,
+        templates: &Templates<'n>,
+        faults: &mut Vec<Fault>,
+    ) -> Layer<'n> {
         let before = faults.len();
         written.retain(|name, (key, _)| {
             let is_known = SETTINGS.contains(name);
@@ -170,8 +233,14 @@ impl<'n> Sections<'n> {
             is_known
         });
         let (mut settings, mut is_sound) = (Map::new(), true);
-        for node in written.get("use").map(|(_, node)| node.items()).unwrap_or_default() {
-            let Some(Text(name)) = node.scalar(faults) else { continue };
+        for node in written
+            .get("use")
+            .map(|(_, node)| node.items())
+            .unwrap_or_default()
+        {
+            let Some(Text(name)) = node.scalar(faults) else {
+                continue;
+            };
             match templates.get(name.as_str()) {
                 Some(template) => {
                     settings.extend(&template.settings);
@@ -184,14 +253,30 @@ impl<'n> Sections<'n> {
         }
         check_values(&written, &settings, faults);
         settings.extend(&written);
-        Layer { written, settings, is_sound: is_sound && faults.len() == before }
+        Layer {
+            written,
+            settings,
+            is_sound: is_sound && faults.len() == before,
+        }
     }
 
     /// The names that stand in any `use`.
     pub fn used(&self) -> BTreeSet<&'n str> {
-        let nodes = self.templates.values().chain(self.datasets.values()).map(|(_, node)| used(node));
-        let defaults = self.defaults.get("use").map(|(_, node)| node.items()).unwrap_or_default();
-        nodes.flatten().chain(defaults).filter_map(Node::text).collect()
+        let nodes = self
+            .templates
+            .values()
+            .chain(self.datasets.values())
+            .map(|(_, node)| used(node));
+        let defaults = self
+            .defaults
+            .get("use")
+            .map(|(_, node)| node.items())
+            .unwrap_or_default();
+        nodes
+            .flatten()
+            .chain(defaults)
+            .filter_map(Node::text)
+            .collect()
     }
 
     pub fn undefined(&self, what: &str, name: &str, defined: &Map) -> String {
@@ -215,16 +300,29 @@ impl<'n> Sections<'n> {
 /// What says which datasets an entry is about must not be taken from what is `below` by a line without a value: that may
 /// be in a comment, or lost. Of other settings nothing at all is the safe side: without windows nothing is pruned.
 pub fn check_values(settings: &Map, below: &Map, faults: &mut Vec<Fault>) {
-    for name in ["exclude", "recursive"].into_iter().filter(|name| below.contains_key(name)) {
-        let empty = settings.get(name).filter(|(_, node)| matches!(node.value, Value::Null));
-        faults.extend(empty.map(|(key, _)| key.fault(format!("`{name}` has no value: write one, or remove the line"))));
+    for name in ["exclude", "recursive"]
+        .into_iter()
+        .filter(|name| below.contains_key(name))
+    {
+        let empty = settings
+            .get(name)
+            .filter(|(_, node)| matches!(node.value, Value::Null));
+        faults.extend(empty.map(|(key, _)| {
+            key.fault(format!(
+                "`{name}` has no value: write one, or remove the line"
+            ))
+        }));
     }
 }
 
 /// What its `use` names.
 fn used(node: &Node) -> &[Node] {
     match &node.value {
-        Value::Map(entries) => entries.iter().rev().find(|(key, _)| key.text == "use").map(|(_, node)| node.items()),
+        Value::Map(entries) => entries
+            .iter()
+            .rev()
+            .find(|(key, _)| key.text == "use")
+            .map(|(_, node)| node.items()),
         _ => None,
     }
     .unwrap_or_default()

@@ -36,16 +36,31 @@ pub struct Key {
 pub fn parse(sources: &[Source], file: usize) -> Result<Node, Fault> {
     let text = &sources[file].text;
     if let Some((offset, message)) = unreadable(text) {
-        return Err(Fault { at: place(file, text, offset), message: message.into() });
+        return Err(Fault {
+            at: place(file, text, offset),
+            message: message.into(),
+        });
     }
     let fault = |e: serde_yaml::Error| {
-        let (line, column) = e.location().map_or((1, 1), |l| (l.line().max(1), l.column().max(1)));
+        let (line, column) = e
+            .location()
+            .map_or((1, 1), |l| (l.line().max(1), l.column().max(1)));
         let message = e.to_string().lines().next().unwrap_or_default().to_owned();
-        let message = message.split(" at line ").next().unwrap_or(&message).trim_start_matches("error: ");
-        let message = message.strip_prefix(&format!("line {line} column {column}: ")).unwrap_or(message);
-        Fault { at: At { file, line, column }, message: format!("this is not valid YAML: {}", advise(message)) }
+        let message = message
+            .split(" at line ")
+            .next()
+            .unwrap_or(&message)
+            .trim_start_matches("error: ");
+        let message = message
+            .strip_prefix(&format!("line {line} column {column}: "))
+            .unwrap_or(message);
+        Fault {
+            at: At { file, line, column },
+            message: format!("this is not valid YAML: {}", advise(message)),
+        }
     };
-    let raw: Spanned<Raw> = serde_yaml::from_str_with_options(text, options(text.len())).map_err(fault)?;
+    let raw: Spanned<Raw> =
+        serde_yaml::from_str_with_options(text, options(text.len())).map_err(fault)?;
     Located { file, text }.node(raw)
 }
 
@@ -53,21 +68,34 @@ pub fn parse(sources: &[Source], file: usize) -> Result<Node, Fault> {
 fn unreadable(text: &str) -> Option<(usize, &'static str)> {
     // What reads the files puts this sign where the bytes are no UTF-8.
     if let Some(offset) = text.find('\u{fffd}') {
-        return Some((offset, "this is not UTF-8: write the file in that encoding, in which ASCII is the same"));
+        return Some((
+            offset,
+            "this is not UTF-8: write the file in that encoding, in which ASCII is the same",
+        ));
     }
     // The parser would begin a line there, and an editor would not: a comment would end where nobody sees it.
     if let Some(offset) = text.find(['\u{2028}', '\u{2029}', '\u{85}']) {
-        return Some((offset, "this separates lines for some editors and not for YAML: write the file with plain line ends"));
+        return Some((
+            offset,
+            "this separates lines for some editors and not for YAML: write the file with plain line ends",
+        ));
     }
     let mut returns = text.match_indices('\r').map(|(offset, _)| offset);
     let lone = returns.find(|offset| !text[offset + 1..].starts_with('\n'))?;
-    Some((lone, "a carriage return stands here without a line feed: write the file with one kind of line ends"))
+    Some((
+        lone,
+        "a carriage return stands here without a line feed: write the file with one kind of line ends",
+    ))
 }
 
 fn place(file: usize, text: &str, offset: usize) -> At {
     let before = &text[..offset];
     let line = before.rsplit('\n').next().unwrap_or_default();
-    At { file, line: before.matches('\n').count() as u64 + 1, column: line.chars().count() as u64 + 1 }
+    At {
+        file,
+        line: before.matches('\n').count() as u64 + 1,
+        column: line.chars().count() as u64 + 1,
+    }
 }
 
 /// The parser's limits, by the size of the text: a configuration may use one anchor in thousands of entries, but one that
@@ -95,13 +123,28 @@ fn options(size: usize) -> Options {
 /// What the parser says, and what to do about it: it speaks to programmers, and gives no advice.
 fn advise(message: &str) -> String {
     const ADVICE: [(&str, &str); 13] = [
-        ("unknown anchor", "define it before as &NAME; a text that begins with * needs quotes"),
-        ("unexpected character", "a text that begins with it needs quotes"),
-        ("unknown escape character", "put the text into single quotes, where \\ is an ordinary character"),
+        (
+            "unknown anchor",
+            "define it before as &NAME; a text that begins with * needs quotes",
+        ),
+        (
+            "unexpected character",
+            "a text that begins with it needs quotes",
+        ),
+        (
+            "unknown escape character",
+            "put the text into single quotes, where \\ is an ordinary character",
+        ),
         ("unclosed quote", "close it"),
         ("bracket", "close each [ with ] and each { with }"),
-        ("parsing a flow", "close each [ with ] and each { with }, and put a comma between items"),
-        ("expected key", "the keys of one map must begin in the same column"),
+        (
+            "parsing a flow",
+            "close each [ with ] and each { with }, and put a comma between items",
+        ),
+        (
+            "expected key",
+            "the keys of one map must begin in the same column",
+        ),
         (
             "mapping values are not allowed",
             "a map must begin on a line of its own with more indentation, or in {}; a text with `: ` needs quotes",
@@ -189,7 +232,11 @@ struct Located<'a> {
 
 impl Located<'_> {
     fn at(&self, place: Location) -> At {
-        At { file: self.file, line: place.line(), column: place.column() }
+        At {
+            file: self.file,
+            line: place.line(),
+            column: place.column(),
+        }
     }
 
     /// The place of an aliased value is where it is written, not where the alias stands: there it must be mended.
@@ -199,42 +246,76 @@ impl Located<'_> {
             Raw::Null => Value::Null,
             Raw::Plain => Value::Scalar(self.written(raw.defined)?),
             Raw::Text(text) => Value::Scalar(text),
-            Raw::List(items) => Value::List(items.into_iter().map(|item| self.node(item)).collect::<Result<_, _>>()?),
+            Raw::List(items) => Value::List(
+                items
+                    .into_iter()
+                    .map(|item| self.node(item))
+                    .collect::<Result<_, _>>()?,
+            ),
             Raw::Map(entries) => {
                 let pair = |(key, value)| Ok((self.key(key), self.node(value)?));
-                Value::Map(entries.into_iter().map(pair).collect::<Result<_, Fault>>()?)
+                Value::Map(
+                    entries
+                        .into_iter()
+                        .map(pair)
+                        .collect::<Result<_, Fault>>()?,
+                )
             }
         };
         Ok(Node { at, value })
     }
 
     fn key(&self, key: Spanned<String>) -> Key {
-        Key { at: self.at(key.defined), text: key.value }
+        Key {
+            at: self.at(key.defined),
+            text: key.value,
+        }
     }
 
     /// By bytes: lines can be counted in more than one way.
     fn written(&self, place: Location) -> Result<String, Fault> {
         let span = place.span();
-        let bytes = span.byte_offset().zip(span.byte_len()).map(|(begin, length)| begin as usize..(begin + length) as usize);
-        let text = bytes.and_then(|bytes| self.text.get(bytes)).filter(|text| !text.is_empty());
+        let bytes = span
+            .byte_offset()
+            .zip(span.byte_len())
+            .map(|(begin, length)| begin as usize..(begin + length) as usize);
+        let text = bytes
+            .and_then(|bytes| self.text.get(bytes))
+            .filter(|text| !text.is_empty());
         let message = "the parser does not say where this value stands: put it into quotes";
-        text.map(Into::into).ok_or_else(|| Fault { at: self.at(place), message: message.into() })
+        text.map(Into::into).ok_or_else(|| Fault {
+            at: self.at(place),
+            message: message.into(),
+        })
     }
 }
 
 impl Key {
     pub fn fault(&self, message: impl Into<String>) -> Fault {
-        Fault { at: self.at, message: message.into() }
+        Fault {
+            at: self.at,
+            message: message.into(),
+        }
     }
 
     /// That the key stands at this place after `first`.
     pub fn second(&self, first: &Key) -> String {
-        let file = if first.at.file == self.at.file { "" } else { " of another file" };
-        format!("`{}` stands here a second time; the first is in line {}{file}", self.text, first.at.line)
+        let file = if first.at.file == self.at.file {
+            ""
+        } else {
+            " of another file"
+        };
+        format!(
+            "`{}` stands here a second time; the first is in line {}{file}",
+            self.text, first.at.line
+        )
     }
 
     pub fn parse<T: FromStr<Err = String>>(&self, faults: &mut Vec<Fault>) -> Option<T> {
-        self.text.parse().map_err(|message: String| faults.push(self.fault(message))).ok()
+        self.text
+            .parse()
+            .map_err(|message: String| faults.push(self.fault(message)))
+            .ok()
     }
 }
 
@@ -253,14 +334,20 @@ impl Node {
     }
 
     pub fn fault(&self, message: impl Into<String>) -> Fault {
-        Fault { at: self.at, message: message.into() }
+        Fault {
+            at: self.at,
+            message: message.into(),
+        }
     }
 
     /// A single value, parsed by its type, whose error becomes the fault.
     pub fn scalar<T: FromStr<Err = String>>(&self, faults: &mut Vec<Fault>) -> Option<T> {
         let parsed = match &self.value {
             Value::Scalar(text) => text.parse().map_err(|message| self.fault(message)),
-            _ => Err(self.fault(format!("a single value is wanted here, not {}", self.kind()))),
+            _ => Err(self.fault(format!(
+                "a single value is wanted here, not {}",
+                self.kind()
+            ))),
         };
         parsed.map_err(|fault| faults.push(fault)).ok()
     }
@@ -288,7 +375,10 @@ impl Node {
             Value::Null => Vec::new(),
             Value::Map(entries) => entries.iter().map(|(key, node)| (key, node)).collect(),
             _ => {
-                let message = format!("a map is wanted here (`key: value`, a space after the colon), not {}", self.kind());
+                let message = format!(
+                    "a map is wanted here (`key: value`, a space after the colon), not {}",
+                    self.kind()
+                );
                 faults.push(self.fault(message));
                 Vec::new()
             }
@@ -320,9 +410,20 @@ impl fmt::Display for Node {
         match &self.value {
             Value::Null => f.write_str("~"),
             Value::Scalar(text) => f.write_str(text),
-            Value::List(items) => write!(f, "[{}]", join(items.iter().map(Node::to_string).collect())),
+            Value::List(items) => {
+                write!(f, "[{}]", join(items.iter().map(Node::to_string).collect()))
+            }
             Value::Map(entries) => {
-                write!(f, "{{{}}}", join(entries.iter().map(|(key, node)| format!("{}: {node}", key.text)).collect()))
+                write!(
+                    f,
+                    "{{{}}}",
+                    join(
+                        entries
+                            .iter()
+                            .map(|(key, node)| format!("{}: {node}", key.text))
+                            .collect()
+                    )
+                )
             }
         }
     }

@@ -23,9 +23,24 @@ pub struct Course {
 
 impl Course {
     pub fn new(entries: &[&Entry], from: i64, until: i64, sides: Vec<Side>) -> Self {
-        let below = |entry: &Entry| if entry.recursive { " and each dataset below it" } else { "" };
-        let names = entries.iter().map(|entry| entry.key.clone() + below(entry)).collect();
-        Course { names, note: entries.first().map(|entry| note(entry)).unwrap_or_default(), from, until, sides }
+        let below = |entry: &Entry| {
+            if entry.recursive {
+                " and each dataset below it"
+            } else {
+                ""
+            }
+        };
+        let names = entries
+            .iter()
+            .map(|entry| entry.key.clone() + below(entry))
+            .collect();
+        Course {
+            names,
+            note: entries.first().map(|entry| note(entry)).unwrap_or_default(),
+            from,
+            until,
+            sides,
+        }
     }
 
     /// `2026-11-24`: a day counted from the start.
@@ -37,14 +52,19 @@ impl Course {
 fn note(entry: &Entry) -> String {
     match entry.snapshot_period {
         Some(period) if is_played(entry) => format!("a snapshot every {period}"),
-        _ if entry.host.is_some() => "pulled: its own machine takes its snapshots, so there is nothing to play".into(),
+        _ if entry.host.is_some() => {
+            "pulled: its own machine takes its snapshots, so there is nothing to play".into()
+        }
         _ => "no snapshot-period: zam takes no snapshots of it, so there is nothing to play".into(),
     }
 }
 
 /// `2026-11-24`
 pub fn date(at: i64) -> String {
-    DateTime::from_timestamp(at, 0).unwrap_or_default().format("%Y-%m-%d").to_string()
+    DateTime::from_timestamp(at, 0)
+        .unwrap_or_default()
+        .format("%Y-%m-%d")
+        .to_string()
 }
 
 /// Whether a side goes on growing.
@@ -66,17 +86,28 @@ pub fn growth(side: &Side) -> Growth {
     if side.windows.is_empty() {
         let days = side.days.len().saturating_sub(1).min(28);
         let before = side.days.iter().rev().nth(days).copied().unwrap_or(0);
-        return Growth::Unpruned { more: side.days.last().map_or(0, |last| last - before), days };
+        return Growth::Unpruned {
+            more: side.days.last().map_or(0, |last| last - before),
+            days,
+        };
     }
     if !side.windows.iter().all(|window| is_full(window, side)) {
         return Growth::Filling;
     }
-    let for_ever = side.windows.iter().filter(|window| window.max_age.is_none()).map(|window| window.period);
+    let for_ever = side
+        .windows
+        .iter()
+        .filter(|window| window.max_age.is_none())
+        .map(|window| window.period);
     if let Some(period) = for_ever.min_by_key(|period| period.span().seconds()) {
         return Growth::OneMorePer(period);
     }
     let most = side.days.iter().max();
-    let steady = side.days.iter().position(|count| Some(count) == most).filter(|day| day + 1 < side.days.len());
+    let steady = side
+        .days
+        .iter()
+        .position(|count| Some(count) == most)
+        .filter(|day| day + 1 < side.days.len());
     steady.map_or(Growth::Filling, Growth::Steady)
 }
 
@@ -86,7 +117,9 @@ fn is_full(window: &Window, side: &Side) -> bool {
         let end = window.period.start(window.period.bucket(first) + 1);
         window.max_age.is_none_or(|age| end <= age.before(newest))
     };
-    side.first.zip(side.holds.last().copied()).is_some_and(|(first, newest)| passed(first, newest))
+    side.first
+        .zip(side.holds.last().copied())
+        .is_some_and(|(first, newest)| passed(first, newest))
 }
 
 impl Course {
@@ -94,10 +127,16 @@ impl Course {
     pub fn growth(&self, side: &Side) -> String {
         let for_ever = "grows for ever: nothing prunes it";
         match growth(side) {
-            Growth::Steady(day) => format!("stops growing on {}, at {}", self.date(day), number(side.days[day])),
+            Growth::Steady(day) => format!(
+                "stops growing on {}, at {}",
+                self.date(day),
+                number(side.days[day])
+            ),
             Growth::OneMorePer(period) => format!("grows for ever: one more per {period}"),
             Growth::Unpruned { days: 0, .. } => for_ever.into(),
-            Growth::Unpruned { more, days } if more >= days => format!("{for_ever}, +{} a day", number(more / days)),
+            Growth::Unpruned { more, days } if more >= days => {
+                format!("{for_ever}, +{} a day", number(more / days))
+            }
             Growth::Unpruned { more, days } => format!("{for_ever}, +{more} in {days} days"),
             Growth::Filling => "still fills up: its windows reach further back than this".into(),
         }
@@ -125,7 +164,9 @@ pub fn tiers(holds: &[i64]) -> Vec<Tier> {
                 *times += usize::from(every == tier.every);
                 tier.back = back;
             }
-            Some((tier, widest, times)) if *times == 1 => (*tier, *widest) = (Tier { every, back }, gap),
+            Some((tier, widest, times)) if *times == 1 => {
+                (*tier, *widest) = (Tier { every, back }, gap)
+            }
             _ => tiers.push((Tier { every, back }, gap, 1)),
         }
     }
@@ -135,8 +176,14 @@ pub fn tiers(holds: &[i64]) -> Vec<Tier> {
 /// `one per 10min back to 2d, one per 1h to 1w`
 pub fn restorable(holds: &[i64]) -> String {
     let tiers = tiers(holds);
-    let tell =
-        |(i, tier): (usize, &Tier)| format!("one per {} {}to {}", tier.every, if i == 0 { "back " } else { "" }, age(tier.back));
+    let tell = |(i, tier): (usize, &Tier)| {
+        format!(
+            "one per {} {}to {}",
+            tier.every,
+            if i == 0 { "back " } else { "" },
+            age(tier.back)
+        )
+    };
     match (holds.len(), tiers.is_empty()) {
         (0, _) => "nothing".into(),
         (_, true) => "the newest alone".into(),
@@ -149,18 +196,42 @@ fn distance(seconds: i64) -> String {
     let months = (seconds as f64 / 2_629_800.0).round();
     let apart = (seconds as f64 - months * 2_629_800.0).abs();
     let span = match seconds as u64 {
-        _ if months >= 1.0 && apart <= 3.0 * DAY as f64 => Span { months: months as u32, weeks: 0, seconds: 0 },
-        seconds if seconds % (7 * DAY) == 0 => Span { months: 0, weeks: (seconds / (7 * DAY)) as u32, seconds: 0 },
-        seconds => Span { months: 0, weeks: 0, seconds },
+        _ if months >= 1.0 && apart <= 3.0 * DAY as f64 => Span {
+            months: months as u32,
+            weeks: 0,
+            seconds: 0,
+        },
+        seconds if seconds % (7 * DAY) == 0 => Span {
+            months: 0,
+            weeks: (seconds / (7 * DAY)) as u32,
+            seconds: 0,
+        },
+        seconds => Span {
+            months: 0,
+            weeks: 0,
+            seconds,
+        },
     };
     span.to_string()
 }
 
 /// An age in one unit, rounded; in the greatest of which there are two, or just one.
 pub fn age(seconds: i64) -> String {
-    let units = [(31_557_600, "y"), (2_629_800, "mo"), (7 * DAY as i64, "w"), (DAY as i64, "d"), (3600, "h"), (60, "min")];
-    let fits = |size: i64| seconds * 100 >= size * 195 || (size * 97..=size * 103).contains(&(seconds * 100));
-    let unit = units.iter().find(|(size, _)| fits(*size)).unwrap_or(&(1, "s"));
+    let units = [
+        (31_557_600, "y"),
+        (2_629_800, "mo"),
+        (7 * DAY as i64, "w"),
+        (DAY as i64, "d"),
+        (3600, "h"),
+        (60, "min"),
+    ];
+    let fits = |size: i64| {
+        seconds * 100 >= size * 195 || (size * 97..=size * 103).contains(&(seconds * 100))
+    };
+    let unit = units
+        .iter()
+        .find(|(size, _)| fits(*size))
+        .unwrap_or(&(1, "s"));
     format!("{}{}", (seconds as f64 / unit.0 as f64).round(), unit.1)
 }
 
@@ -191,7 +262,9 @@ pub fn ticks(from: i64, until: i64, most: usize) -> Vec<(i64, String)> {
     ];
     let fits = |step: &&Period| (until - from) / step.span().seconds() as i64 <= most as i64;
     let step = steps.iter().find(fits).unwrap_or(&Period::Months(24));
-    let starts = (step.bucket(from - 1) + 1..).map(|bucket| step.start(bucket)).take_while(|at| *at < until);
+    let starts = (step.bucket(from - 1) + 1..)
+        .map(|bucket| step.start(bucket))
+        .take_while(|at| *at < until);
     starts.map(|at| (at, tick(at, *step))).collect()
 }
 
@@ -212,27 +285,52 @@ mod tests {
     #[test]
     fn tiers_are_runs_of_one_distance() {
         let holds = |gaps: &[(i64, usize)]| {
-            let gaps = gaps.iter().flat_map(|(gap, times)| std::iter::repeat_n(*gap, *times));
-            let mut ages = Vec::from_iter(gaps.scan(0, |age, gap| Some(std::mem::replace(age, *age - gap)).map(|_| *age)));
+            let gaps = gaps
+                .iter()
+                .flat_map(|(gap, times)| std::iter::repeat_n(*gap, *times));
+            let mut ages = Vec::from_iter(gaps.scan(0, |age, gap| {
+                Some(std::mem::replace(age, *age - gap)).map(|_| *age)
+            }));
             ages.insert(0, 0);
             ages.reverse();
             ages
         };
         let day = DAY as i64;
         let tell = |gaps: &[(i64, usize)]| restorable(&holds(gaps));
-        assert_eq!([tell(&[]), restorable(&[])], ["the newest alone", "nothing"]);
+        assert_eq!(
+            [tell(&[]), restorable(&[])],
+            ["the newest alone", "nothing"]
+        );
         assert_eq!(tell(&[(600, 6)]), "one per 10min back to 1h");
         // what is left between two windows is no tier
-        assert_eq!(tell(&[(600, 288), (1200, 1), (3600, 120)]), "one per 10min back to 2d, one per 1h to 1w");
-        assert_eq!(tell(&[(3600, 3), (600, 1), (3600, 20)]), "one per 1h back to 23h");
+        assert_eq!(
+            tell(&[(600, 288), (1200, 1), (3600, 120)]),
+            "one per 10min back to 2d, one per 1h to 1w"
+        );
+        assert_eq!(
+            tell(&[(3600, 3), (600, 1), (3600, 20)]),
+            "one per 1h back to 23h"
+        );
         // months are of one kind, and the last may be alone
-        assert_eq!(tell(&[(day, 30), (31 * day, 1), (28 * day, 1), (30 * day, 3)]), "one per 1d back to 1mo, one per 1mo to 6mo");
-        assert_eq!(tell(&[(day, 14), (7 * day, 1)]), "one per 1d back to 2w, one per 1w to 3w");
+        assert_eq!(
+            tell(&[(day, 30), (31 * day, 1), (28 * day, 1), (30 * day, 3)]),
+            "one per 1d back to 1mo, one per 1mo to 6mo"
+        );
+        assert_eq!(
+            tell(&[(day, 14), (7 * day, 1)]),
+            "one per 1d back to 2w, one per 1w to 3w"
+        );
     }
 
     #[test]
     fn ticks_are_as_close_as_there_is_room() {
-        let names = |days: i64, most| Vec::from_iter(ticks(0, days * DAY as i64, most).into_iter().map(|(_, name)| name));
+        let names = |days: i64, most| {
+            Vec::from_iter(
+                ticks(0, days * DAY as i64, most)
+                    .into_iter()
+                    .map(|(_, name)| name),
+            )
+        };
         assert_eq!(names(3, 3), ["Jan 1", "Jan 2", "Jan 3"]);
         assert_eq!(names(14, 3), ["Jan 5", "Jan 12"]); // Mondays
         assert_eq!(names(120, 6), ["1970", "Feb", "Mar", "Apr"]);
@@ -242,9 +340,29 @@ mod tests {
 
     #[test]
     fn numbers_and_ages_are_short() {
-        assert_eq!([0, 999, 1000, 1_234_567].map(number), ["0", "999", "1\u{202f}000", "1\u{202f}234\u{202f}567"]);
+        assert_eq!(
+            [0, 999, 1000, 1_234_567].map(number),
+            ["0", "999", "1\u{202f}000", "1\u{202f}234\u{202f}567"]
+        );
         let day = DAY as i64;
-        let ages = [45, 600, 3600, 47 * 3600, 2 * day, 7 * day, 13 * day, 42 * day, 183 * day, 366 * day, 2200 * day];
-        assert_eq!(ages.map(age), ["45s", "10min", "1h", "2d", "2d", "1w", "13d", "6w", "6mo", "1y", "6y"]);
+        let ages = [
+            45,
+            600,
+            3600,
+            47 * 3600,
+            2 * day,
+            7 * day,
+            13 * day,
+            42 * day,
+            183 * day,
+            366 * day,
+            2200 * day,
+        ];
+        assert_eq!(
+            ages.map(age),
+            [
+                "45s", "10min", "1h", "2d", "2d", "1w", "13d", "6w", "6mo", "1y", "6y"
+            ]
+        );
     }
 }

@@ -12,19 +12,52 @@ const BLOCKS: [char; STEPS + 1] = [' ', '▁', '▂', '▃', '▄', '▅', '▆'
 
 /// One course, at most `width` columns wide but for names that are longer.
 pub fn draw(course: &Course, width: usize) -> String {
-    let label = |side: &Side| (side.name().chars().count(), number(most(side)).chars().count());
-    let margin = course.sides.iter().map(label).map(|(name, number)| name + number).max().unwrap_or(0) + 4;
+    let label = |side: &Side| {
+        (
+            side.name().chars().count(),
+            number(most(side)).chars().count(),
+        )
+    };
+    let margin = course
+        .sides
+        .iter()
+        .map(label)
+        .map(|(name, number)| name + number)
+        .max()
+        .unwrap_or(0)
+        + 4;
     let columns = width.saturating_sub(margin + 2).clamp(20, 200);
-    let mut lines = vec![course.names.join("\n"), format!("  {}", course.note), String::new()];
+    let mut lines = vec![
+        course.names.join("\n"),
+        format!("  {}", course.note),
+        String::new(),
+    ];
     for side in &course.sides {
-        let label = format!("  {}{:>2$}", side.name(), number(most(side)), margin - 2 - side.name().chars().count());
+        let label = format!(
+            "  {}{:>2$}",
+            side.name(),
+            number(most(side)),
+            margin - 2 - side.name().chars().count()
+        );
         for (row, blocks) in chart(side, columns).into_iter().enumerate() {
-            let line = if row == 0 { format!("{label} ┤{blocks}") } else { format!("{:margin$} │{blocks}", "") };
+            let line = if row == 0 {
+                format!("{label} ┤{blocks}")
+            } else {
+                format!("{:margin$} │{blocks}", "")
+            };
             lines.push(line.trim_end().into());
         }
         lines.push(format!("{:margin$} └{}", "", axis(course, columns)));
-        let words = [wrap(&course.growth(side), columns), wrap(&restorable(&side.holds), columns)].concat();
-        lines.extend(words.into_iter().map(|line| format!("{:margin$}  {line}", "")));
+        let words = [
+            wrap(&course.growth(side), columns),
+            wrap(&restorable(&side.holds), columns),
+        ]
+        .concat();
+        lines.extend(
+            words
+                .into_iter()
+                .map(|line| format!("{:margin$}  {line}", "")),
+        );
         lines.push(String::new());
     }
     lines.join("\n")
@@ -36,7 +69,9 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
     for word in text.split(' ') {
         match lines.last_mut() {
             Some(line) if line.is_empty() => *line += word,
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => *line += &format!(" {word}"),
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                *line += &format!(" {word}")
+            }
             _ => lines.push(word.into()),
         }
     }
@@ -52,11 +87,20 @@ fn chart(side: &Side, columns: usize) -> Vec<String> {
     let days = &side.days;
     let column = |c: usize| {
         let first = c * days.len() / columns;
-        days[first..((c + 1) * days.len() / columns).max(first + 1)].iter().copied().max().unwrap_or(0)
+        days[first..((c + 1) * days.len() / columns).max(first + 1)]
+            .iter()
+            .copied()
+            .max()
+            .unwrap_or(0)
     };
     let level = |c: usize| (column(c) * ROWS * STEPS).div_ceil(most(side).max(1));
     let levels: Vec<usize> = (0..columns).map(level).collect();
-    let row = |row: usize| levels.iter().map(|level| BLOCKS[level.saturating_sub(row * STEPS).min(STEPS)]).collect();
+    let row = |row: usize| {
+        levels
+            .iter()
+            .map(|level| BLOCKS[level.saturating_sub(row * STEPS).min(STEPS)])
+            .collect()
+    };
     (0..ROWS).rev().map(row).collect()
 }
 

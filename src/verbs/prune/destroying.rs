@@ -49,7 +49,16 @@ impl<'d> Destroying<'d> {
         judged: impl Iterator<Item = &'s Snapshot>,
     ) -> Self {
         let todo = judged.map(|snapshot| snapshot.guid).collect();
-        Destroying { machine, dataset, guid, todo, refused: None, destroyed: 0, kept: 0, stay: Vec::new() }
+        Destroying {
+            machine,
+            dataset,
+            guid,
+            todo,
+            refused: None,
+            destroyed: 0,
+            kept: 0,
+            stay: Vec::new(),
+        }
     }
 
     /// `given_up` plans anew: of what is there now, what nothing keeps, oldest first.
@@ -59,7 +68,13 @@ impl<'d> Destroying<'d> {
     pub(super) fn run(&mut self, given_up: impl Fn(&State) -> Vec<Snapshot>) -> Result<Found> {
         while !self.todo.is_empty() {
             let begun = Instant::now();
-            let listing = zfs::list(self.machine, SNAPSHOT_COLUMNS, ALL_TYPES, Depth::One, &[self.dataset.as_str()])?;
+            let listing = zfs::list(
+                self.machine,
+                SNAPSHOT_COLUMNS,
+                ALL_TYPES,
+                Depth::One,
+                &[self.dataset.as_str()],
+            )?;
             let state = match listing.tree.get(self.dataset) {
                 None => return Ok(Found::Nothing),
                 Some(state) if state.guid != self.guid => return Ok(Found::Another),
@@ -78,9 +93,15 @@ impl<'d> Destroying<'d> {
     /// Who was held or cloned in the meantime is the reason that ZFS refused all; the others, the first of `goes`, are to be
     /// tried one by one. Returns how many they are.
     fn after_a_refusal(&mut self, state: &State, goes: &[Snapshot]) -> usize {
-        let Some((refused, reason)) = self.refused.take() else { return 0 };
-        let to_blame = state.snapshots.iter().filter(|s| refused.contains(&s.guid) && (s.held || s.cloned));
-        self.stay.extend(to_blame.map(|s| (s.name.clone(), reason.clone())));
+        let Some((refused, reason)) = self.refused.take() else {
+            return 0;
+        };
+        let to_blame = state
+            .snapshots
+            .iter()
+            .filter(|s| refused.contains(&s.guid) && (s.held || s.cloned));
+        self.stay
+            .extend(to_blame.map(|s| (s.name.clone(), reason.clone())));
         goes.iter().filter(|s| refused.contains(&s.guid)).count()
     }
 
@@ -88,7 +109,8 @@ impl<'d> Destroying<'d> {
     fn destroy(&mut self, goes: &[Snapshot], mut singly: usize, time: Duration) -> Result<()> {
         let (begun, mut rest) = (Instant::now(), goes);
         while !rest.is_empty() && begun.elapsed() < time {
-            let (batch, after) = rest.split_at(rest.len().min(if singly > 0 { 1 } else { DESTROY_MAX }));
+            let (batch, after) =
+                rest.split_at(rest.len().min(if singly > 0 { 1 } else { DESTROY_MAX }));
             let names: Vec<&str> = batch.iter().map(|s| &*s.name).collect();
             match zfs::destroy_snapshots(self.machine, self.dataset, &names) {
                 Ok(were_there) => {
@@ -97,10 +119,13 @@ impl<'d> Destroying<'d> {
                 }
                 Err(error) if !zfs::is_refusal(&error) => return Err(error),
                 Err(error) if batch.len() > 1 => {
-                    self.refused = Some((batch.iter().map(|s| s.guid).collect(), format!("{error:#}")));
+                    self.refused =
+                        Some((batch.iter().map(|s| s.guid).collect(), format!("{error:#}")));
                     return Ok(());
                 }
-                Err(error) => self.stay.push((batch[0].name.clone(), format!("{error:#}"))),
+                Err(error) => self
+                    .stay
+                    .push((batch[0].name.clone(), format!("{error:#}"))),
             }
             for snapshot in batch {
                 self.todo.remove(&snapshot.guid);

@@ -29,11 +29,30 @@ pub(super) struct Cursors<'c> {
 }
 
 impl<'c> Cursors<'c> {
-    pub(super) fn of(machine: &'c Machine, dataset: &'c Dataset, state: &'c State, prefix: &'c Prefix, root: u64) -> Self {
+    pub(super) fn of(
+        machine: &'c Machine,
+        dataset: &'c Dataset,
+        state: &'c State,
+        prefix: &'c Prefix,
+        root: u64,
+    ) -> Self {
         let ours = Some(destination_id(root));
-        let owned = state.bookmarks.iter().filter(|b| prefix.owns_bookmark(&b.name, b.guid) == ours);
+        let owned = state
+            .bookmarks
+            .iter()
+            .filter(|b| prefix.owns_bookmark(&b.name, b.guid) == ours);
         let names = owned.map(|b| b.name.to_string()).collect();
-        Cursors { machine, dataset, state, prefix, root, names, made: BTreeSet::new(), is_other_copy: false, is_read_only: false }
+        Cursors {
+            machine,
+            dataset,
+            state,
+            prefix,
+            root,
+            names,
+            made: BTreeSet::new(),
+            is_other_copy: false,
+            is_read_only: false,
+        }
     }
 
     /// The first of those that were there when the run began.
@@ -50,7 +69,8 @@ impl<'c> Cursors<'c> {
             (None, Some(first)) if plan.token != TokenUse::Foreign => self.mark_end_of(first)?,
             (None, _) => {}
         }
-        last.filter(|_| plan.token != TokenUse::Foreign).map_or(Ok(()), |last| self.mark_end_of(last))
+        last.filter(|_| plan.token != TokenUse::Foreign)
+            .map_or(Ok(()), |last| self.mark_end_of(last))
     }
 
     pub(super) fn mark_end_of(&mut self, stream: &Stream) -> Result<()> {
@@ -102,8 +122,16 @@ impl<'c> Cursors<'c> {
 
     /// Destroys all but those of the snapshots with these GUIDs.
     pub(super) fn keep_only(&mut self, guids: &[u64]) -> Result<()> {
-        let keep: Vec<String> = guids.iter().map(|guid| self.prefix.bookmark(self.root, *guid)).collect();
-        let go: Vec<String> = self.names.iter().filter(|name| !keep.contains(name)).cloned().collect();
+        let keep: Vec<String> = guids
+            .iter()
+            .map(|guid| self.prefix.bookmark(self.root, *guid))
+            .collect();
+        let go: Vec<String> = self
+            .names
+            .iter()
+            .filter(|name| !keep.contains(name))
+            .cloned()
+            .collect();
         go.iter().try_for_each(|name| self.destroy(name))
     }
 
@@ -111,7 +139,9 @@ impl<'c> Cursors<'c> {
     pub(super) fn unmark(&mut self, base: Option<u64>) -> Result<()> {
         let base = base.map(|guid| self.prefix.bookmark(self.root, guid));
         let made = std::mem::take(&mut self.made);
-        made.iter().filter(|name| Some(*name) != base.as_ref()).try_for_each(|name| self.destroy(name))
+        made.iter()
+            .filter(|name| Some(*name) != base.as_ref())
+            .try_for_each(|name| self.destroy(name))
     }
 
     fn destroy(&mut self, name: &str) -> Result<()> {

@@ -6,7 +6,9 @@ use std::collections::{BTreeSet, HashMap};
 use anyhow::{Result, anyhow};
 
 use crate::core::config::{Destination, Entry};
-use crate::core::listing::{ALL_TYPES, DATASETS, SKIM_COLUMNS, Snapshot, State, TREE_COLUMNS, Tree};
+use crate::core::listing::{
+    ALL_TYPES, DATASETS, SKIM_COLUMNS, Snapshot, State, TREE_COLUMNS, Tree,
+};
 use crate::core::name::Dataset;
 use crate::core::replication::{is_at_rest, to_look_at};
 use crate::core::selection::{governing, governs};
@@ -41,49 +43,121 @@ pub(super) struct Sides {
 impl Sides {
     /// Makes sure that the destination answers.
     pub(super) fn reach(to: &Destination) -> Result<()> {
-        zfs::list(&Machine::new(to.host.as_ref()), SKIM_COLUMNS, DATASETS, Depth::Roots, &[to.root.as_str()]).map(drop)
+        zfs::list(
+            &Machine::new(to.host.as_ref()),
+            SKIM_COLUMNS,
+            DATASETS,
+            Depth::Roots,
+            &[to.root.as_str()],
+        )
+        .map(drop)
     }
 
     pub(super) fn read(run: &Run, to: &Destination) -> Result<Self> {
-        let (here, there, top) =
-            (Machine::new(run.entry.host.as_ref()), Machine::new(to.host.as_ref()), to.replica(&run.dataset));
-        let machines = Machines { here, there, to, top: top.clone() };
-        let depth = if run.entry.recursive { Depth::All } else { Depth::One };
-        let [mut source, mut replicas] =
-            machines.list(SKIM_COLUMNS, ALL_TYPES, depth, [vec![run.dataset.as_str()], vec![top.as_str()]])?;
-        if source.absent.iter().any(|absent| *absent == run.dataset.as_str()) {
+        let (here, there, top) = (
+            Machine::new(run.entry.host.as_ref()),
+            Machine::new(to.host.as_ref()),
+            to.replica(&run.dataset),
+        );
+        let machines = Machines {
+            here,
+            there,
+            to,
+            top: top.clone(),
+        };
+        let depth = if run.entry.recursive {
+            Depth::All
+        } else {
+            Depth::One
+        };
+        let [mut source, mut replicas] = machines.list(
+            SKIM_COLUMNS,
+            ALL_TYPES,
+            depth,
+            [vec![run.dataset.as_str()], vec![top.as_str()]],
+        )?;
+        if source
+            .absent
+            .iter()
+            .any(|absent| *absent == run.dataset.as_str())
+        {
             return Err(does_not_exist(&run.dataset, &machines.here.place()));
         }
-        source.tree.retain(|dataset, _| governs(run.config, run.entry, dataset));
+        source
+            .tree
+            .retain(|dataset, _| governs(run.config, run.entry, dataset));
         let gone = |place: &&Dataset| {
-            let source_of = place.below(&to.root).filter(|dataset| governs(run.config, run.entry, dataset));
+            let source_of = place
+                .below(&to.root)
+                .filter(|dataset| governs(run.config, run.entry, dataset));
             source_of.is_some_and(|dataset| !source.tree.contains_key(&dataset))
         };
         let orphans = replicas.tree.keys().filter(gone).cloned().collect();
-        let strays = replicas.tree.keys().filter(|place| is_stray(run, to, place)).cloned().collect();
+        let strays = replicas
+            .tree
+            .keys()
+            .filter(|place| is_stray(run, to, place))
+            .cloned()
+            .collect();
         let mut existing: BTreeSet<Dataset> = replicas.tree.keys().cloned().collect();
-        replicas.tree.retain(|place, _| place.below(&to.root).is_some_and(|dataset| source.tree.contains_key(&dataset)));
+        replicas.tree.retain(|place, _| {
+            place
+                .below(&to.root)
+                .is_some_and(|dataset| source.tree.contains_key(&dataset))
+        });
 
-        let above: Vec<Dataset> = top.and_above().skip(1).take_while(|above| above.is_within(&to.root)).collect();
-        let places = replicas.tree.keys().chain(&above).map(Dataset::as_str).collect();
+        let above: Vec<Dataset> = top
+            .and_above()
+            .skip(1)
+            .take_while(|above| above.is_within(&to.root))
+            .collect();
+        let places = replicas
+            .tree
+            .keys()
+            .chain(&above)
+            .map(Dataset::as_str)
+            .collect();
         let names = [source.tree.keys().map(Dataset::as_str).collect(), places];
         let [datasets, places] = machines.list(TREE_COLUMNS, DATASETS, Depth::Roots, names)?;
         if !datasets.tree.contains_key(&run.dataset) {
             return Err(does_not_exist(&run.dataset, &machines.here.place()));
         }
-        let unsteady = unsteady(to, [&source.tree, &replicas.tree], [&datasets.tree, &places.tree]);
-        let (mut source, replicas) = (with_snapshots(datasets.tree, source.tree), with_snapshots(places.tree, replicas.tree));
+        let unsteady = unsteady(
+            to,
+            [&source.tree, &replicas.tree],
+            [&datasets.tree, &places.tree],
+        );
+        let (mut source, replicas) = (
+            with_snapshots(datasets.tree, source.tree),
+            with_snapshots(places.tree, replicas.tree),
+        );
         source.retain(|dataset, _| !unsteady.contains(dataset));
-        let root = replicas.get(&to.root).map(|state| state.guid).ok_or_else(|| {
-            let missing = does_not_exist(&to.root, &machines.there.place());
-            anyhow!("{missing}; the replicas go below it (zfs create {})", quoted(to.root.as_str()))
-        })?;
+        let root = replicas
+            .get(&to.root)
+            .map(|state| state.guid)
+            .ok_or_else(|| {
+                let missing = does_not_exist(&to.root, &machines.there.place());
+                anyhow!(
+                    "{missing}; the replicas go below it (zfs create {})",
+                    quoted(to.root.as_str())
+                )
+            })?;
         if let Some((inside, _)) = source.iter().find(|(_, state)| state.guid == root) {
             return Err(is_its_own_source(&to.root, &machines, inside));
         }
         existing.extend(replicas.keys().cloned());
         let Machines { here, there, .. } = machines.clone();
-        let mut sides = Sides { here, there, source, replicas, root, existing, orphans, strays, unsteady };
+        let mut sides = Sides {
+            here,
+            there,
+            source,
+            replicas,
+            root,
+            existing,
+            orphans,
+            strays,
+            unsteady,
+        };
         sides.read_busy(run, &machines)?;
         Ok(sides)
     }
@@ -94,19 +168,32 @@ impl Sides {
         for (dataset, source) in &self.source {
             let place = machines.to.replica(dataset);
             let replica = self.replicas.get(&place);
-            if replica.is_some_and(|replica| is_at_rest(&run.config.prefix, self.root, source, replica)) {
+            if replica
+                .is_some_and(|replica| is_at_rest(&run.config.prefix, self.root, source, replica))
+            {
                 continue;
             }
             let snapshots = to_look_at(&run.config.prefix, &machines.to.windows, source, replica);
-            for ((names, dataset), snapshots) in names.iter_mut().zip([dataset, &place]).zip(snapshots) {
+            for ((names, dataset), snapshots) in
+                names.iter_mut().zip([dataset, &place]).zip(snapshots)
+            {
                 match snapshots.len() {
-                    0..SINGLY_MAX => names.extend(snapshots.iter().map(|s| format!("{dataset}@{}", s.name))),
+                    0..SINGLY_MAX => {
+                        names.extend(snapshots.iter().map(|s| format!("{dataset}@{}", s.name)))
+                    }
                     _ => names.push(dataset.to_string()),
                 }
             }
         }
-        let words = names.each_ref().map(|names| names.iter().map(String::as_str).collect());
-        let [source, replicas] = machines.list(TREE_COLUMNS, "filesystem,volume,snapshot", Depth::One, words)?;
+        let words = names
+            .each_ref()
+            .map(|names| names.iter().map(String::as_str).collect());
+        let [source, replicas] = machines.list(
+            TREE_COLUMNS,
+            "filesystem,volume,snapshot",
+            Depth::One,
+            words,
+        )?;
         learn(&mut self.source, source, &names[0]);
         learn(&mut self.replicas, replicas, &names[1]);
         Ok(())
@@ -124,16 +211,40 @@ struct Machines<'t> {
 
 impl Machines<'_> {
     /// The source's names and the replicas', each on its machine; with one process where that is the same.
-    fn list(&self, columns: &str, types: &str, depth: Depth, [source, replicas]: [Vec<&str>; 2]) -> Result<[Listing; 2]> {
+    fn list(
+        &self,
+        columns: &str,
+        types: &str,
+        depth: Depth,
+        [source, replicas]: [Vec<&str>; 2],
+    ) -> Result<[Listing; 2]> {
         if !self.here.is_same(&self.there) {
-            let list = |machine, names: Vec<&str>| zfs::list(machine, columns, types, depth, &names);
+            let list =
+                |machine, names: Vec<&str>| zfs::list(machine, columns, types, depth, &names);
             return Ok([list(&self.here, source)?, list(&self.there, replicas)?]);
         }
-        let Listing { tree, absent } = zfs::list(&self.here, columns, types, depth, &[source, replicas].concat())?;
+        let Listing { tree, absent } = zfs::list(
+            &self.here,
+            columns,
+            types,
+            depth,
+            &[source, replicas].concat(),
+        )?;
         // A root may lie above a source; what is below both is the replica's.
-        let is_replica = |name: &Dataset| name.is_within(&self.top) || self.top.is_within(name) && name.is_within(&self.to.root);
+        let is_replica = |name: &Dataset| {
+            name.is_within(&self.top) || self.top.is_within(name) && name.is_within(&self.to.root)
+        };
         let (replicas, source) = tree.into_iter().partition(|(name, _)| is_replica(name));
-        Ok([Listing { tree: source, absent: absent.clone() }, Listing { tree: replicas, absent }])
+        Ok([
+            Listing {
+                tree: source,
+                absent: absent.clone(),
+            },
+            Listing {
+                tree: replicas,
+                absent,
+            },
+        ])
     }
 }
 
@@ -147,22 +258,43 @@ fn is_its_own_source(root: &Dataset, machines: &Machines, inside: &Dataset) -> a
 }
 
 /// Sources that are not what was listed first any more, or whose replicas are not.
-fn unsteady(to: &Destination, [source, replicas]: [&Tree; 2], [datasets, places]: [&Tree; 2]) -> Vec<Dataset> {
-    let gone = replicas.keys().filter(|place| !places.contains_key(place)).cloned();
-    let replicas = gone.chain(replaced(places, replicas)).filter_map(|place| place.below(&to.root));
-    replaced(datasets, source).into_iter().chain(replicas).collect()
+fn unsteady(
+    to: &Destination,
+    [source, replicas]: [&Tree; 2],
+    [datasets, places]: [&Tree; 2],
+) -> Vec<Dataset> {
+    let gone = replicas
+        .keys()
+        .filter(|place| !places.contains_key(place))
+        .cloned();
+    let replicas = gone
+        .chain(replaced(places, replicas))
+        .filter_map(|place| place.below(&to.root));
+    replaced(datasets, source)
+        .into_iter()
+        .chain(replicas)
+        .collect()
 }
 
 /// The datasets that are not the ones any more whose snapshots were listed.
 fn replaced(now: &Tree, skimmed: &Tree) -> Vec<Dataset> {
-    let other = |dataset: &Dataset, state: &State| skimmed.get(dataset).is_some_and(|skimmed| skimmed.guid != state.guid);
-    now.iter().filter(|(dataset, state)| other(dataset, state)).map(|(dataset, _)| dataset.clone()).collect()
+    let other = |dataset: &Dataset, state: &State| {
+        skimmed
+            .get(dataset)
+            .is_some_and(|skimmed| skimmed.guid != state.guid)
+    };
+    now.iter()
+        .filter(|(dataset, state)| other(dataset, state))
+        .map(|(dataset, _)| dataset.clone())
+        .collect()
 }
 
 /// Whether a pulled entry's replica has this below it, and neither an entry brings it nor what an entry brings lies below.
 fn is_stray(run: &Run, to: &Destination, place: &Dataset) -> bool {
     let host = run.entry.host_name();
-    let Some(dataset) = place.below(&to.root).filter(|_| host.is_some()) else { return false };
+    let Some(dataset) = place.below(&to.root).filter(|_| host.is_some()) else {
+        return false;
+    };
     let is_above = |entry: &Entry| entry.host_name() == host && entry.dataset.is_within(&dataset);
     governing(run.config, host, &dataset).is_none() && !run.config.entries.iter().any(is_above)
 }
@@ -177,10 +309,20 @@ fn with_snapshots(mut datasets: Tree, mut skimmed: Tree) -> Tree {
 
 /// Takes over what a listing says of single snapshots. Those that it was asked for and does not know any more are gone.
 fn learn(tree: &mut Tree, listing: Listing, asked: &[String]) {
-    let datasets: BTreeSet<&str> = asked.iter().map(|name| name.split('@').next().unwrap_or(name)).collect();
+    let datasets: BTreeSet<&str> = asked
+        .iter()
+        .map(|name| name.split('@').next().unwrap_or(name))
+        .collect();
     let asked: BTreeSet<&str> = asked.iter().map(String::as_str).collect();
-    for (dataset, state) in tree.iter_mut().filter(|(dataset, _)| datasets.contains(dataset.as_str())) {
-        let known = listing.tree.get(dataset).map(|state| state.snapshots.as_slice()).unwrap_or_default();
+    for (dataset, state) in tree
+        .iter_mut()
+        .filter(|(dataset, _)| datasets.contains(dataset.as_str()))
+    {
+        let known = listing
+            .tree
+            .get(dataset)
+            .map(|state| state.snapshots.as_slice())
+            .unwrap_or_default();
         let known: HashMap<u64, &Snapshot> = known.iter().map(|s| (s.guid, s)).collect();
         let whole = asked.contains(dataset.as_str());
         state.snapshots.retain_mut(|s| match known.get(&s.guid) {

@@ -28,7 +28,10 @@ pub fn run(run: &Run, to: Option<&str>) -> Result<Outcome> {
         None => run.entry.destinations.iter().collect(),
     };
     if destinations.is_empty() {
-        bail!("{} has no `destinations`, so there is nowhere to replicate it to", run.entry.key);
+        bail!(
+            "{} has no `destinations`, so there is nowhere to replicate it to",
+            run.entry.key
+        );
     }
     stop::watch().context("cannot watch for signals")?;
     let (mut shown, mut outcome) = (Vec::new(), Outcome::Done);
@@ -42,9 +45,16 @@ pub fn run(run: &Run, to: Option<&str>) -> Result<Outcome> {
                 show(&replication, &mut shown)?;
             }
             stop_at_the_windows_end(to);
-            Ok(if run.dry { Outcome::Done } else { replication.bring_up_to_date() })
+            Ok(if run.dry {
+                Outcome::Done
+            } else {
+                replication.bring_up_to_date()
+            })
         });
-        outcome = outcome.max(done.unwrap_or_else(|error| report(&format!("{} to {}", run.dataset, to.name), &error)));
+        outcome =
+            outcome.max(done.unwrap_or_else(|error| {
+                report(&format!("{} to {}", run.dataset, to.name), &error)
+            }));
     }
     if run.json {
         print_json(&shown)?;
@@ -54,7 +64,11 @@ pub fn run(run: &Run, to: Option<&str>) -> Result<Outcome> {
 
 /// A run that systemd started stays inside its windows; by hand it may leave them.
 fn stop_at_the_windows_end(to: &Destination) {
-    let windows = to.idle.as_ref().map(|idle| idle.windows.clone()).unwrap_or_default();
+    let windows = to
+        .idle
+        .as_ref()
+        .map(|idle| idle.windows.clone())
+        .unwrap_or_default();
     if windows.is_empty() || std::env::var_os("ZAM_INSTANCE").is_none() {
         return;
     }
@@ -100,12 +114,24 @@ struct ShownStream {
 /// The plans as they stand before anything is done.
 fn show(replication: &Replication, shown: &mut Vec<Shown>) -> Result<()> {
     for (dataset, replica, plan) in replication.plans()? {
-        let streams: Vec<ShownStream> =
-            plan.streams.iter().map(|stream| shown_stream(replication, &dataset, stream, plan.raw)).collect();
+        let streams: Vec<ShownStream> = plan
+            .streams
+            .iter()
+            .map(|stream| shown_stream(replication, &dataset, stream, plan.raw))
+            .collect();
         let (base, state) = (plan.base.map(|base| base.mark.to_string()), word(plan.kind));
         let cause = plan.divergence.map(|divergence| divergence.word());
         let destination = replication.to.name.to_string();
-        let plan = Shown { dataset, destination, replica, state, cause, base, why: plan.why, streams };
+        let plan = Shown {
+            dataset,
+            destination,
+            replica,
+            state,
+            cause,
+            base,
+            why: plan.why,
+            streams,
+        };
         if !replication.run.json {
             print(&plan);
         }
@@ -114,7 +140,12 @@ fn show(replication: &Replication, shown: &mut Vec<Shown>) -> Result<()> {
     Ok(())
 }
 
-fn shown_stream(replication: &Replication, dataset: &Dataset, stream: &Stream, raw: bool) -> ShownStream {
+fn shown_stream(
+    replication: &Replication,
+    dataset: &Dataset,
+    stream: &Stream,
+    raw: bool,
+) -> ShownStream {
     ShownStream {
         from: stream.from.as_ref().map(Mark::to_string),
         to: stream.to.clone(),
@@ -125,11 +156,24 @@ fn shown_stream(replication: &Replication, dataset: &Dataset, stream: &Stream, r
 }
 
 fn print(plan: &Shown) {
-    journal::print(format!("{} -> {}: {} ({})", plan.dataset, plan.replica, plan.state, plan.why));
+    journal::print(format!(
+        "{} -> {}: {} ({})",
+        plan.dataset, plan.replica, plan.state, plan.why
+    ));
     for stream in &plan.streams {
-        let from = stream.from.as_ref().map_or_else(|| "everything".into(), |mark| format!("from {mark}"));
-        let bytes = stream.bytes.map(|bytes| format!(", about {}", size(bytes))).unwrap_or_default();
-        journal::print(format!("  {from} to @{}, {}{bytes}", stream.to, snapshots(stream.snapshots.len())));
+        let from = stream
+            .from
+            .as_ref()
+            .map_or_else(|| "everything".into(), |mark| format!("from {mark}"));
+        let bytes = stream
+            .bytes
+            .map(|bytes| format!(", about {}", size(bytes)))
+            .unwrap_or_default();
+        journal::print(format!(
+            "  {from} to @{}, {}{bytes}",
+            stream.to,
+            snapshots(stream.snapshots.len())
+        ));
     }
 }
 

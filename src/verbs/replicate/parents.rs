@@ -37,8 +37,17 @@ impl Parents {
     ///
     /// # Errors
     /// [`Later`] when a job will bring a parent.
-    pub(super) fn make(&self, run: &Run, to: &Destination, there: &Machine, dataset: &Dataset) -> Result<()> {
-        let mut existing = self.0.lock().map_err(|_| anyhow!("another dataset's thread died"))?;
+    pub(super) fn make(
+        &self,
+        run: &Run,
+        to: &Destination,
+        there: &Machine,
+        dataset: &Dataset,
+    ) -> Result<()> {
+        let mut existing = self
+            .0
+            .lock()
+            .map_err(|_| anyhow!("another dataset's thread died"))?;
         for parent in missing(&existing, run, to, dataset, |_| false)? {
             zfs::create_parent(there, &parent).map_err(|error| without_key(error, &parent))?;
             existing.insert(parent);
@@ -50,8 +59,17 @@ impl Parents {
     ///
     /// # Errors
     /// [`Later`] when another job will bring a parent.
-    pub(super) fn look(&self, run: &Run, to: &Destination, dataset: &Dataset, comes: impl Fn(&Dataset) -> bool) -> Result<()> {
-        let existing = self.0.lock().map_err(|_| anyhow!("another dataset's thread died"))?;
+    pub(super) fn look(
+        &self,
+        run: &Run,
+        to: &Destination,
+        dataset: &Dataset,
+        comes: impl Fn(&Dataset) -> bool,
+    ) -> Result<()> {
+        let existing = self
+            .0
+            .lock()
+            .map_err(|_| anyhow!("another dataset's thread died"))?;
         missing(&existing, run, to, dataset, comes).map(drop)
     }
 }
@@ -73,10 +91,16 @@ fn missing(
         }
         let waits = format!("{} waits for its parent {parent}", to.replica(dataset));
         let bringer = governing(run.config, run.entry.host_name(), &above);
-        let is_there = |other: &Destination| other.host_name() == to.host_name() && other.replica(&above) == parent;
+        let is_there = |other: &Destination| {
+            other.host_name() == to.host_name() && other.replica(&above) == parent
+        };
         let brings = |entry: &Entry| entry.destinations.iter().any(is_there);
         if let Some(entry) = bringer.filter(|entry| brings(entry)) {
-            return Err(Later(format!("{waits}, which `zam replicate {}` brings", quoted(&entry.key))).into());
+            return Err(Later(format!(
+                "{waits}, which `zam replicate {}` brings",
+                quoted(&entry.key)
+            ))
+            .into());
         }
         if run.config.is_dropped(run.entry.host_name(), &above) {
             return Err(Later(format!("{waits}: the entry of that is at fault")).into());

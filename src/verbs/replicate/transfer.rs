@@ -57,36 +57,83 @@ struct Way<'w> {
 
 impl<'r> Replication<'r> {
     pub(super) fn begin(run: &'r Run, to: &'r Destination, stop: &'r AtomicBool) -> Result<Self> {
-        let lock = if run.dry { None } else { Some(lock::take(&format!("replica:{}/{}", to.name, run.entry.key))?) };
+        let lock = if run.dry {
+            None
+        } else {
+            Some(lock::take(&format!(
+                "replica:{}/{}",
+                to.name, run.entry.key
+            ))?)
+        };
         let is_pruned_here = !run.dry && run.entry.host.is_none();
         if is_pruned_here && to.host.is_some() {
             // An unreachable destination must not keep the source from being pruned.
             Sides::reach(to)?;
         }
-        let unpruned = is_pruned_here.then(|| lock::share(&format!("prune/{}", run.entry.key))).transpose()?;
+        let unpruned = is_pruned_here
+            .then(|| lock::share(&format!("prune/{}", run.entry.key)))
+            .transpose()?;
         let mut sides = Sides::read(run, to)?;
         let parents = Parents::new(std::mem::take(&mut sides.existing));
         let limit = to.rate_limit.map(|rate| Arc::new(Limit::new(rate.0)));
-        Ok(Replication { run, to, sides, parents, stop, busy: AtomicUsize::new(0), limit, unpruned, _lock: lock })
+        Ok(Replication {
+            run,
+            to,
+            sides,
+            parents,
+            stop,
+            busy: AtomicUsize::new(0),
+            limit,
+            unpruned,
+            _lock: lock,
+        })
     }
 
     /// Every dataset, its replica, and the plan for it as things stand.
     pub(super) fn plans(&self) -> Result<Vec<(Dataset, Dataset, Plan)>> {
-        let plan = |(dataset, source)| Ok((Dataset::clone(dataset), self.to.replica(dataset), self.plan(dataset, source)?));
+        let plan = |(dataset, source)| {
+            Ok((
+                Dataset::clone(dataset),
+                self.to.replica(dataset),
+                self.plan(dataset, source)?,
+            ))
+        };
         self.sides.source.iter().map(plan).collect()
     }
 
     fn plan(&self, dataset: &Dataset, source: &State) -> Result<Plan> {
-        self.plan_for(dataset, source, self.sides.replicas.get(&self.to.replica(dataset)))
+        self.plan_for(
+            dataset,
+            source,
+            self.sides.replicas.get(&self.to.replica(dataset)),
+        )
     }
 
     fn plan_for(&self, dataset: &Dataset, source: &State, replica: Option<&State>) -> Result<Plan> {
         let token = replica.and_then(|replica| replica.resume_token.as_ref());
-        let token = token.map(|token| zfs::decode_token(token)).transpose()?.flatten();
-        let wish =
-            Wish { prefix: &self.run.config.prefix, windows: &self.to.windows, decrypt: self.to.decrypt, now: self.run.now };
-        let replica = replica.map(|state| Side { name: self.to.replica(dataset).to_string(), state });
-        Ok(plan(&wish, &Side { name: dataset.to_string(), state: source }, replica.as_ref(), token.as_ref()))
+        let token = token
+            .map(|token| zfs::decode_token(token))
+            .transpose()?
+            .flatten();
+        let wish = Wish {
+            prefix: &self.run.config.prefix,
+            windows: &self.to.windows,
+            decrypt: self.to.decrypt,
+            now: self.run.now,
+        };
+        let replica = replica.map(|state| Side {
+            name: self.to.replica(dataset).to_string(),
+            state,
+        });
+        Ok(plan(
+            &wish,
+            &Side {
+                name: dataset.to_string(),
+                state: source,
+            },
+            replica.as_ref(),
+            token.as_ref(),
+        ))
     }
 
     /// Parents before children, so that each has a place; what has the same depth goes side by side.
@@ -95,17 +142,31 @@ impl<'r> Replication<'r> {
         let unpruned = self.unpruned.take();
         let this = &*self;
         let (mut levels, mut outcomes) = (BTreeMap::<usize, Vec<Way>>::new(), Vec::new());
-        outcomes.extend(this.sides.unsteady.iter().map(|dataset| this.failed(dataset, &unsteady(dataset))));
-        for (dataset, way) in
-            side_by_side(this.sides.source.iter().collect(), MARKS_AT_ONCE, |(d, source)| (d, this.mark(d, source)))
-        {
+        outcomes.extend(
+            this.sides
+                .unsteady
+                .iter()
+                .map(|dataset| this.failed(dataset, &unsteady(dataset))),
+        );
+        for (dataset, way) in side_by_side(
+            this.sides.source.iter().collect(),
+            MARKS_AT_ONCE,
+            |(d, source)| (d, this.mark(d, source)),
+        ) {
             match way {
-                Ok(way) => levels.entry(dataset.and_above().count()).or_default().push(way),
+                Ok(way) => levels
+                    .entry(dataset.and_above().count())
+                    .or_default()
+                    .push(way),
                 Err(error) => outcomes.push(this.failed(dataset, &error)),
             }
         }
         drop(unpruned);
-        if levels.values().flatten().any(|way| way.cursors.is_read_only) {
+        if levels
+            .values()
+            .flatten()
+            .any(|way| way.cursors.is_read_only)
+        {
             let pool = this.run.dataset.pool();
             journal::warn(format!(
                 "the pool {pool}{} is read-only, so no bookmark can mark what is sent: as soon as it can be written to, replicate \
@@ -117,12 +178,16 @@ impl<'r> Replication<'r> {
         for ways in levels.into_values() {
             outcomes.extend(side_by_side(ways, at_once, |way| {
                 let dataset = way.dataset;
-                this.bring_or_unmark(way).map_or_else(|error| this.failed(dataset, &error), |()| Outcome::Done)
+                this.bring_or_unmark(way)
+                    .map_or_else(|error| this.failed(dataset, &error), |()| Outcome::Done)
             }));
         }
         let outcome = outcomes.into_iter().max().unwrap_or(Outcome::Done);
         if outcome == Outcome::Done && this.busy.load(Ordering::Relaxed) == 0 {
-            this.say(format!("{} to {}: up to date", this.run.dataset, this.to.name));
+            this.say(format!(
+                "{} to {}: up to date",
+                this.run.dataset, this.to.name
+            ));
         }
         outcome
     }
@@ -131,7 +196,10 @@ impl<'r> Replication<'r> {
     fn failed(&self, dataset: &Dataset, error: &anyhow::Error) -> Outcome {
         let is_late = error.is::<Later>();
         if *dataset != self.run.dataset && !is_late && is_absent(&self.sides.here, dataset) {
-            self.say(format!("{dataset}{} is gone since this run began", self.sides.here.place()));
+            self.say(format!(
+                "{dataset}{} is gone since this run began",
+                self.sides.here.place()
+            ));
             return Outcome::Done;
         }
         report(&format!("{dataset} to {}", self.to.name), error)
@@ -141,7 +209,9 @@ impl<'r> Replication<'r> {
     fn tell_what_is_odd(&self) {
         let there = self.sides.there.place();
         for place in &self.sides.orphans {
-            self.say(format!("{place}{there} stays as it is: what it is the replica of is gone"));
+            self.say(format!(
+                "{place}{there} stays as it is: what it is the replica of is gone"
+            ));
         }
         for place in &self.sides.strays {
             journal::warn(format!(
@@ -150,8 +220,18 @@ impl<'r> Replication<'r> {
                 self.run.entry.key
             ));
         }
-        for place in self.sides.source.keys().map(|dataset| self.to.replica(dataset)) {
-            if self.sides.replicas.get(&place).is_some_and(|replica| replica.writable && !replica.snapshots.is_empty()) {
+        for place in self
+            .sides
+            .source
+            .keys()
+            .map(|dataset| self.to.replica(dataset))
+        {
+            if self
+                .sides
+                .replicas
+                .get(&place)
+                .is_some_and(|replica| replica.writable && !replica.snapshots.is_empty())
+            {
                 journal::warn(format!(
                     "{place}{there} is writable, and a write to it would end its replication; to prevent that: \
                      zfs set readonly=on {}",
@@ -164,9 +244,17 @@ impl<'r> Replication<'r> {
     fn mark<'w>(&'w self, dataset: &'w Dataset, source: &'w State) -> Result<Way<'w>> {
         self.go_on()?;
         let plan = self.plan(dataset, source)?;
-        let mut cursors = Cursors::of(&self.sides.here, dataset, source, &self.run.config.prefix, self.sides.root);
+        let mut cursors = Cursors::of(
+            &self.sides.here,
+            dataset,
+            source,
+            &self.run.config.prefix,
+            self.sides.root,
+        );
         if plan.kind == Kind::Full {
-            self.parents.look(self.run, self.to, dataset, |above| self.sides.source.contains_key(above))?;
+            self.parents.look(self.run, self.to, dataset, |above| {
+                self.sides.source.contains_key(above)
+            })?;
             self.tell_of_an_earlier_replica(dataset, &cursors);
         }
         if let Some(base) = &plan.base {
@@ -174,7 +262,13 @@ impl<'r> Replication<'r> {
             self.tell_what_was_set_aside(dataset, &aside);
         }
         cursors.mark_way(&plan)?;
-        Ok(Way { dataset, source, plan, cursors, has_begun: false })
+        Ok(Way {
+            dataset,
+            source,
+            plan,
+            cursors,
+            has_begun: false,
+        })
     }
 
     /// A cursor is proof of a replica, or of a first stream that was cut and given up.
@@ -193,7 +287,10 @@ impl<'r> Replication<'r> {
         if aside.is_empty() {
             return;
         }
-        let commands: Vec<String> = aside.iter().map(|name| format!("zfs destroy {}", quoted(name))).collect();
+        let commands: Vec<String> = aside
+            .iter()
+            .map(|name| format!("zfs destroy {}", quoted(name)))
+            .collect();
         journal::warn(format!(
             "{}{} ends before what {dataset} has sent there: it was rolled back, or it is another copy, such as half of a split \
              mirror. It goes on from where it ends, and a bookmark is kept for the other copy; if there is none: {}",
@@ -206,7 +303,10 @@ impl<'r> Replication<'r> {
     /// A run of which nothing can have arrived leaves no marks, or those of many such runs would pile up.
     fn bring_or_unmark(&self, mut way: Way) -> Result<()> {
         let result = self.bring(&mut way);
-        if result.as_ref().is_err_and(|error| self.has_left_nothing(&way, error)) {
+        if result
+            .as_ref()
+            .is_err_and(|error| self.has_left_nothing(&way, error))
+        {
             let base = way.plan.base.as_ref().map(|base| base.guid);
             // What went wrong before says more than that a mark stays.
             let _ = way.cursors.unmark(base);
@@ -227,7 +327,11 @@ impl<'r> Replication<'r> {
     /// One dataset: as many rounds as it takes, since a token brings one snapshot and a stale one is discarded once.
     fn bring(&self, way: &mut Way) -> Result<()> {
         let place = self.to.replica(way.dataset);
-        let mut token = self.sides.replicas.get(&place).and_then(|replica| replica.resume_token.clone());
+        let mut token = self
+            .sides
+            .replicas
+            .get(&place)
+            .and_then(|replica| replica.resume_token.clone());
         let mut discarded = false;
         loop {
             self.go_on()?;
@@ -238,9 +342,14 @@ impl<'r> Replication<'r> {
                 if discarded {
                     bail!("{place} shows a new resume token right after the old one was discarded");
                 }
-                let shown = self.list_replica(&place)?.and_then(|replica| replica.resume_token);
+                let shown = self
+                    .list_replica(&place)?
+                    .and_then(|replica| replica.resume_token);
                 if shown != token {
-                    return Err(Later(format!("{place} shows another resume token than when it was listed")).into());
+                    return Err(Later(format!(
+                        "{place} shows another resume token than when it was listed"
+                    ))
+                    .into());
                 }
                 zfs::discard_token(&self.sides.there, &place)?;
                 discarded = true;
@@ -252,8 +361,15 @@ impl<'r> Replication<'r> {
                 }
             }
             let replica = self.list_replica(&place)?;
-            if way.plan.kind == Kind::Resume && replica.as_ref().is_some_and(|replica| replica.resume_token == token) {
-                bail!("{place}{} shows the same resume token after that stream was received", self.sides.there.place());
+            if way.plan.kind == Kind::Resume
+                && replica
+                    .as_ref()
+                    .is_some_and(|replica| replica.resume_token == token)
+            {
+                bail!(
+                    "{place}{} shows the same resume token after that stream was received",
+                    self.sides.there.place()
+                );
             }
             way.plan = self.plan_for(way.dataset, way.source, replica.as_ref())?;
             way.cursors.mark_way(&way.plan)?;
@@ -262,16 +378,33 @@ impl<'r> Replication<'r> {
     }
 
     fn list_replica(&self, place: &Dataset) -> Result<Option<State>> {
-        Ok(zfs::list(&self.sides.there, TREE_COLUMNS, ALL_TYPES, Depth::One, &[place.as_str()])?.tree.remove(place))
+        Ok(zfs::list(
+            &self.sides.there,
+            TREE_COLUMNS,
+            ALL_TYPES,
+            Depth::One,
+            &[place.as_str()],
+        )?
+        .tree
+        .remove(place))
     }
 
     /// # Errors
     /// The plan is none that can be carried out.
     fn has_nothing_to_send(&self, way: &Way) -> Result<bool> {
-        let Way { dataset, source, plan, .. } = way;
+        let Way {
+            dataset,
+            source,
+            plan,
+            ..
+        } = way;
         let place = self.to.replica(dataset);
         if plan.kind == Kind::Diverged {
-            bail!("the replica diverged: {}{}", plan.why, self.where_to_run(dataset, &place));
+            bail!(
+                "the replica diverged: {}{}",
+                plan.why,
+                self.where_to_run(dataset, &place)
+            );
         }
         if plan.token == TokenUse::Foreign {
             bail!(
@@ -281,11 +414,18 @@ impl<'r> Replication<'r> {
                 quoted(place.as_str())
             );
         }
-        let nothing = plan.kind == Kind::UpToDate && plan.base.is_none() && plan.token == TokenUse::None;
+        let nothing =
+            plan.kind == Kind::UpToDate && plan.base.is_none() && plan.token == TokenUse::None;
         if nothing {
-            let why =
-                if source.resume_token.is_some() { "is itself still being received" } else { "has no snapshot of zam's yet" };
-            self.say(format!("{dataset}{} {why}, so there is nothing to send", self.sides.here.place()));
+            let why = if source.resume_token.is_some() {
+                "is itself still being received"
+            } else {
+                "has no snapshot of zam's yet"
+            };
+            self.say(format!(
+                "{dataset}{} {why}, so there is nothing to send",
+                self.sides.here.place()
+            ));
         }
         Ok(nothing)
     }
@@ -293,8 +433,12 @@ impl<'r> Replication<'r> {
     /// A command that mends something may name a dataset that another machine, or another copy, has too.
     fn where_to_run(&self, dataset: &Dataset, place: &Dataset) -> String {
         let sides = [(place, &self.sides.there), (dataset, &self.sides.here)];
-        let remote = sides.iter().filter(|(_, machine)| !machine.place().is_empty());
-        let line = |(name, machine): &(&Dataset, &Machine)| format!(". {name} is{}: run there what names it", machine.place());
+        let remote = sides
+            .iter()
+            .filter(|(_, machine)| !machine.place().is_empty());
+        let line = |(name, machine): &(&Dataset, &Machine)| {
+            format!(". {name} is{}: run there what names it", machine.place())
+        };
         remote.map(line).collect()
     }
 
@@ -302,19 +446,33 @@ impl<'r> Replication<'r> {
     fn follow(&self, way: &mut Way, place: &Dataset, resume: Option<&str>) -> Result<()> {
         let (dataset, plan) = (way.dataset, &way.plan);
         let is_new = plan.base.is_none() && !plan.streams.is_empty();
-        let first = if is_new { Some(self.first(way.source, dataset, resume)?) } else { None };
+        let first = if is_new {
+            Some(self.first(way.source, dataset, resume)?)
+        } else {
+            None
+        };
         if plan.kind == Kind::Full {
-            self.parents.make(self.run, self.to, &self.sides.there, dataset)?;
+            self.parents
+                .make(self.run, self.to, &self.sides.there, dataset)?;
         }
         let begun = Instant::now();
         let (mut bytes, mut count) = (0, 0);
-        for stream in plan.streams.iter().take(if resume.is_some() { 1 } else { usize::MAX }) {
+        for stream in plan
+            .streams
+            .iter()
+            .take(if resume.is_some() { 1 } else { usize::MAX })
+        {
             self.go_on()?;
             way.cursors.mark_end_of(stream)?;
             way.has_begun = true;
             let first = first.filter(|_| stream.from.is_none());
             let is_pulled = self.run.entry.host.is_some();
-            let landing = Landing { replica: place, is_volume: way.source.volume, first, is_pulled };
+            let landing = Landing {
+                replica: place,
+                is_volume: way.source.volume,
+                first,
+                is_pulled,
+            };
             let receiver = zfs::receive(&self.sides.there, &landing, self.compressor());
             let sent = self.transfer(dataset, stream, plan.raw, resume, receiver);
             bytes += sent.map_err(|error| self.with_key(error, place))?;
@@ -349,17 +507,24 @@ impl<'r> Replication<'r> {
     /// told again.
     fn first(&self, source: &State, dataset: &Dataset, resume: Option<&str>) -> Result<First> {
         let is_plain = source.encryption_root.is_none() && resume.is_none();
-        Ok(First { unencrypted: is_plain && self.is_below_raw(dataset)? })
+        Ok(First {
+            unencrypted: is_plain && self.is_below_raw(dataset)?,
+        })
     }
 
     /// Whether the replica's parent is there, or will be, as it was received raw: nobody has its key there, and a plain
     /// child would inherit it. What is encrypted with the key of the root or of what is above is no replica.
     fn is_below_raw(&self, dataset: &Dataset) -> Result<bool> {
-        let (Some(above), Some(parent)) = (dataset.parent(), self.to.replica(dataset).parent()) else { return Ok(false) };
+        let (Some(above), Some(parent)) = (dataset.parent(), self.to.replica(dataset).parent())
+        else {
+            return Ok(false);
+        };
         if let Some(source) = self.sides.source.get(&above) {
             return Ok(source.encryption_root.is_some() && !self.to.decrypt);
         }
-        let mut known = parent.and_above().filter_map(|above| self.sides.replicas.get(&above));
+        let mut known = parent
+            .and_above()
+            .filter_map(|above| self.sides.replicas.get(&above));
         // What is there and no replica of this entry has come with another.
         let is_strange = !self.sides.replicas.contains_key(&parent) && self.parents.has(&parent);
         let root = if is_strange {
@@ -376,14 +541,27 @@ impl<'r> Replication<'r> {
         if error.is::<Later>() || !zfs::lacks_key(&error) {
             return error;
         }
-        let above = place.and_above().skip(1).find_map(|above| self.sides.replicas.get(&above));
-        let Some(root) = above.and_then(|state| state.encryption_root.as_deref()) else { return error };
-        anyhow!("{error:#}; to unlock what it lies in: zfs load-key {}{}", quoted(root), self.sides.there.place())
+        let above = place
+            .and_above()
+            .skip(1)
+            .find_map(|above| self.sides.replicas.get(&above));
+        let Some(root) = above.and_then(|state| state.encryption_root.as_deref()) else {
+            return error;
+        };
+        anyhow!(
+            "{error:#}; to unlock what it lies in: zfs load-key {}{}",
+            quoted(root),
+            self.sides.there.place()
+        )
     }
 
     fn go_on(&self) -> Result<()> {
         systemd::alive();
-        if self.stop.load(Ordering::Relaxed) { Err(Later("stopped; the next run goes on".into()).into()) } else { Ok(()) }
+        if self.stop.load(Ordering::Relaxed) {
+            Err(Later("stopped; the next run goes on".into()).into())
+        } else {
+            Ok(())
+        }
     }
 
     /// With --json, standard output belongs to that.
@@ -393,10 +571,21 @@ impl<'r> Replication<'r> {
         }
     }
 
-    fn tell_what_arrived(&self, dataset: &Dataset, place: &Dataset, count: usize, bytes: u64, elapsed: Duration) {
+    fn tell_what_arrived(
+        &self,
+        dataset: &Dataset,
+        place: &Dataset,
+        count: usize,
+        bytes: u64,
+        elapsed: Duration,
+    ) {
         let seconds = elapsed.as_secs_f64();
         let there = self.sides.there.place();
-        let text = format!("{dataset} -> {place}{there}: {}, {} in {seconds:.1} s", snapshots(count), size(bytes));
+        let text = format!(
+            "{dataset} -> {place}{there}: {}, {} in {seconds:.1} s",
+            snapshots(count),
+            size(bytes)
+        );
         if journal::is_journal() {
             tracing::info!(message_id = "7d7b6ac1f0f94a0f8a8f3c4a61d7a003", zam_bytes = bytes, zam_seconds = seconds, zam_destination = %self.to.name, "{text}");
         } else {
@@ -411,10 +600,20 @@ impl<'r> Replication<'r> {
 
     /// Within one machine there is no link that compression would relieve.
     fn compressor(&self) -> Option<&'static str> {
-        self.to.compress.filter(|_| !self.sides.here.is_same(&self.sides.there)).map(|compression| compression.program())
+        self.to
+            .compress
+            .filter(|_| !self.sides.here.is_same(&self.sides.there))
+            .map(|compression| compression.program())
     }
 
-    fn transfer(&self, dataset: &Dataset, stream: &Stream, raw: bool, resume: Option<&str>, receiver: Pipeline) -> Result<u64> {
+    fn transfer(
+        &self,
+        dataset: &Dataset,
+        stream: &Stream,
+        raw: bool,
+        resume: Option<&str>,
+        receiver: Pipeline,
+    ) -> Result<u64> {
         let sender = match resume {
             Some(token) => zfs::send_resumed(&self.sides.here, token, raw, self.compressor()),
             None => zfs::send(&self.sides.here, dataset, stream, raw, self.compressor()),
@@ -422,21 +621,37 @@ impl<'r> Replication<'r> {
         let terminal = std::io::stderr().is_terminal();
         // Of a stream that is compressed on its way nobody knows how much is left.
         let is_known = terminal && resume.is_none() && self.compressor().is_none();
-        let total = if is_known { self.estimate(dataset, stream, raw) } else { None };
+        let total = if is_known {
+            self.estimate(dataset, stream, raw)
+        } else {
+            None
+        };
         let (begun, seen) = (Instant::now(), AtomicU64::new(0));
         let progress = |bytes: u64| {
             if seen.swap(bytes, Ordering::Relaxed) != bytes {
                 systemd::alive();
             }
-            let text = format!("{dataset} to {}: {}", self.to.name, progress(bytes, total, begun.elapsed()));
+            let text = format!(
+                "{dataset} to {}: {}",
+                self.to.name,
+                progress(bytes, total, begun.elapsed())
+            );
             systemd::status(&text);
             if terminal {
                 journal::progress(&text);
             }
         };
         let stall = Duration::from_secs(self.to.stall_timeout.seconds());
-        let result =
-            transfer(sender, receiver, &Watch { stall, limit: self.limit.clone(), stop: self.stop, progress: &progress });
+        let result = transfer(
+            sender,
+            receiver,
+            &Watch {
+                stall,
+                limit: self.limit.clone(),
+                stop: self.stop,
+                progress: &progress,
+            },
+        );
         if terminal {
             journal::progress("");
         }
@@ -448,9 +663,18 @@ impl<'r> Replication<'r> {
     fn check_arrival(&self, place: &Dataset, stream: &Stream) -> Result<()> {
         let snapshot = format!("{place}@{}", stream.to);
         let guid = zfs::properties(&self.sides.there, &snapshot, "guid");
-        let guid = guid.or_else(|error| if error.is::<Later>() { Err(error) } else { Ok(Vec::new()) })?;
+        let guid = guid.or_else(|error| {
+            if error.is::<Later>() {
+                Err(error)
+            } else {
+                Ok(Vec::new())
+            }
+        })?;
         if guid != [stream.guid.to_string()] {
-            bail!("the stream ended before {snapshot}{}; the next run goes on from what has arrived", self.sides.there.place());
+            bail!(
+                "the stream ended before {snapshot}{}; the next run goes on from what has arrived",
+                self.sides.there.place()
+            );
         }
         Ok(())
     }
@@ -458,13 +682,26 @@ impl<'r> Replication<'r> {
     /// A receiver that lacks the permission for a property sets nothing and exits 0 (tried on 2.1 and 2.3).
     fn check_properties(&self, place: &Dataset, volume: bool, raw: bool) -> Result<()> {
         let there = self.sides.there.place();
-        let (name, value) = if volume { ("volmode", "none") } else { ("canmount", "noauto") };
-        let found = zfs::properties(&self.sides.there, place.as_str(), &format!("readonly,{name},encryptionroot"))?;
+        let (name, value) = if volume {
+            ("volmode", "none")
+        } else {
+            ("canmount", "noauto")
+        };
+        let found = zfs::properties(
+            &self.sides.there,
+            place.as_str(),
+            &format!("readonly,{name},encryptionroot"),
+        )?;
         let [readonly, other, encryption_root] = found.as_slice() else {
-            bail!("zfs get {place}{there} printed {} values, not 3", found.len())
+            bail!(
+                "zfs get {place}{there} printed {} values, not 3",
+                found.len()
+            )
         };
         if encryption_root != "-" && !raw {
-            self.say(format!("{place}{there} is encrypted by its parent, with the key of {encryption_root}"));
+            self.say(format!(
+                "{place}{there} is encrypted by its parent, with the key of {encryption_root}"
+            ));
         }
         if (readonly.as_str(), other.as_str()) != ("on", value) {
             bail!(
@@ -479,8 +716,19 @@ impl<'r> Replication<'r> {
 
 /// Whether the machine says that there is no such dataset; asked after something failed.
 fn is_absent(machine: &Machine, dataset: &Dataset) -> bool {
-    let listed = zfs::list(machine, SKIM_COLUMNS, DATASETS, Depth::Roots, &[dataset.as_str()]);
-    listed.is_ok_and(|listing| listing.absent.iter().any(|absent| absent == dataset.as_str()))
+    let listed = zfs::list(
+        machine,
+        SKIM_COLUMNS,
+        DATASETS,
+        Depth::Roots,
+        &[dataset.as_str()],
+    );
+    listed.is_ok_and(|listing| {
+        listing
+            .absent
+            .iter()
+            .any(|absent| absent == dataset.as_str())
+    })
 }
 
 fn unsteady(dataset: &Dataset) -> anyhow::Error {

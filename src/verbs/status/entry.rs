@@ -30,12 +30,18 @@ impl Look<'_> {
     pub(super) fn show(&self, jobs: &Jobs) -> Shown {
         let sources = self.sources().unwrap_or_default();
         let times = |dataset: &Dataset| self.times(self.entry.host_name(), dataset);
-        let newest = sources.iter().filter_map(|dataset| times(dataset).last().copied()).min();
+        let newest = sources
+            .iter()
+            .filter_map(|dataset| times(dataset).last().copied())
+            .min();
         let (state, why) = match &self.trees[&self.entry.host_name()] {
             Err(error) => (Health::Unreachable, Some(format!("{error:#}"))),
             Ok(tree) if !tree.contains_key(self.top) => {
                 let place = Machine::new(self.entry.host.as_ref()).place();
-                (Health::Unreachable, Some(format!("{:#}", does_not_exist(self.top, &place))))
+                (
+                    Health::Unreachable,
+                    Some(format!("{:#}", does_not_exist(self.top, &place))),
+                )
             }
             Ok(_) if self.entry.host.is_some() => (Health::Ok, None),
             Ok(_) => (of_source(self.entry, newest, self.now.timestamp()), None),
@@ -48,7 +54,12 @@ impl Look<'_> {
             state,
             why,
             jobs: self.jobs(jobs),
-            destinations: self.entry.destinations.iter().map(|to| self.replica(to)).collect(),
+            destinations: self
+                .entry
+                .destinations
+                .iter()
+                .map(|to| self.replica(to))
+                .collect(),
         }
     }
 
@@ -61,8 +72,17 @@ impl Look<'_> {
 
     /// When the snapshots of ours were taken, oldest first.
     fn times(&self, host: Option<&str>, dataset: &Dataset) -> Vec<i64> {
-        let state = self.trees[&host].as_ref().ok().and_then(|tree| tree.get(dataset));
-        state.map(|state| owned(&self.config.prefix, state).map(|s| s.creation).collect()).unwrap_or_default()
+        let state = self.trees[&host]
+            .as_ref()
+            .ok()
+            .and_then(|tree| tree.get(dataset));
+        state
+            .map(|state| {
+                owned(&self.config.prefix, state)
+                    .map(|s| s.creation)
+                    .collect()
+            })
+            .unwrap_or_default()
     }
 
     fn replica(&self, to: &Destination) -> ShownReplica {
@@ -76,7 +96,10 @@ impl Look<'_> {
         });
         ShownReplica {
             name: to.name.to_string(),
-            snapshots: sources.iter().map(|source| self.times(to.host_name(), &to.replica(source)).len()).sum(),
+            snapshots: sources
+                .iter()
+                .map(|source| self.times(to.host_name(), &to.replica(source)).len())
+                .sum(),
             replica,
             newest: judged.newest.and_then(time),
             lag_seconds: judged.lag,
@@ -87,30 +110,60 @@ impl Look<'_> {
 
     /// Of a tree the worst, with the oldest of what is the newest in each.
     fn judge(&self, to: &Destination, sources: &[Dataset]) -> Result<Judgement, String> {
-        let of = |host| self.trees[&host].as_ref().map_err(|error| format!("{error:#}"));
+        let of = |host| {
+            self.trees[&host]
+                .as_ref()
+                .map_err(|error| format!("{error:#}"))
+        };
         let (here, there) = (of(self.entry.host_name())?, of(to.host_name())?);
         if !there.contains_key(&to.root) {
-            return Err(format!("{:#}", does_not_exist(&to.root, &Machine::new(to.host.as_ref()).place())));
+            return Err(format!(
+                "{:#}",
+                does_not_exist(&to.root, &Machine::new(to.host.as_ref()).place())
+            ));
         }
         // What has nothing to send yet says nothing of the tree.
         let counts = |source: &&Dataset| {
-            owned(&self.config.prefix, &here[*source]).next().is_some() || there.contains_key(&to.replica(source))
+            owned(&self.config.prefix, &here[*source]).next().is_some()
+                || there.contains_key(&to.replica(source))
         };
         let judged = sources.iter().filter(counts).map(|source| {
             let place = to.replica(source);
-            let replica = there.get(&place).map(|state| Side { name: place.to_string(), state });
-            let side = Side { name: source.to_string(), state: &here[source] };
-            judge(&self.config.prefix, to, &side, replica.as_ref(), self.now.timestamp())
+            let replica = there.get(&place).map(|state| Side {
+                name: place.to_string(),
+                state,
+            });
+            let side = Side {
+                name: source.to_string(),
+                state: &here[source],
+            };
+            judge(
+                &self.config.prefix,
+                to,
+                &side,
+                replica.as_ref(),
+                self.now.timestamp(),
+            )
         });
-        let none = Judgement { health: Health::Never, newest: None, lag: None, why: None };
+        let none = Judgement {
+            health: Health::Never,
+            newest: None,
+            lag: None,
+            why: None,
+        };
         Ok(judged.reduce(worse).unwrap_or(none))
     }
 
     fn unreachable(&self, to: &Destination, error: &str) -> String {
         let jobs = self.entry.jobs();
-        let job = jobs.iter().find(|job| job.verb == Verb::Replicate && job.destination.is_some_and(|d| d.name == to.name));
+        let job = jobs.iter().find(|job| {
+            job.verb == Verb::Replicate && job.destination.is_some_and(|d| d.name == to.name)
+        });
         match job.and_then(records::last_success).and_then(time) {
-            Some(last) => format!("{error}; the last replication that succeeded was at {}", last.format("%F %T UTC")),
+            Some(last) => format!(
+                "{error}; the last replication that succeeded was at {}",
+                last.format("%F %T UTC")
+            ),
             None => error.into(),
         }
     }
@@ -127,7 +180,11 @@ impl Look<'_> {
                 None => done.map(|_| "success".into()),
             };
             ShownJob {
-                next: known.next.get(&format!("zam-{instance}.timer")).copied().and_then(time),
+                next: known
+                    .next
+                    .get(&format!("zam-{instance}.timer"))
+                    .copied()
+                    .and_then(time),
                 last: alert.as_ref().map(|alert| alert.time).max(done),
                 unit,
                 result,
@@ -144,7 +201,11 @@ fn worse(a: Judgement, b: Judgement) -> Judgement {
     let newest = a.newest.into_iter().chain(b.newest).min();
     let lag = a.lag.max(b.lag);
     let worst = if b.health > a.health { b } else { a };
-    Judgement { newest, lag, ..worst }
+    Judgement {
+        newest,
+        lag,
+        ..worst
+    }
 }
 
 fn time(epoch: i64) -> Option<DateTime<Utc>> {

@@ -22,22 +22,48 @@ use trees::look;
 ///
 /// # Errors
 /// The ZFS of this machine cannot be asked.
-pub fn run(config: &Config, only: Option<(&Entry, Dataset)>, json: bool, now: DateTime<Utc>) -> Result<()> {
-    let all = || config.entries.iter().map(|entry| (entry, entry.dataset.clone())).collect();
+pub fn run(
+    config: &Config,
+    only: Option<(&Entry, Dataset)>,
+    json: bool,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let all = || {
+        config
+            .entries
+            .iter()
+            .map(|entry| (entry, entry.dataset.clone()))
+            .collect()
+    };
     let chosen: Vec<(&Entry, Dataset)> = only.map_or_else(all, |only| vec![only]);
     let jobs = systemd::jobs().unwrap_or_else(|error| {
         journal::warn(format!("{error:#}; when jobs run next is not known"));
         Jobs::default()
     });
-    if let Some(why) = jobs.stopped.as_ref().filter(|_| chosen.iter().any(|(entry, _)| !entry.jobs().is_empty())) {
+    if let Some(why) = jobs
+        .stopped
+        .as_ref()
+        .filter(|_| chosen.iter().any(|(entry, _)| !entry.jobs().is_empty()))
+    {
         journal::warn(why);
     }
     let mut trees = look(&chosen);
     if let Some(Err(error)) = trees.get_mut(&None) {
         return Err(std::mem::replace(error, anyhow!("told")));
     }
-    let shown: Vec<Shown> =
-        chosen.iter().map(|(entry, top)| Look { config, entry, top, trees: &trees, now }.show(&jobs)).collect();
+    let shown: Vec<Shown> = chosen
+        .iter()
+        .map(|(entry, top)| {
+            Look {
+                config,
+                entry,
+                top,
+                trees: &trees,
+                now,
+            }
+            .show(&jobs)
+        })
+        .collect();
     if json {
         return print_json(&serde_json::json!({"datasets": shown}));
     }

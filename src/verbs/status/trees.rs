@@ -44,14 +44,27 @@ struct Wanted {
     with_children: BTreeSet<Dataset>,
 }
 
-fn at<'w, 'c>(wanted: &'w mut BTreeMap<Option<&'c str>, Wanted>, host: Option<&'c Arc<Host>>) -> &'w mut Wanted {
-    let nothing = || Wanted { machine: Machine::new(host), alone: BTreeSet::new(), with_children: BTreeSet::new() };
-    wanted.entry(host.map(|host| host.name.as_str())).or_insert_with(nothing)
+fn at<'w, 'c>(
+    wanted: &'w mut BTreeMap<Option<&'c str>, Wanted>,
+    host: Option<&'c Arc<Host>>,
+) -> &'w mut Wanted {
+    let nothing = || Wanted {
+        machine: Machine::new(host),
+        alone: BTreeSet::new(),
+        with_children: BTreeSet::new(),
+    };
+    wanted
+        .entry(host.map(|host| host.name.as_str()))
+        .or_insert_with(nothing)
 }
 
 impl Wanted {
     fn add(&mut self, dataset: Dataset, recursive: bool) {
-        let place = if recursive { &mut self.with_children } else { &mut self.alone };
+        let place = if recursive {
+            &mut self.with_children
+        } else {
+            &mut self.alone
+        };
         place.insert(dataset);
     }
 
