@@ -30,8 +30,14 @@ pub(crate) struct Bus {
 impl Bus {
     /// `answer` is given each call (its name, and its first word if that is text) and how many like it came before.
     pub(crate) fn new(answer: fn(&str, usize) -> Answer) -> Self {
-        let bus = Bus { directory: tempdir().expect("a directory"), calls: Arc::default() };
-        let (listener, calls) = (UnixListener::bind(bus.directory.path().join("bus")).expect("a socket"), bus.calls.clone());
+        let bus = Bus {
+            directory: tempdir().expect("a directory"),
+            calls: Arc::default(),
+        };
+        let (listener, calls) = (
+            UnixListener::bind(bus.directory.path().join("bus")).expect("a socket"),
+            bus.calls.clone(),
+        );
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let calls = calls.clone();
@@ -43,7 +49,10 @@ impl Bus {
 
     /// One that takes the connection and says nothing at all.
     pub(crate) fn mute() -> Self {
-        let bus = Bus { directory: tempdir().expect("a directory"), calls: Arc::default() };
+        let bus = Bus {
+            directory: tempdir().expect("a directory"),
+            calls: Arc::default(),
+        };
         let listener = UnixListener::bind(bus.directory.path().join("bus")).expect("a socket");
         thread::spawn(move || {
             let mut held = Vec::new();
@@ -64,12 +73,19 @@ impl Bus {
 }
 
 /// Until the client hangs up.
-fn serve(stream: UnixStream, answer: fn(&str, usize) -> Answer, calls: &Mutex<Vec<String>>) -> Option<()> {
+fn serve(
+    stream: UnixStream,
+    answer: fn(&str, usize) -> Answer,
+    calls: &Mutex<Vec<String>>,
+) -> Option<()> {
     let mut out = stream.try_clone().ok()?;
     let mut reader = BufReader::new(stream);
     loop {
         let mut line = String::new();
-        reader.read_line(&mut line).ok().filter(|length| *length > 0)?;
+        reader
+            .read_line(&mut line)
+            .ok()
+            .filter(|length| *length > 0)?;
         let said = match line.trim_matches(['\0', '\r', '\n']) {
             "BEGIN" => break,
             "AUTH EXTERNAL" => "DATA",
@@ -93,9 +109,12 @@ fn serve(stream: UnixStream, answer: fn(&str, usize) -> Answer, calls: &Mutex<Ve
                 Answer::Path => message(serial, None, "o", &text("/job/1")),
                 Answer::NoJobs => message(serial, None, "a(usssoo)", &[0; 8]),
                 Answer::Units(units) => message(serial, None, "a(ssssssouso)", &array(units)),
-                Answer::Time(time) => {
-                    message(serial, None, "v", &[&[1, b't', 0, 0, 0, 0, 0, 0][..], &time.to_le_bytes()].concat())
-                }
+                Answer::Time(time) => message(
+                    serial,
+                    None,
+                    "v",
+                    &[&[1, b't', 0, 0, 0, 0, 0, 0][..], &time.to_le_bytes()].concat(),
+                ),
                 Answer::Error(name) => message(serial, Some(name), "s", &text("so says the test")),
                 Answer::Silence => continue,
             }
@@ -108,14 +127,25 @@ fn serve(stream: UnixStream, answer: fn(&str, usize) -> Answer, calls: &Mutex<Ve
 fn read(reader: &mut impl Read) -> Option<(u32, String)> {
     let mut head = [0; 16];
     reader.read_exact(&mut head).ok()?;
-    let number = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+    let number =
+        |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
     let mut rest = vec![0; (number(12) as usize).next_multiple_of(8) + number(4) as usize];
     reader.read_exact(&mut rest).ok()?;
     let (fields, body) = rest.split_at((number(12) as usize).next_multiple_of(8));
     let member = string(fields, &[3, 1, b's', 0])?;
-    let argument = string(fields, &[8, 1, b'g', 0]).is_none().then(|| string(body, &[])).flatten();
-    let is_text = fields.windows(7).any(|bytes| bytes[..4] == [8, 1, b'g', 0] && bytes[5] == b's');
-    Some((number(8), argument.filter(|_| is_text).map_or(member.clone(), |argument| format!("{member} {argument}"))))
+    let argument = string(fields, &[8, 1, b'g', 0])
+        .is_none()
+        .then(|| string(body, &[]))
+        .flatten();
+    let is_text = fields
+        .windows(7)
+        .any(|bytes| bytes[..4] == [8, 1, b'g', 0] && bytes[5] == b's');
+    Some((
+        number(8),
+        argument
+            .filter(|_| is_text)
+            .map_or(member.clone(), |argument| format!("{member} {argument}")),
+    ))
 }
 
 /// The text behind `mark`.
@@ -126,7 +156,12 @@ fn string(bytes: &[u8], mark: &[u8]) -> Option<String> {
 }
 
 fn text(text: &str) -> Vec<u8> {
-    [&(text.len() as u32).to_le_bytes()[..], text.as_bytes(), &[0]].concat()
+    [
+        &(text.len() as u32).to_le_bytes()[..],
+        text.as_bytes(),
+        &[0],
+    ]
+    .concat()
 }
 
 fn align(bytes: &mut Vec<u8>, to: usize) {
@@ -163,7 +198,11 @@ fn message(to: u32, error: Option<&str>, signature: &str, body: &[u8]) -> Vec<u8
     if let Some(name) = error {
         field(4, b's', &text(name));
     }
-    field(8, b'g', &[&[signature.len() as u8], signature.as_bytes(), &[0]].concat());
+    field(
+        8,
+        b'g',
+        &[&[signature.len() as u8], signature.as_bytes(), &[0]].concat(),
+    );
     let kind = if error.is_some() { 3 } else { 2 };
     let mut message = vec![b'l', kind, 1, 1];
     message.extend((body.len() as u32).to_le_bytes());
