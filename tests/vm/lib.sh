@@ -11,7 +11,8 @@ failed() {
     [[ ${BASH_SOURCE[i]} == */lib.sh ]] || break
   done
   file=${BASH_SOURCE[i]-bash}
-  ((BASH_SUBSHELL)) || echo "FAILED at ${file##*/}:${BASH_LINENO[i - 1]} (exit $1)" >&3
+  ((BASH_SUBSHELL)) ||
+    echo "FAILED at ${file##*/}:${BASH_LINENO[i - 1]} (exit $1): $(sed -n "${BASH_LINENO[i - 1]}p" "$file")" >&3
   exit "$1"
 }
 # What still runs in the background would hold the connection open.

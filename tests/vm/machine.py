@@ -20,7 +20,7 @@ class Machine:
     def start(self, state=None, clock=None):
         """Boots the disks (its clock at `clock`, seconds since 1970), or goes on from a saved `state`."""
         base = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(clock))
-        append = ("root=/dev/vda rw console=ttyS0 mitigations=off nowatchdog audit=0 panic=-1 net.ifnames=0"
+        append = ("root=/dev/vda rw console=ttyS0 mitigations=off nowatchdog audit=0 panic=-1 oops=panic net.ifnames=0"
                   " rcupdate.rcu_cpu_stall_suppress=1 systemd.show_status=0 loglevel=4"
                   # What the kernel does for its own safety and debugging: a quarter of each fork and exec here.
                   " kfence.sample_interval=0 init_on_alloc=0 lsm= randomize_kstack_offset=off")

@@ -50,6 +50,7 @@ for dataset in tank/home tank/disk tank/secret; do
 done
 for dataset in tank/secret tank/secret/kid; do zfs load-key -L file:///root/key $dataset; done
 expect 0 zfs change-key -i tank/secret/kid
+zpool sync
 zfs mount -a
 udevadm settle
 wait_for 120 test -e /dev/zvol/tank/disk

@@ -168,7 +168,7 @@ fn settled() {
 fn settle_at(state: &Path, now: i64, run: &str) -> String {
     let mut command = Command::new(std::env::current_exe().expect("a test"));
     command
-        .args(["--ignored", "--exact", "settled", "--nocapture"])
+        .args(["--ignored", "--exact", "alerts::settled", "--nocapture"])
         .env("ZAM_STATE", state);
     let output = command
         .env("NOW", now.to_string())

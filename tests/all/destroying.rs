@@ -33,7 +33,7 @@ impl Machine {
         for directory in ["bin", "run", "state"] {
             fs::create_dir(machine.path(directory)).expect("a directory");
         }
-        fs::write(machine.path("bin/zfs"), include_str!("destroying/zfs")).expect("the fake");
+        fs::write(machine.path("bin/zfs"), include_str!("../destroying/zfs")).expect("the fake");
         fs::set_permissions(machine.path("bin/zfs"), PermissionsExt::from_mode(0o755))
             .expect("executable");
         fs::write(machine.path("zam.yaml"), CONFIG).expect("the configuration");

@@ -1,6 +1,5 @@
 //! zam and a systemd that refuses, hangs, or has stopped the timers: what is asked, and how it ends.
 
-mod dbus;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -9,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use dbus::{Answer, Bus};
+use crate::dbus::{Answer, Bus};
 use tempfile::{TempDir, tempdir};
 use zam::edge::outcome::Later;
 use zam::edge::systemd;
@@ -200,7 +199,7 @@ fn reload() {
 fn reloading(bus: &Bus) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("a test"));
     command
-        .args(["--ignored", "--exact", "reload", "--nocapture"])
+        .args(["--ignored", "--exact", "systemd::reload", "--nocapture"])
         .env("DBUS_SYSTEM_BUS_ADDRESS", bus.address());
     command.stdout(Stdio::null()).stderr(Stdio::piped());
     command

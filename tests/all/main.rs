@@ -1,0 +1,23 @@
+//! The tests that need no ZFS, in one program: each file of its own would link the library again.
+
+mod alerts;
+mod calendar;
+mod completion;
+mod config;
+mod dbus;
+mod destroying;
+mod explain;
+mod faults;
+mod generator;
+mod house;
+mod manual;
+mod outside;
+mod replicating;
+mod replication;
+mod retention;
+mod schema;
+mod shells;
+mod simulate;
+mod slips;
+mod systemd;
+mod unit_names;
