@@ -6,6 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use tempfile::{TempDir, tempdir};
 use zam::core::fault::{Fault, Source, render};
 use zam::core::load::load;
@@ -121,6 +122,39 @@ fn a_fault_inside_one_entry_stops_that_alone() {
 }
 
 #[test]
+fn the_dataset_that_a_malformed_key_may_mean_goes_to_no_shorter_entry() {
+    for key in [
+        "/tank/vm",
+        "tank//vm",
+        "./tank/vm",
+        "tank/vm/",
+        "tank/vm@x",
+        "tank/vm/*",
+        "tank/ vm",
+    ] {
+        let text = format!("datasets:\n{SHORT}  \"{key}\": {{}}\n");
+        let (config, _) = load(&sources(&text)).expect("a configuration");
+        assert!(
+            config.dropped.contains("tank/vm"),
+            "{key}: {:?}",
+            config.dropped
+        );
+    }
+}
+
+#[test]
+fn a_nul_reaches_no_program() {
+    let hook = r#"datasets: {tank: {snapshot-period: 1h, hooks: {before: "a\0b"}}}"#;
+    assert!(
+        faults(hook)
+            .iter()
+            .any(|fault| fault.message.contains("NUL")),
+        "{:?}",
+        faults(hook)
+    );
+}
+
+#[test]
 fn a_host_at_fault_or_almost_named_makes_no_dataset_of_this_machine() {
     let hosts = "hosts:\n  laptop: {ssh: zam@laptop}\n";
     for text in [
@@ -185,7 +219,8 @@ fn what_is_no_readable_file_is_a_fault_and_the_last_good_configuration_is_in_for
     let (directory, path) = written(&format!("datasets:\n{SHORT}"));
     let more = directory.path().join("zam.d/vm.yaml");
     keep_as_last_good(&path, &loaded(&path).sources).expect("kept");
-    let socket = || drop(std::os::unix::net::UnixListener::bind(&more).expect("a socket"));
+    // Opening a FIFO that nobody writes to would wait for ever.
+    let fifo = || mknodat(CWD, &more, FileType::Fifo, Mode::RUSR, 0).expect("a FIFO");
     let makers: [(&str, &dyn Fn()); 5] = [
         ("a file whose reading fails (EIO)", &|| {
             symlink("/proc/self/mem", &more).expect("a link")
@@ -197,7 +232,7 @@ fn what_is_no_readable_file_is_a_fault_and_the_last_good_configuration_is_in_for
             fs::create_dir(&more).expect("a directory")
         }),
         ("a device", &|| symlink("/dev/zero", &more).expect("a link")),
-        ("no regular file", &socket),
+        ("a FIFO", &fifo),
     ];
     for (what, make) in makers {
         make();
@@ -209,6 +244,33 @@ fn what_is_no_readable_file_is_a_fault_and_the_last_good_configuration_is_in_for
         );
         drop(fs::remove_file(&more).or_else(|_| fs::remove_dir(&more)));
     }
+}
+
+#[test]
+fn a_directory_of_more_files_that_cannot_be_listed_is_a_fault() {
+    let (directory, path) = written(&format!("datasets:\n{SHORT}"));
+    let more = directory.path().join("zam.d");
+    keep_as_last_good(&path, &loaded(&path).sources).expect("kept");
+    fs::remove_dir(&more).expect("removing");
+    assert!(loaded(&path).config.pruning_waits.is_none(), "none at all");
+    fs::write(&more, "").expect("a file");
+    assert!(loaded(&path).config.pruning_waits.is_some(), "a file");
+    fs::remove_file(&more).expect("removing");
+    symlink("../elsewhere", &more).expect("a link");
+    assert!(
+        loaded(&path).config.pruning_waits.is_some(),
+        "a link to nothing"
+    );
+}
+
+#[test]
+fn zam_yaml_that_is_gone_is_a_fault_while_zam_d_has_entries() {
+    let (directory, path) = written("");
+    let more = directory.path().join("zam.d/vm.yaml");
+    fs::write(more, format!("datasets:\n{SHORT}")).expect("writing");
+    fs::remove_file(&path).expect("removing");
+    let loaded = loaded(&path);
+    assert!(loaded.config.pruning_waits.is_some(), "{:?}", loaded.faults);
 }
 
 #[test]
@@ -350,6 +412,11 @@ fn reading_is_linear_whatever_is_used_however_often() {
             "knot",
             &format!("templates:\n{knot}datasets: {{tank: {{}}}}\n")
         ) < 2000
+    );
+    let short = repeat(20_000, &|i| format!("  tank/d{i}: {{use: gone}}\n"));
+    assert_eq!(
+        within_limit("short lines", &format!("datasets:\n{short}")),
+        20_000
     );
     let line = repeat(5000, &|i| format!("\"tank/d{i}\": {{\"use\": \"gone\"}}, "));
     assert_eq!(

@@ -1,6 +1,5 @@
 //! zam and a systemd that refuses, hangs, or has stopped the timers: what is asked, and how it ends.
 
-
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
