@@ -1,4 +1,4 @@
-//! The command line: what may be typed, and what each word of it means. Does nothing.
+//! The command line: what may be typed, and what each word of it means. Does nothing itself.
 
 use std::path::PathBuf;
 
@@ -9,6 +9,7 @@ use clap_complete::ArgValueCandidates;
 use crate::complete;
 use zam::core::config;
 use zam::core::span::Span;
+use zam::verbs::JobName;
 
 /// ZFS snapshots, replication and pruning as systemd units.
 #[derive(Parser)]
@@ -26,27 +27,9 @@ pub(crate) enum Verb {
     /// Take one snapshot of an entry, its whole recursion at one moment.
     Snapshot(Common),
     /// Bring the replicas of an entry up to date.
-    Replicate {
-        #[command(flatten)]
-        common: Common,
-        /// This destination alone.
-        #[arg(long, value_name = "NAME", add = ArgValueCandidates::new(complete::destinations))]
-        to: Option<String>,
-    },
+    Replicate(Replicate),
     /// Destroy the snapshots that no window keeps.
-    Prune {
-        #[command(flatten)]
-        common: Common,
-        /// Those of the replica at this destination, instead of the source's.
-        #[arg(long, value_name = "NAME", add = ArgValueCandidates::new(complete::destinations))]
-        to: Option<String>,
-        /// Plan as if it were this time (RFC 3339); with --dry-run.
-        #[arg(long, value_name = "TIME", requires = "dry_run")]
-        now: Option<DateTime<Utc>>,
-        /// Plan from a saved `zfs list -Hp -r -t snapshot,bookmark -o name,guid,createtxg,creation,userrefs,clones`, without ZFS; with --dry-run.
-        #[arg(long, value_name = "FILE", requires = "dry_run")]
-        snapshots: Option<PathBuf>,
-    },
+    Prune(Prune),
     /// Show what there is, how well the replicas keep up, when jobs run next, and what failed.
     Status {
         /// This one alone.
@@ -57,34 +40,9 @@ pub(crate) enum Verb {
         json: bool,
     },
     /// Play the configuration forward: how many snapshots each side will hold. Needs no ZFS.
-    Simulate {
-        /// An entry alone, or a dataset inside it.
-        #[arg(add = ArgValueCandidates::new(complete::datasets))]
-        dataset: Option<String>,
-        /// How long, such as 2w or 1y [default: a quarter longer than the longest max-age, from a month to ten years].
-        #[arg(long = "for", value_name = "SPAN")]
-        span: Option<Span>,
-        /// Begin at this time (RFC 3339) [default: 00:00 UTC today].
-        #[arg(long, value_name = "TIME")]
-        from: Option<DateTime<Utc>>,
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-        /// Draw it into this file, as a picture (SVG).
-        #[arg(long, value_name = "FILE")]
-        svg: Option<PathBuf>,
-    },
+    Simulate(Simulate),
     /// Show the settings of every entry, or of one, and where each comes from.
-    Config {
-        #[arg(add = ArgValueCandidates::new(complete::datasets))]
-        dataset: Option<String>,
-        /// Only say what is wrong.
-        #[arg(long)]
-        check: bool,
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-    },
+    Config(Config),
     /// Print the units that the configuration gives.
     Units {
         /// Print only what differs from those that systemd has now; exit 1 if anything does.
@@ -95,12 +53,7 @@ pub(crate) enum Verb {
     Reload,
     /// Say whether it is time for a job; called by systemd.
     #[command(hide = true)]
-    Gate {
-        verb: config::Verb,
-        dataset: String,
-        #[arg(long, value_name = "NAME")]
-        to: Option<String>,
-    },
+    Gate(Gate),
     /// Record the failure of a job; called by systemd.
     #[command(hide = true)]
     Notify { instance: String },
@@ -117,4 +70,76 @@ pub(crate) struct Common {
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct Replicate {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// This destination alone.
+    #[arg(long, value_name = "NAME", add = ArgValueCandidates::new(complete::destinations))]
+    pub(crate) to: Option<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct Prune {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// Those of the replica at this destination, instead of the source's.
+    #[arg(long, value_name = "NAME", add = ArgValueCandidates::new(complete::destinations))]
+    pub(crate) to: Option<String>,
+    /// Plan as if it were this time (RFC 3339); with --dry-run.
+    #[arg(long, value_name = "TIME", requires = "dry_run")]
+    pub(crate) now: Option<DateTime<Utc>>,
+    /// Plan from a saved `zfs list -Hp -r -t snapshot,bookmark -o name,guid,createtxg,creation,userrefs,clones`, without ZFS; with --dry-run.
+    #[arg(long, value_name = "FILE", requires = "dry_run")]
+    pub(crate) snapshots: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct Simulate {
+    /// An entry alone, or a dataset inside it.
+    #[arg(add = ArgValueCandidates::new(complete::datasets))]
+    pub(crate) dataset: Option<String>,
+    /// How long, such as 2w or 1y [default: a quarter longer than the longest max-age, from a month to ten years].
+    #[arg(long = "for", value_name = "SPAN")]
+    pub(crate) span: Option<Span>,
+    /// Begin at this time (RFC 3339) [default: 00:00 UTC today].
+    #[arg(long, value_name = "TIME")]
+    pub(crate) from: Option<DateTime<Utc>>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Draw it into this file, as a picture (SVG).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) svg: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct Config {
+    #[arg(add = ArgValueCandidates::new(complete::datasets))]
+    pub(crate) dataset: Option<String>,
+    /// Only say what is wrong.
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct Gate {
+    verb: config::Verb,
+    pub(crate) dataset: String,
+    #[arg(long, value_name = "NAME")]
+    to: Option<String>,
+}
+
+impl Gate {
+    pub(crate) fn job(&self) -> JobName<'_> {
+        JobName {
+            verb: self.verb,
+            destination: self.to.as_deref(),
+        }
+    }
 }

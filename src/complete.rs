@@ -1,5 +1,5 @@
-//! What shells complete besides verbs and options: datasets and destinations, from the configuration. Quiet where there is
-//! none, or a broken one: completion is no place for errors.
+//! What shells complete besides verbs and options: datasets and destinations, from the configuration. Without a
+//! configuration, or with a broken one, it offers nothing and says nothing: completion is no place for errors.
 
 use std::collections::BTreeSet;
 
@@ -9,30 +9,25 @@ use zam::core::config::Config;
 use zam::edge::configuration::{path, read};
 
 fn config() -> Config {
-    read(&path(None))
-        .ok()
-        .flatten()
-        .map(|loaded| loaded.config)
-        .unwrap_or_default()
+    match read(&path(None)) {
+        Ok(Some(loaded)) => loaded.config,
+        _ => Config::default(),
+    }
 }
 
 /// The keys of all entries.
 pub(crate) fn datasets() -> Vec<CompletionCandidate> {
-    config()
-        .entries
-        .into_iter()
+    let entries = config().entries.into_iter();
+    entries
         .map(|entry| CompletionCandidate::new(entry.key))
         .collect()
 }
 
 /// The destinations that entries use.
 pub(crate) fn destinations() -> Vec<CompletionCandidate> {
-    let config = config();
-    let names: BTreeSet<&str> = config
-        .entries
-        .iter()
-        .flat_map(|e| &e.destinations)
-        .map(|to| to.name.as_str())
-        .collect();
+    let mut names = BTreeSet::new();
+    for entry in config().entries {
+        names.extend(entry.destinations.iter().map(|to| to.name.to_string()));
+    }
     names.into_iter().map(CompletionCandidate::new).collect()
 }

@@ -4,29 +4,29 @@
 mod cli;
 mod complete;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use chrono::DateTime;
+use chrono::{DateTime, NaiveTime, Utc};
 use clap::{CommandFactory, Parser};
 use clap_complete::CompleteEnv;
 
 use cli::{Cli, Common, Verb};
-use zam::core::config::{Job, Verb as JobVerb};
-use zam::core::selection::find;
-use zam::core::span::DAY;
+use zam::core::config::Verb as JobVerb;
 use zam::core::unit_name::instance;
 use zam::edge::clock::now;
-use zam::edge::configuration::{self, Loaded};
-use zam::edge::journal;
-use zam::edge::outcome::{self, Misconfigured, Outcome, Undecided, Usage};
-use zam::edge::sockets;
+use zam::edge::outcome::Outcome;
+use zam::edge::{configuration, journal, outcome, sockets};
+use zam::verbs::loading::{load, load_and_report};
 use zam::verbs::settle::settle;
 use zam::verbs::simulate::Simulation;
-use zam::verbs::{Run, config, gate, notify, prune, reload, replicate, snapshot, status, units};
+use zam::verbs::{
+    JobName, Run, config, gate, notify, prune, reload, replicate, snapshot, status, units,
+};
 
 fn main() -> ExitCode {
-    // What shells run is `zam` alone, or `zam -- WORD...`: a COMPLETE that was left in the environment stops no job.
+    // Shells run `zam` alone, or `zam -- WORD...`: a COMPLETE that was left in the environment stops no job.
     if std::env::args_os().nth(1).is_none_or(|word| word == "--") {
         CompleteEnv::with_factory(Cli::command).complete(); // ends here when a shell asks
     }
@@ -45,186 +45,102 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<Outcome> {
     let path = configuration::path(cli.config);
-    let load = || {
-        let loaded = configuration::read(&path).map_err(Misconfigured)?;
-        loaded.ok_or_else(|| {
-            Misconfigured(format!(
-                "there is no configuration at {}; zam.yaml(5) shows one",
-                path.display()
-            ))
-        })
-    };
     match cli.verb {
-        Verb::Notify { instance } => {
-            notify::run(&instance, now().timestamp()).map(|()| Outcome::Done)
-        }
-        Verb::Reload => {
-            if path != configuration::path_of_generator() {
-                return Err(Usage(format!(
-                    "systemd's generator reads {} alone; put the configuration there",
-                    configuration::path_of_generator().display()
-                ))
-                .into());
-            }
-            loop {
-                let loaded = load()?;
-                loaded.faults.iter().for_each(journal::error);
-                reload::run(&loaded, &path)?;
-                // What was saved meanwhile, zam-reload.path has not seen.
-                if configuration::is_unchanged(&path, &loaded) {
-                    return Ok(Outcome::Done);
-                }
-            }
-        }
-        Verb::Config {
-            dataset,
-            check,
-            json,
-        } => {
-            let loaded = load()?;
-            loaded.faults.iter().for_each(journal::error);
-            let only = dataset
-                .map(|dataset| find(&loaded.config, &dataset))
-                .transpose()
-                .map_err(|why| nothing_governs(&loaded, why))?;
-            loaded.config.notes.iter().for_each(journal::warn);
-            if let Some(why) = &loaded.config.pruning_waits {
-                journal::warn(format!("pruning waits: {why}"));
-            }
-            if !check {
-                config::explain(&loaded, only.as_ref(), json)?;
-            }
-            if loaded.faults.is_empty() {
-                Ok(Outcome::Done)
-            } else {
-                Err(loaded.wrong().into())
-            }
-        }
-        Verb::Status { dataset, json } => {
-            let loaded = load()?;
-            say_faults(&loaded);
-            let only = dataset
-                .map(|dataset| find(&loaded.config, &dataset))
-                .transpose();
-            status::run(
-                &loaded.config,
-                only.map_err(|why| nothing_governs(&loaded, why))?,
-                json,
-                now(),
-            )
-            .map(|()| Outcome::Done)
-        }
-        Verb::Simulate {
-            dataset,
-            span,
-            from,
-            json,
-            svg,
-        } => {
-            let loaded = load()?;
-            loaded.faults.iter().for_each(journal::error);
-            let only = dataset
-                .map(|dataset| find(&loaded.config, &dataset))
-                .transpose()
-                .map_err(|why| nothing_governs(&loaded, why))?;
-            let today = now().timestamp().div_euclid(DAY as i64) * DAY as i64;
-            let from = from.map_or(today, |from| from.timestamp());
-            let only = only.map(|(entry, _)| entry);
-            Simulation {
-                config: &loaded.config,
-                only,
-                from,
-                span,
-                json,
-                svg: svg.as_deref(),
-            }
-            .run()?;
-            if loaded.faults.is_empty() {
-                Ok(Outcome::Done)
-            } else {
-                Err(loaded.wrong().into())
-            }
-        }
-        Verb::Units { diff } => {
-            let loaded = load()?;
-            loaded.faults.iter().for_each(journal::error);
-            let units = units::units(&loaded.config, &loaded.sources, !loaded.faults.is_empty());
-            if diff {
-                units::diff(&units)
-            } else {
-                Ok(units::print(&units))
-            }
-        }
-        Verb::Gate { verb, dataset, to } => {
-            let loaded = load().map_err(|e| Undecided(format!("{e:#}")))?;
-            let job = loaded.config.jobs().find(|job| {
-                let name = job.destination.map(|to| to.name.as_str());
-                job.verb == verb && job.entry.key == dataset && name == to.as_deref()
-            });
-            gate::run(&job.ok_or_else(|| {
-                Undecided(format!("the configuration has no job {verb} for {dataset}"))
-            })?)
-        }
-        Verb::Snapshot(common) => act(
-            &load()?,
-            &common,
-            (JobVerb::Snapshot, None),
-            now(),
-            snapshot::run,
-        ),
-        Verb::Replicate { common, to } => {
-            let to = to.as_deref();
-            act(&load()?, &common, (JobVerb::Replicate, to), now(), |run| {
-                replicate::run(run, to)
-            })
-        }
-        Verb::Prune {
-            common,
-            to,
-            now: then,
-            snapshots,
-        } => {
-            let (to, now) = (to.as_deref(), then.unwrap_or_else(now));
-            act(&load()?, &common, (JobVerb::Prune, to), now, |run| {
-                prune::run(run, to, snapshots.as_deref())
-            })
-        }
+        Verb::Snapshot(common) => take_snapshot(&path, &common),
+        Verb::Replicate(asked) => replicate(&path, &asked),
+        Verb::Prune(asked) => prune(&path, &asked),
+        Verb::Status { dataset, json } => show_status(&path, dataset.as_deref(), json),
+        Verb::Simulate(asked) => simulate(&path, &asked),
+        Verb::Config(asked) => explain(&path, &asked),
+        Verb::Units { diff: false } => Ok(units::print(&load_and_report(&path)?)),
+        Verb::Units { diff: true } => units::diff(&load_and_report(&path)?),
+        Verb::Reload => reload::run(&path),
+        Verb::Gate(asked) => gate::run(&path, &asked.dataset, asked.job()),
+        Verb::Notify { instance } => notify::run(&instance, now().timestamp()),
     }
 }
 
-/// A slip of the hand, or of the configuration if that is known to be wrong.
-fn nothing_governs(loaded: &Loaded, why: String) -> anyhow::Error {
-    if loaded.faults.is_empty() {
-        Usage(why).into()
-    } else {
-        Misconfigured(why).into()
-    }
+fn take_snapshot(path: &Path, common: &Common) -> Result<Outcome> {
+    let job = JobName {
+        verb: JobVerb::Snapshot,
+        destination: None,
+    };
+    act(path, common, job, now(), snapshot::run)
 }
 
-/// What is wrong elsewhere in the configuration is said every time, in one line.
-fn say_faults(loaded: &Loaded) {
-    if loaded.is_last_good {
-        loaded.faults.iter().for_each(journal::warn);
-    } else if !loaded.faults.is_empty() {
-        journal::warn(format!("{}; zam config tells them", loaded.wrong()));
-    }
+fn replicate(path: &Path, asked: &cli::Replicate) -> Result<Outcome> {
+    let destination = asked.to.as_deref();
+    let job = JobName {
+        verb: JobVerb::Replicate,
+        destination,
+    };
+    act(path, &asked.common, job, now(), |run| {
+        replicate::run(run, destination)
+    })
 }
 
-/// Runs a verb on the entry that governs the dataset. A dataset without a sound entry is told everything that is wrong.
+fn prune(path: &Path, asked: &cli::Prune) -> Result<Outcome> {
+    let destination = asked.to.as_deref();
+    let job = JobName {
+        verb: JobVerb::Prune,
+        destination,
+    };
+    let now = asked.now.unwrap_or_else(now);
+    act(path, &asked.common, job, now, |run| {
+        prune::run(run, destination, asked.snapshots.as_deref())
+    })
+}
+
+fn show_status(path: &Path, dataset: Option<&str>, json: bool) -> Result<Outcome> {
+    let loaded = load(path)?;
+    loaded.mention_faults();
+    let only = loaded.find_if_given(dataset)?;
+    status::run(&loaded.config, only, json, now())?;
+    Ok(Outcome::Done)
+}
+
+fn simulate(path: &Path, asked: &cli::Simulate) -> Result<Outcome> {
+    let loaded = load_and_report(path)?;
+    let only = loaded.find_if_given(asked.dataset.as_deref())?;
+    let today = now().date_naive().and_time(NaiveTime::MIN).and_utc();
+    let simulation = Simulation {
+        config: &loaded.config,
+        only: only.map(|(entry, _)| entry),
+        from: asked.from.unwrap_or(today).timestamp(),
+        span: asked.span,
+        json: asked.json,
+        svg: asked.svg.as_deref(),
+    };
+    simulation.run()?;
+    loaded.finish()
+}
+
+fn explain(path: &Path, asked: &cli::Config) -> Result<Outcome> {
+    let loaded = load_and_report(path)?;
+    let only = loaded.find_if_given(asked.dataset.as_deref())?;
+    loaded.config.notes.iter().for_each(journal::warn);
+    loaded.warn_if_pruning_waits();
+    if !asked.check {
+        config::explain(&loaded, only.as_ref(), asked.json)?;
+    }
+    loaded.finish()
+}
+
+/// Runs a verb on the entry that governs the dataset. Who names a dataset without a sound entry is told everything that
+/// is wrong with the configuration.
 fn act(
-    loaded: &Loaded,
+    path: &Path,
     common: &Common,
-    (name, to): (JobVerb, Option<&str>),
-    now: DateTime<chrono::Utc>,
+    job: JobName,
+    now: DateTime<Utc>,
     verb: impl FnOnce(&Run) -> Result<Outcome>,
 ) -> Result<Outcome> {
-    let (entry, dataset) = find(&loaded.config, &common.dataset).map_err(|why| {
-        loaded.faults.iter().for_each(journal::error);
-        nothing_governs(loaded, why)
-    })?;
+    let loaded = load(path)?;
+    let found = loaded.find(&common.dataset);
+    let (entry, dataset) = found.inspect_err(|_| loaded.report_faults())?;
     // One line is enough for pruning that waits, and it names the fault.
-    if name != JobVerb::Prune || loaded.config.pruning_waits.is_none() {
-        say_faults(loaded);
+    if job.verb != JobVerb::Prune || loaded.config.pruning_waits.is_none() {
+        loaded.mention_faults();
     }
     let run = Run {
         config: &loaded.config,
@@ -235,25 +151,18 @@ fn act(
         json: common.json,
     };
     let result = verb(&run);
-    match instance_that_ran(&run, name, to) {
+    match instance_that_ran(&run, job) {
         Some(instance) if !run.dry => settle(result, &instance, run.now),
         _ => result,
     }
 }
 
-/// The job that systemd started, if this run was that job: a hook inherits the variable, and runs what it likes.
-fn instance_that_ran(run: &Run, verb: JobVerb, to: Option<&str>) -> Option<String> {
-    let is_this = |job: &Job| {
-        let name = job.destination.map(|to| to.name.as_str());
-        job.verb == verb && name == to && run.dataset == run.entry.dataset
-    };
-    let instance = run
-        .entry
-        .jobs()
-        .into_iter()
-        .find(is_this)
-        .map(|job| instance(&job))?;
-    std::env::var("ZAM_INSTANCE")
-        .is_ok_and(|told| told == instance)
-        .then_some(instance)
+/// The job that systemd started, if this run was that job. A hook inherits the variable, and runs what it likes.
+fn instance_that_ran(run: &Run, job: JobName) -> Option<String> {
+    if run.dataset != run.entry.dataset {
+        return None;
+    }
+    let instance = instance(&job.find_in(run.entry)?);
+    let told = std::env::var("ZAM_INSTANCE").ok()?;
+    (told == instance).then_some(instance)
 }

@@ -10,9 +10,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use zbus::fdo;
 
-use crate::edge::outcome::Later;
+use crate::edge::outcome::Exit::Later;
 
 const TICK: Duration = Duration::from_millis(20);
+
+/// The `stop` of a question that no signal ends.
+pub(super) static UNSTOPPED: AtomicBool = AtomicBool::new(false);
 
 /// There was no answer for so long.
 #[derive(Debug)]
@@ -26,7 +29,7 @@ impl fmt::Display for Silence {
 
 impl std::error::Error for Silence {}
 
-/// What came of the question. Without an answer its thread stays until zam ends.
+/// Returns the answer to the question. If there is none, the question's thread stays until zam ends.
 ///
 /// # Errors
 /// The question's own; [`Silence`] after `limit`; [`Later`] when `stop` was set meanwhile.
@@ -35,8 +38,8 @@ where
     T: Send + 'static,
     Q: Future<Output = zbus::Result<T>> + Send + 'static,
 {
-    let (told, answer) = mpsc::channel();
-    thread::Builder::new().spawn(move || told.send(zbus::block_on(question)))?;
+    let (sender, answer) = mpsc::channel();
+    thread::Builder::new().spawn(move || sender.send(zbus::block_on(question)))?;
     let begun = Instant::now();
     while begun.elapsed() < limit {
         match answer.recv_timeout(TICK) {
@@ -51,17 +54,23 @@ where
     Err(Silence(limit).into())
 }
 
-/// Whether the one asked says that we may not, as systemd does to all but root.
+/// Whether the one asked went away without an answer.
 pub(super) fn has_hung_up(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref(), Some(zbus::Error::FDO(error)) if matches!(**error, fdo::Error::NoReply(_)))
+    matches!(refusal(error), Some(fdo::Error::NoReply(_)))
 }
 
+/// Whether the one asked says that we may not ask for that. systemd says so to all but root.
 pub(super) fn is_denied(error: &anyhow::Error) -> bool {
-    let Some(zbus::Error::FDO(error)) = error.downcast_ref() else {
-        return false;
-    };
+    use fdo::Error::{AccessDenied, InteractiveAuthorizationRequired};
     matches!(
-        **error,
-        fdo::Error::AccessDenied(_) | fdo::Error::InteractiveAuthorizationRequired(_)
+        refusal(error),
+        Some(AccessDenied(_) | InteractiveAuthorizationRequired(_))
     )
+}
+
+fn refusal(error: &anyhow::Error) -> Option<&fdo::Error> {
+    match error.downcast_ref()? {
+        zbus::Error::FDO(error) => Some(error),
+        _ => None,
+    }
 }

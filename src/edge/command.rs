@@ -14,7 +14,8 @@ use anyhow::{Context, Result, anyhow};
 
 use crate::core::config::Host;
 use crate::core::shell;
-use crate::edge::outcome::Later;
+use crate::edge::outcome::Exit::Later;
+use crate::edge::outcome::is_later;
 use crate::edge::{process, sockets};
 
 /// Where `zfs` may be, beside what PATH says: an ordinary user's PATH has no sbin.
@@ -145,7 +146,7 @@ impl Machine {
         let output = process::output(&mut self.command(argv)?).map_err(|e| {
             match e.downcast::<io::Error>() {
                 Ok(e) => not_started(argv[0], &e),
-                Err(e) if e.is::<Later>() => e,
+                Err(e) if is_later(&e) => e,
                 Err(e) => e.context(format!("{}{}", abridged(&argv.join(" ")), self.place())),
             }
         })?;

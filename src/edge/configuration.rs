@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::core::config::Config;
 use crate::core::fault::{Source, render};
 use crate::core::load::load;
-use crate::edge::outcome::Misconfigured;
+use crate::edge::outcome::Exit;
 
 const DEFAULT: &str = "/etc/zam/zam.yaml";
 const LAST_GOOD: &str = "/var/lib/zam/last-good.yaml";
@@ -27,13 +27,13 @@ pub struct Loaded {
 }
 
 impl Loaded {
-    pub fn wrong(&self) -> Misconfigured {
+    pub fn wrong(&self) -> Exit {
         let errors = if self.errors == 1 {
             "1 error".into()
         } else {
             format!("{} errors", self.errors)
         };
-        Misconfigured(format!("{errors} in the configuration"))
+        Exit::Misconfigured(format!("{errors} in the configuration"))
     }
 
     /// What is left of a configuration that could not be read at all.

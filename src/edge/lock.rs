@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use crate::core::unit_name::escape;
-use crate::edge::outcome::Later;
+use crate::edge::outcome::Exit::Later;
 use crate::edge::{journal, stop, systemd, trusted};
 
 /// Started by systemd, jobs meet at every full hour; by hand nobody likes to wait.

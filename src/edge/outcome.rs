@@ -1,4 +1,5 @@
-//! How a run ended, and the exit codes that say so (design: 0 done, 1 failed, 2 usage, 75 later, 78 configuration).
+//! How a run ended, and the exit codes that say so: 0 done, 1 failed, 2 usage, 75 later, 78 configuration, and 255 when
+//! the gate cannot tell.
 
 use std::fmt;
 use std::process::ExitCode;
@@ -14,6 +15,17 @@ pub enum Outcome {
     Failed,
 }
 
+impl Outcome {
+    /// What an error makes of the run that met it.
+    pub fn of(error: &anyhow::Error) -> Self {
+        match error.downcast_ref() {
+            Some(Exit::Later(_)) => Outcome::Later,
+            Some(Exit::Waits(_)) => Outcome::Waits,
+            _ => Outcome::Failed,
+        }
+    }
+}
+
 impl From<Outcome> for ExitCode {
     fn from(outcome: Outcome) -> Self {
         match outcome {
@@ -25,55 +37,83 @@ impl From<Outcome> for ExitCode {
     }
 }
 
-/// An error that another run may not meet: exit 75.
+/// An error whose kind decides the exit code, and its text. A run that meets any other error has failed: exit 1.
 #[derive(Debug)]
-pub struct Later(pub String);
-
-/// The configuration leaves it in doubt what may be pruned: exit 75, and 78 after a day.
-#[derive(Debug)]
-pub struct Waits(pub String);
-
-/// An error in the configuration: exit 78.
-#[derive(Debug)]
-pub struct Misconfigured(pub String);
-
-/// What was typed makes no sense here: exit 2.
-#[derive(Debug)]
-pub struct Usage(pub String);
-
-/// The gate cannot tell: exit 255, since systemd takes less for a skip (systemd.service(5), ExecCondition=).
-#[derive(Debug)]
-pub struct Undecided(pub String);
-
-macro_rules! error_with_text {
-    ($($name:ident),*) => {$(
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-
-        impl std::error::Error for $name {}
-    )*};
+pub enum Exit {
+    /// Another run may not meet it: exit 75.
+    Later(String),
+    /// The configuration leaves it in doubt what may be pruned: exit 75, and 78 after a day.
+    Waits(String),
+    /// An error in the configuration: exit 78.
+    Misconfigured(String),
+    /// What was typed makes no sense here: exit 2.
+    Usage(String),
+    /// The gate cannot tell: exit 255, since systemd takes less for a skip (systemd.service(5), ExecCondition=).
+    Undecided(String),
 }
 
-error_with_text!(Later, Waits, Misconfigured, Usage, Undecided);
-
-/// What an error makes of the run that met it.
-pub fn of(error: &anyhow::Error) -> Outcome {
-    match error {
-        _ if error.is::<Later>() => Outcome::Later,
-        _ if error.is::<Waits>() => Outcome::Waits,
-        _ => Outcome::Failed,
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Exit::Later(text)
+            | Exit::Waits(text)
+            | Exit::Misconfigured(text)
+            | Exit::Usage(text)
+            | Exit::Undecided(text) => f.write_str(text),
+        }
     }
+}
+
+impl std::error::Error for Exit {}
+
+/// Whether another run may not meet this error.
+pub fn is_later(error: &anyhow::Error) -> bool {
+    Outcome::of(error) == Outcome::Later
 }
 
 /// The exit code of a run that ended with an error.
 pub fn code(error: &anyhow::Error) -> ExitCode {
-    match error {
-        _ if error.is::<Usage>() => 2.into(),
-        _ if error.is::<Misconfigured>() => 78.into(),
-        _ if error.is::<Undecided>() => 255.into(),
-        _ => of(error).into(),
+    match error.downcast_ref() {
+        Some(Exit::Usage(_)) => 2.into(),
+        Some(Exit::Misconfigured(_)) => 78.into(),
+        Some(Exit::Undecided(_)) => 255.into(),
+        _ => Outcome::of(error).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::*;
+
+    #[test]
+    fn each_kind_of_error_has_its_exit_code_also_below_a_context() {
+        let text = String::new;
+        let cases = [
+            (anyhow!("something else"), 1),
+            (Exit::Usage(text()).into(), 2),
+            (Exit::Later(text()).into(), 75),
+            (Exit::Waits(text()).into(), 75),
+            (Exit::Misconfigured(text()).into(), 78),
+            (Exit::Undecided(text()).into(), 255),
+        ];
+        for (error, expected) in cases {
+            let error = error.context("while something was done");
+            assert_eq!(code(&error), ExitCode::from(expected), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn the_gravest_outcome_of_a_run_wins() {
+        let outcomes = [
+            Outcome::Later,
+            Outcome::Failed,
+            Outcome::Waits,
+            Outcome::Done,
+        ];
+        assert_eq!(outcomes.into_iter().max(), Some(Outcome::Failed));
+        assert_eq!(outcomes.into_iter().min(), Some(Outcome::Done));
+        assert!(Outcome::Waits > Outcome::Later);
     }
 }

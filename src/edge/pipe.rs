@@ -20,7 +20,7 @@ use rustix::process::Signal;
 
 use crate::edge::clock;
 use crate::edge::command::{Pipeline, not_started, reason};
-use crate::edge::outcome::Later;
+use crate::edge::outcome::Exit::Later;
 use crate::edge::process::{self, Process, nap};
 
 /// Bytes that a pipe may hold, the best first: the more, the fewer wake-ups, and those are what zam costs. The first is

@@ -8,7 +8,7 @@ use anyhow::Error;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag::{register, register_conditional_shutdown};
 
-use crate::edge::outcome::Later;
+use crate::edge::outcome::Exit::Later;
 
 static WANTED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 

@@ -1,75 +1,104 @@
-//! `zam gate`: asked by systemd (ExecCondition=) at the moment of starting whether a job may run. A skip is no failure;
+//! `zam gate`: systemd asks it (ExecCondition=) at the moment of starting whether a job may run. A skip is no failure;
 //! one line of the journal says why.
 
-use anyhow::Result;
+use std::path::Path;
+
+use anyhow::{Context, Result};
 use chrono::DateTime;
 
 use crate::core::config::{Idle, Job};
-use crate::core::gate::{is_last_slot, not_now};
+use crate::core::gate::{Moment, is_last_slot, not_now};
+use crate::core::span::Span;
 use crate::edge::command::Machine;
-use crate::edge::outcome::{Outcome, Undecided};
-use crate::edge::{clock, journal, records, systemd, zfs};
+use crate::edge::outcome::Exit::Undecided;
+use crate::edge::outcome::Outcome;
+use crate::edge::{clock, idle, journal, records, zfs};
+use crate::verbs::JobName;
+use crate::verbs::loading::load;
 
-/// [`Outcome::Done`]: run; otherwise skip.
+/// Whether the job called `name` of the entry with this `key` may run now: [`Outcome::Done`] means yes, anything else a
+/// skip.
 ///
 /// # Errors
-/// [`Undecided`]: a condition cannot be asked for.
-pub fn run(job: &Job) -> Result<Outcome> {
-    let now = clock::moment();
-    let last = records::last_success(job)
-        .and_then(|epoch| DateTime::from_timestamp(epoch, 0))
-        .map(clock::of);
-    let why_not = match (not_now(job, now, last), job.idle()) {
-        (Some(why), _) => Some(why),
-        (None, Some(idle)) if idle.run_at_last && is_last_slot(job, now) => None,
-        (None, Some(idle)) => {
-            not_idle(job, idle, now.epoch).map_err(|e| Undecided(format!("{e:#}")))?
-        }
-        (None, None) => None,
-    };
-    match why_not {
-        None => Ok(Outcome::Done),
-        Some(why) => {
+/// [`Undecided`]: the configuration cannot be read, it has no such job, or a condition cannot be asked for.
+pub fn run(path: &Path, key: &str, name: JobName) -> Result<Outcome> {
+    match why_not(path, key, name) {
+        Ok(None) => Ok(Outcome::Done),
+        Ok(Some(why)) => {
             journal::print(format!("not now: {why}"));
             Ok(Outcome::Failed)
         }
+        Err(error) => Err(Undecided(format!("{error:#}")).into()),
     }
 }
 
-fn not_idle(job: &Job, idle: &Idle, now: i64) -> Result<Option<String>> {
-    if let Some(span) = idle.user_idle {
-        match systemd::idle_for(now)? {
-            None => return Ok(Some("the machine is in use".into())),
-            Some(seconds) if seconds < span.seconds() => {
-                return Ok(Some(format!(
-                    "the machine was in use {} min ago, and is idle after {span}",
-                    seconds / 60
-                )));
-            }
-            Some(_) => {}
-        }
+fn why_not(path: &Path, key: &str, name: JobName) -> Result<Option<String>> {
+    let loaded = load(path)?;
+    let entry = loaded.config.entry(key);
+    let job = entry
+        .and_then(|entry| name.find_in(entry))
+        .with_context(|| format!("the configuration has no job {} for {key}", name.verb))?;
+    let now = clock::moment();
+    if let Some(why) = not_now(&job, now, last_success(&job)) {
+        return Ok(Some(why));
     }
-    if idle.on_ac_power && !systemd::is_on_mains()? {
+    match job.idle() {
+        Some(idle) if idle.run_at_last && is_last_slot(&job, now) => Ok(None),
+        Some(idle) => not_idle(&job, idle, now.epoch),
+        None => Ok(None),
+    }
+}
+
+fn last_success(job: &Job) -> Option<Moment> {
+    let time = DateTime::from_timestamp(records::last_success(job)?, 0)?;
+    Some(clock::of(time))
+}
+
+/// Which of the conditions does not hold, if one does not. Only those that the configuration names are asked for.
+fn not_idle(job: &Job, wanted: &Idle, now: i64) -> Result<Option<String>> {
+    if let Some(span) = wanted.user_idle
+        && let Some(why) = in_use(span, now)?
+    {
+        return Ok(Some(why));
+    }
+    if wanted.on_ac_power && !idle::is_on_mains()? {
         return Ok(Some("the machine runs on battery".into()));
     }
-    if idle.unmetered && systemd::is_metered()? {
+    if wanted.unmetered && idle::is_metered()? {
         return Ok(Some("the network is metered".into()));
     }
-    if idle.pool {
-        let source = (Machine::new(job.entry.host.as_ref()), &job.entry.dataset);
-        let replica = job
-            .destination
-            .map(|to| (Machine::new(to.host.as_ref()), &to.root));
-        for (machine, dataset) in [source].into_iter().chain(replica) {
-            let scanning = zfs::is_scanning(&machine, dataset.pool());
-            machine.close();
-            if scanning? {
-                return Ok(Some(format!(
-                    "the pool {}{} is being scrubbed or resilvered",
-                    dataset.pool(),
-                    machine.place()
-                )));
-            }
+    if wanted.pool {
+        return being_scanned(job);
+    }
+    Ok(None)
+}
+
+fn in_use(wanted: Span, now: i64) -> Result<Option<String>> {
+    Ok(match idle::idle_for(now)? {
+        None => Some("the machine is in use".into()),
+        Some(seconds) if seconds < wanted.seconds() => Some(format!(
+            "the machine was in use {} min ago, and is idle after {wanted}",
+            seconds / 60
+        )),
+        Some(_) => None,
+    })
+}
+
+/// A pool on either side of the job that is being scrubbed or resilvered.
+fn being_scanned(job: &Job) -> Result<Option<String>> {
+    let entry = job.entry;
+    let mut pools = vec![(Machine::new(entry.host.as_ref()), entry.dataset.pool())];
+    if let Some(to) = job.destination {
+        pools.push((Machine::new(to.host.as_ref()), to.root.pool()));
+    }
+    for (machine, pool) in pools {
+        let scanning = zfs::is_scanning(&machine, pool);
+        machine.close();
+        if scanning? {
+            let place = machine.place();
+            return Ok(Some(format!(
+                "the pool {pool}{place} is being scrubbed or resilvered"
+            )));
         }
     }
     Ok(None)

@@ -1,7 +1,9 @@
-//! One file a verb, each a short story: read, plan, print or do.
+//! One file or folder a verb, each a short story: read, plan, print or do. Beside them stand `loading` (the configuration
+//! that a verb works with), `settle` (what a job leaves behind), `say` (amounts in words), and here what verbs share.
 
 pub mod config;
 pub mod gate;
+pub mod loading;
 pub mod notify;
 pub mod prune;
 pub mod reload;
@@ -20,10 +22,12 @@ use std::thread;
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::core::config::{Config, Destination, Entry};
+use crate::core::config::{Config, Destination, Entry, Job, Verb};
 use crate::core::name::Dataset;
 use crate::edge::journal;
-use crate::edge::outcome::{self, Outcome, Usage};
+use crate::edge::mutex::{into_inner, lock};
+use crate::edge::outcome::Exit::Usage;
+use crate::edge::outcome::Outcome;
 
 /// What a verb is given: the entry, the dataset in it, and how to go about it.
 pub struct Run<'c> {
@@ -40,35 +44,40 @@ pub struct Run<'c> {
 impl<'c> Run<'c> {
     /// The destination called `name`.
     fn destination(&self, name: &str) -> Result<&'c Destination> {
-        let names: Vec<&str> = self
-            .entry
-            .destinations
-            .iter()
-            .map(|to| to.name.as_str())
-            .collect();
-        let found = self
-            .entry
-            .destinations
-            .iter()
-            .find(|to| to.name.as_str() == name);
-        found.ok_or_else(|| {
-            Usage(format!(
-                "{} has no destination `{name}`; it has {}",
-                self.entry.key,
-                if names.is_empty() {
-                    "none".into()
-                } else {
-                    names.join(", ")
-                }
-            ))
-            .into()
+        let destinations = &self.entry.destinations;
+        if let Some(to) = destinations.iter().find(|to| to.name.as_str() == name) {
+            return Ok(to);
+        }
+        let names: Vec<&str> = destinations.iter().map(|to| to.name.as_str()).collect();
+        let known = match names.is_empty() {
+            true => "none".into(),
+            false => names.join(", "),
+        };
+        let key = &self.entry.key;
+        Err(Usage(format!("{key} has no destination `{name}`; it has {known}")).into())
+    }
+}
+
+/// Which of an entry's jobs a command line means.
+#[derive(Clone, Copy)]
+pub struct JobName<'a> {
+    pub verb: Verb,
+    pub destination: Option<&'a str>,
+}
+
+impl JobName<'_> {
+    /// The entry's job of this name, if it has one.
+    pub fn find_in(self, entry: &Entry) -> Option<Job<'_>> {
+        entry.jobs().into_iter().find(|job| {
+            let destination = job.destination.map(|to| to.name.as_str());
+            job.verb == self.verb && destination == self.destination
         })
     }
 }
 
 /// Says what went wrong with one part of a run, while the others go on.
 fn report(what: &str, error: &anyhow::Error) -> Outcome {
-    let outcome = outcome::of(error);
+    let outcome = Outcome::of(error);
     match outcome {
         Outcome::Later | Outcome::Waits => journal::warn(format!("{what}: {error:#}")),
         _ => journal::error(format!("{what}: {error:#}")),
@@ -77,14 +86,13 @@ fn report(what: &str, error: &anyhow::Error) -> Outcome {
 }
 
 fn print_json(value: &impl Serialize) -> Result<()> {
-    // JSON lets DEL and the C1 controls stand as they are; a terminal obeys them.
-    let is_raw = |c: char| c.is_control() && !c.is_ascii_whitespace();
     let mut text = String::new();
     for c in serde_json::to_string(value)?.chars() {
-        if is_raw(c) {
-            text += &format!("\\u{:04x}", c as u32)
+        // JSON lets DEL and the C1 controls stand as they are, and a terminal obeys them.
+        if c.is_control() && !c.is_ascii_whitespace() {
+            text += &format!("\\u{:04x}", c as u32);
         } else {
-            text.push(c)
+            text.push(c);
         }
     }
     match writeln!(io::stdout().lock(), "{text}") {
@@ -93,17 +101,13 @@ fn print_json(value: &impl Serialize) -> Result<()> {
     }
 }
 
-/// How many datasets of a job go to a destination side by side. With one processor two gained nothing (small streams, 2.3:
-/// 22 to 31 s two by two, 21 to 25 s one by one).
+/// How many datasets of a job go to a destination side by side: as configured, or two, or one on a machine with one
+/// processor, where two gained nothing (small streams, 2.3: 22 to 31 s two by two, 21 to 25 s one by one).
 fn parallel(to: &Destination) -> usize {
-    to.parallel.map_or_else(
-        || {
-            thread::available_parallelism()
-                .map_or(1, usize::from)
-                .min(2)
-        },
-        usize::from,
-    )
+    match to.parallel {
+        Some(parallel) => parallel.into(),
+        None => thread::available_parallelism().map_or(1, |processors| processors.get().min(2)),
+    }
 }
 
 /// Does `work` on every item, so many at a time; the results come in no order.
@@ -114,18 +118,36 @@ fn side_by_side<T: Send, R: Send>(
 ) -> Vec<R> {
     let workers = at_once.min(items.len());
     let (queue, results) = (Mutex::new(items.into_iter()), Mutex::new(Vec::new()));
-    let next = || queue.lock().ok()?.next();
     thread::scope(|scope| {
         for _ in 0..workers {
             scope.spawn(|| {
-                while let Some(item) = next() {
+                while let Some(item) = next(&queue) {
                     let result = work(item);
-                    if let Ok(mut results) = results.lock() {
-                        results.push(result);
-                    }
+                    lock(&results).push(result);
                 }
             });
         }
     });
-    results.into_inner().unwrap_or_default()
+    into_inner(results)
+}
+
+/// The queue is locked no longer than it takes to fetch one item.
+fn next<T>(queue: &Mutex<impl Iterator<Item = T>>) -> Option<T> {
+    lock(queue).next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_item_is_worked_on_once_however_many_at_a_time() {
+        for at_once in [1, 3, 200] {
+            let mut results = side_by_side((0..100).collect(), at_once, |item| item * 2);
+            results.sort_unstable();
+            let expected: Vec<i32> = (0..100).map(|item| item * 2).collect();
+            assert_eq!(results, expected, "{at_once}");
+        }
+        assert!(side_by_side(Vec::<u8>::new(), 3, |item| item).is_empty());
+    }
 }

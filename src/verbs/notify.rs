@@ -1,5 +1,5 @@
-//! `zam notify`: called by OnFailure= of a job. Records what failed, how, and its last lines, in the journal and as a
-//! file in /var/lib/zam/alerts, which the job's next success removes.
+//! `zam notify`: systemd calls it when a job has failed (OnFailure=). It records what failed, how, and its last lines, in
+//! the journal and as a file in /var/lib/zam/alerts, which the job's next success removes.
 
 use std::fmt;
 use std::thread::sleep;
@@ -11,7 +11,8 @@ use regex_lite::Regex;
 use serde::{Deserialize, Serialize};
 
 use crate::edge::command::Machine;
-use crate::edge::outcome::Usage;
+use crate::edge::outcome::Exit::Usage;
+use crate::edge::outcome::Outcome;
 use crate::edge::{journal, records};
 
 const LINES: &str = "10";
@@ -27,27 +28,25 @@ pub struct Alert {
     pub result: String,
     /// The exit code, or the signal's name.
     pub status: String,
-    /// Of the last failure.
+    /// When it failed last.
     pub time: DateTime<Utc>,
-    /// Of the first one of this kind.
+    /// When it first failed in this way.
     pub since: Option<DateTime<Utc>>,
-    /// How often it has failed so.
+    /// How often it has failed in this way.
     #[serde(default)]
     pub count: u64,
     /// What the failed run said last; never empty.
     pub lines: Vec<String>,
 }
 
-/// `instance` is that of the failed unit; systemd tells the rest in the environment (systemd.exec(5), MONITOR_*). What
-/// fails at each of its slots for the same reason is told once.
-pub fn run(instance: &str, now: i64) -> Result<()> {
+/// Records the failure of the unit with this instance; systemd tells the rest in the environment (systemd.exec(5),
+/// MONITOR_*). What fails at each of its slots for the same reason is reported as an error once.
+pub fn run(instance: &str, now: i64) -> Result<Outcome> {
     if !records::is_file_name(instance) {
-        return Err(Usage(format!("{instance:?} is no instance of a unit")).into());
+        return Err(Usage(format!("{instance:?} is not an instance of a unit")).into());
     }
-    let mut alert = failure(
-        instance,
-        DateTime::from_timestamp(now, 0).unwrap_or_default(),
-    );
+    let time = DateTime::from_timestamp(now, 0).unwrap_or_default();
+    let mut alert = failure(instance, time);
     let known = open(instance).filter(|known| alert.repeats(known));
     if let Some(known) = &known {
         alert.since = known.since.or(Some(known.time));
@@ -56,31 +55,23 @@ pub fn run(instance: &str, now: i64) -> Result<()> {
     let text = serde_json::to_string_pretty(&alert)? + "\n";
     records::write_alert(instance, &text)
         .with_context(|| format!("cannot write {}", records::alert(instance).display()))?;
-    if known.is_some() {
-        journal::print(&alert)
-    } else {
-        journal::error(&alert)
+    match known {
+        Some(_) => journal::print(&alert),
+        None => journal::error(&alert),
     }
-    Ok(())
+    Ok(Outcome::Done)
 }
 
 fn failure(instance: &str, time: DateTime<Utc>) -> Alert {
-    let told = |name: &str| std::env::var(name).unwrap_or_default();
-    let (unit, result, status) = (
-        told("MONITOR_UNIT"),
-        told("MONITOR_SERVICE_RESULT"),
-        told("MONITOR_EXIT_STATUS"),
-    );
-    let unit = if unit.is_empty() {
-        format!("zam@{instance}.service")
-    } else {
-        unit
-    };
-    let lines = last_lines(&unit, &told("MONITOR_INVOCATION_ID"));
+    let mut unit = told_by_systemd("UNIT");
+    if unit.is_empty() {
+        unit = format!("zam@{instance}.service");
+    }
+    let lines = last_lines(&unit, &told_by_systemd("INVOCATION_ID"));
     Alert {
         unit,
-        result,
-        status,
+        result: told_by_systemd("SERVICE_RESULT"),
+        status: told_by_systemd("EXIT_STATUS"),
         time,
         since: Some(time),
         count: 1,
@@ -88,9 +79,14 @@ fn failure(instance: &str, time: DateTime<Utc>) -> Alert {
     }
 }
 
+/// Empty when systemd does not say; nor does it when a person runs us.
+fn told_by_systemd(name: &str) -> String {
+    std::env::var(format!("MONITOR_{name}")).unwrap_or_default()
+}
+
 impl Alert {
-    /// Whether it says nothing that `known` has not said. Any line of that will do, because datasets that fail side by
-    /// side do so in any order.
+    /// Whether it says nothing that `known` has not said. Its last line may be any line of that, because datasets that
+    /// fail side by side do so in any order.
     fn repeats(&self, known: &Alert) -> bool {
         let last = self.lines.last().map(|line| gist(line));
         (&self.result, &self.status) == (&known.result, &known.status)
@@ -98,7 +94,7 @@ impl Alert {
     }
 }
 
-/// A line without what is another at each run: the times in the names of snapshots, and numbers that stand alone.
+/// A line without what differs from run to run: the times in the names of snapshots, and numbers that stand alone.
 fn gist(line: &str) -> String {
     let changing = Regex::new(r"[0-9]{8}T[0-9]{6}Z|(^|[ (])[0-9]+").expect("a regular expression");
     changing.replace_all(line, "").into_owned()
@@ -106,27 +102,13 @@ fn gist(line: &str) -> String {
 
 impl fmt::Display for Alert {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let Alert {
-            unit,
-            result,
-            status,
-            lines,
-            ..
-        } = self;
-        write!(f, "{unit} failed ({result}, {status})")?;
+        write!(f, "{} failed ({}, {})", self.unit, self.result, self.status)?;
         if let (2.., Some(since)) = (self.count, self.since) {
-            write!(
-                f,
-                " {} times since {}",
-                self.count,
-                since.format("%F %T UTC")
-            )?;
+            let since = since.format("%F %T UTC");
+            write!(f, " {} times since {since}", self.count)?;
         }
-        write!(
-            f,
-            ": {}",
-            lines.last().map_or("see its journal", String::as_str)
-        )
+        let last = self.lines.last().map_or("see its journal", String::as_str);
+        write!(f, ": {last}")
     }
 }
 
@@ -135,7 +117,7 @@ pub fn open(instance: &str) -> Option<Alert> {
     serde_json::from_str(&records::read_alert(instance).ok()?).ok()
 }
 
-/// What the failed run said last.
+/// What the failed run said last; never empty.
 fn last_lines(unit: &str, invocation: &str) -> Vec<String> {
     for look in 0..LOOKS {
         if look > 0 {
@@ -147,25 +129,24 @@ fn last_lines(unit: &str, invocation: &str) -> Vec<String> {
         }
     }
     vec![format!(
-        "it printed nothing; what systemd says of it: journalctl -u {unit}"
+        "it printed nothing; see what systemd says of it: journalctl -u {unit}"
     )]
 }
 
-/// Nothing when the journal cannot be asked.
+/// The last lines of a run in the journal; none when the journal cannot be asked.
 fn logged(invocation: &str) -> Vec<String> {
     let filter = format!("_SYSTEMD_INVOCATION_ID={invocation}");
-    let output = Machine::default().run(&["journalctl", "-q", "-o", "cat", "-n", LINES, &filter]);
-    let text = output
-        .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
-        .unwrap_or_default();
-    text.lines()
-        .filter(|line| !line.trim().is_empty())
-        .map(Into::into)
-        .collect()
+    let argv = ["journalctl", "-q", "-o", "cat", "-n", LINES, &filter];
+    let Ok(output) = Machine::default().run(&argv) else {
+        return Vec::new();
+    };
+    let text = String::from_utf8_lossy(&output.stdout);
+    let lines = text.lines().filter(|line| !line.trim().is_empty());
+    lines.map(Into::into).collect()
 }
 
-/// A job that went well has nothing to report any more; `instance` is the job's.
+/// Removes the alert of a job: one that went well has nothing to report any more.
 pub fn withdraw(instance: &str) {
-    // Absent is the rule; one that cannot be removed is withdrawn by the next success.
+    // Most jobs have none. One that cannot be removed is withdrawn by the next success.
     let _ = std::fs::remove_file(records::alert(instance));
 }

@@ -6,12 +6,36 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use crate::core::unit_name::instance;
-use crate::edge::configuration::{Loaded, keep_as_last_good};
-use crate::edge::outcome::Misconfigured;
+use crate::edge::configuration::{self, Loaded, keep_as_last_good};
+use crate::edge::outcome::Exit::{Misconfigured, Usage};
+use crate::edge::outcome::Outcome;
 use crate::edge::{journal, records, systemd};
+use crate::verbs::loading::load_and_report;
 use crate::verbs::notify;
 
-pub fn run(loaded: &Loaded, path: &Path) -> Result<()> {
+/// # Errors
+/// [`Usage`] when `path` is not the configuration that the generator reads; [`Misconfigured`] when anything is wrong with
+/// it; systemd refuses or does not answer.
+pub fn run(path: &Path) -> Result<Outcome> {
+    let of_generator = configuration::path_of_generator();
+    if path != of_generator {
+        let place = of_generator.display();
+        return Err(Usage(format!(
+            "systemd's generator reads {place} alone; put the configuration there"
+        ))
+        .into());
+    }
+    loop {
+        let loaded = load_and_report(path)?;
+        put_into_force(&loaded, path)?;
+        // zam-reload.path does not see what is saved while a reload goes on, so look here.
+        if configuration::is_unchanged(path, &loaded) {
+            return Ok(Outcome::Done);
+        }
+    }
+}
+
+fn put_into_force(loaded: &Loaded, path: &Path) -> Result<()> {
     if loaded.is_last_good {
         return Err(Misconfigured(
             "nothing of the configuration can be put into force; the jobs stay as they are until that is mended".into(),
@@ -28,27 +52,24 @@ pub fn run(loaded: &Loaded, path: &Path) -> Result<()> {
         "{} jobs are in force; see: systemctl list-timers 'zam-*'",
         jobs.len()
     ));
-    if loaded.faults.is_empty() {
-        records::keep_only(&jobs);
-        // Of zam-reload.service and zam-config.service, which had nothing to say but what is mended now.
-        ["reload", "config"].into_iter().for_each(notify::withdraw);
-        return Ok(());
+    if !loaded.faults.is_empty() {
+        journal::warn(
+            "entries with errors are not in force; systemctl status zam-config.service tells them too",
+        );
+        return Err(loaded.wrong().into());
     }
-    journal::warn(
-        "entries with errors are not in force; systemctl status zam-config.service tells them too",
-    );
-    Err(loaded.wrong().into())
+    records::keep_only(&jobs);
+    // zam-reload.service and zam-config.service fail only because of errors in the configuration, and there are none.
+    notify::withdraw("reload");
+    notify::withdraw("config");
+    Ok(())
 }
 
-/// Only what has no fault is good. That a file is gone, a person has to accept, and not zam-reload.path.
+/// Keeps a copy of a configuration that has no fault. A file that is gone makes pruning wait; only a person may accept
+/// that, and not zam-reload.path, so a run that systemd started keeps the old copy.
 fn keep(loaded: &Loaded, path: &Path) -> Result<()> {
-    if let Some(why) = loaded
-        .config
-        .pruning_waits
-        .as_ref()
-        .filter(|_| journal::is_journal())
-    {
-        journal::warn(format!("pruning waits: {why}"));
+    if loaded.config.pruning_waits.is_some() && journal::is_journal() {
+        loaded.warn_if_pruning_waits();
     } else if loaded.faults.is_empty() {
         keep_as_last_good(path, &loaded.sources)
             .context("cannot keep a copy of the configuration")?;

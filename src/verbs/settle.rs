@@ -1,22 +1,23 @@
-//! What a job leaves for the next one and for reports: when it last succeeded, and since when its pruning waits. Waiting is
-//! silent (systemd takes 75 for a success), and so it fails after a day: OnFailure then tells somebody.
+//! What a job leaves for the next one and for reports: when it last succeeded, and since when its pruning waits. Waiting
+//! is silent, because systemd takes exit 75 for a success; so it fails after a day, and OnFailure= then tells somebody.
 
 use anyhow::Result;
 
 use crate::core::span::DAY;
-use crate::edge::outcome::{self, Misconfigured, Outcome};
+use crate::edge::outcome::Exit::Misconfigured;
+use crate::edge::outcome::Outcome;
 use crate::edge::records;
 use crate::verbs::notify;
 
-/// In seconds. A little less than a day, so that a job of once a day fails on the second one, though it comes a moment early.
+/// In seconds. A little less than a day: the second run of a daily job fails although it may come a moment early.
 const PATIENCE: i64 = DAY as i64 - 600;
 
-/// How the run of a job ended; `instance` is the job's, `now` in epoch seconds.
+/// Records how the run of a job ended, and returns that; `instance` is the job's, `now` in epoch seconds.
 ///
 /// # Errors
-/// Its own, but [`Misconfigured`] when it waits for more than a day.
+/// Those of `result`; [`Misconfigured`] instead when pruning has waited for a day.
 pub fn settle(result: Result<Outcome>, instance: &str, now: i64) -> Result<Outcome> {
-    let outcome = result.as_ref().map_or_else(outcome::of, |outcome| *outcome);
+    let outcome = result.as_ref().map_or_else(Outcome::of, |outcome| *outcome);
     if outcome == Outcome::Done {
         notify::withdraw(instance);
         records::record_success(instance, now);
@@ -29,13 +30,13 @@ pub fn settle(result: Result<Outcome>, instance: &str, now: i64) -> Result<Outco
     if waits < PATIENCE {
         return result;
     }
-    let why = result
-        .err()
-        .map(|error| format!(": {error:#}"))
-        .unwrap_or_default();
+    let hours = waits / 3600;
+    let why = match result {
+        Ok(_) => String::new(),
+        Err(error) => format!(": {error:#}"),
+    };
     Err(Misconfigured(format!(
-        "pruning has waited for {} h for the configuration to be mended{why}",
-        waits / 3600
+        "pruning has waited for {hours} h for the configuration to be mended{why}"
     ))
     .into())
 }

@@ -2,53 +2,63 @@
 //! systemd.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use anyhow::Result;
 use similar::TextDiff;
 
-pub use crate::core::units::units;
+use crate::core::units::units;
+use crate::edge::configuration::Loaded;
 use crate::edge::outcome::Outcome;
 use crate::edge::{generated, journal};
 
-type Units = BTreeMap<String, String>;
-
-/// All of them.
-pub fn print(units: &Units) -> Outcome {
-    for (path, text) in units {
+/// Prints all units that the configuration gives.
+pub fn print(loaded: &Loaded) -> Outcome {
+    for (path, text) in of(loaded) {
         journal::print(format!("--- {path}\n{text}"));
     }
     Outcome::Done
 }
 
-/// What differs from those that the generator wrote last, like diff(1): it fails when anything does.
-pub fn diff(units: &Units) -> Result<Outcome> {
+/// Prints what differs from the units that the generator wrote last. Like diff(1) it fails when anything does.
+pub fn diff(loaded: &Loaded) -> Result<Outcome> {
     let directory = generated::directory();
-    let loaded = generated::read(&directory)?;
-    let paths: BTreeSet<&String> = loaded.keys().chain(units.keys()).collect();
+    let (old, new) = (generated::read(&directory)?, of(loaded));
+    let paths: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     let (mut added, mut changed, mut removed) = (0, 0, 0);
     for path in paths {
-        let (before, after) = (loaded.get(path), units.get(path));
+        let (before, after) = (old.get(path), new.get(path));
         match (before, after) {
             _ if before == after => continue,
             (None, _) => added += 1,
             (_, None) => removed += 1,
             _ => changed += 1,
         }
-        let was = before.map_or("/dev/null".into(), |_| {
-            directory.join(path).display().to_string()
-        });
-        let is = after.map_or("/dev/null", |_| path);
-        let [before, after] =
-            [before, after].map(|text| text.map(String::as_str).unwrap_or_default());
-        let diff = TextDiff::from_lines(before, after);
-        journal::print(diff.unified_diff().header(&was, is).to_string().trim_end());
+        print_diff(&directory, path, before, after);
     }
     if added + changed + removed == 0 {
         journal::print("zam reload would change nothing");
         return Ok(Outcome::Done);
     }
     journal::print(format!(
-        "zam reload would add {added} files of units, change {changed} and remove {removed}"
+        "zam reload would add {added} unit files, change {changed} and remove {removed}"
     ));
     Ok(Outcome::Failed)
+}
+
+fn print_diff(directory: &Path, path: &str, old: Option<&String>, new: Option<&String>) {
+    let old_path = directory.join(path).display().to_string();
+    let from = old.map_or("/dev/null", |_| &old_path);
+    let to = new.map_or("/dev/null", |_| path);
+    let (old, new) = (
+        old.map_or("", String::as_str),
+        new.map_or("", String::as_str),
+    );
+    let diff = TextDiff::from_lines(old, new);
+    journal::print(diff.unified_diff().header(from, to).to_string().trim_end());
+}
+
+fn of(loaded: &Loaded) -> BTreeMap<String, String> {
+    let is_faulty = !loaded.faults.is_empty();
+    units(&loaded.config, &loaded.sources, is_faulty)
 }

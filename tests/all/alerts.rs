@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
-use zam::edge::outcome::{Outcome, Waits, code};
+use zam::edge::outcome::{Exit::Waits, Outcome, code};
 use zam::verbs::settle::settle;
 
 const INSTANCE: &str = "snapshot-tank-home";

@@ -141,7 +141,7 @@ fn what_reload_would_change() {
         "{said}"
     );
     assert!(
-        said.ends_with("zam reload would add 0 files of units, change 3 and remove 2\n"),
+        said.ends_with("zam reload would add 0 unit files, change 3 and remove 2\n"),
         "{said}"
     );
     assert_eq!(code, Some(1));

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::dbus::{Answer, Bus};
 use tempfile::{TempDir, tempdir};
-use zam::edge::outcome::Later;
+use zam::edge::outcome::is_later;
 use zam::edge::systemd;
 
 const CONFIG: &str = "\
@@ -188,7 +188,7 @@ fn reload() {
         Ok(()) => 0,
         Err(error) => {
             eprintln!("{error:#}");
-            if error.is::<Later>() { 75 } else { 1 }
+            if is_later(&error) { 75 } else { 1 }
         }
     };
     std::process::exit(code);

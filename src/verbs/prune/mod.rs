@@ -18,7 +18,7 @@ use crate::core::pruning::{self, Keeping};
 use crate::core::retention::{Plan, Reason};
 use crate::core::selection::governs;
 use crate::edge::command::Machine;
-use crate::edge::outcome::{Outcome, Waits};
+use crate::edge::outcome::{Exit::Waits, Outcome};
 use crate::edge::zfs::{self, Depth};
 use crate::edge::{journal, lock, records};
 use crate::verbs::prune::destroying::{Destroying, Found};

@@ -10,7 +10,7 @@ use crate::core::name::Dataset;
 use crate::core::selection::governing;
 use crate::core::shell::quoted;
 use crate::edge::command::Machine;
-use crate::edge::outcome::Later;
+use crate::edge::outcome::Exit::Later;
 use crate::edge::zfs;
 use crate::verbs::Run;
 

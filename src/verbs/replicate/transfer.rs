@@ -16,7 +16,7 @@ use crate::core::name::Dataset;
 use crate::core::replication::{Kind, Plan, Side, Stream, TokenUse, Wish, plan};
 use crate::core::shell::quoted;
 use crate::edge::command::{Machine, Pipeline};
-use crate::edge::outcome::{Later, Outcome};
+use crate::edge::outcome::{Exit::Later, Outcome, is_later};
 use crate::edge::pipe::{Limit, Watch, transfer};
 use crate::edge::zfs::{self, Depth, First, Landing};
 use crate::edge::{journal, lock, systemd};
@@ -194,7 +194,7 @@ impl<'r> Replication<'r> {
 
     /// A dataset that is gone by now is no failure, but for the one that was asked for.
     fn failed(&self, dataset: &Dataset, error: &anyhow::Error) -> Outcome {
-        let is_late = error.is::<Later>();
+        let is_late = is_later(error);
         if *dataset != self.run.dataset && !is_late && is_absent(&self.sides.here, dataset) {
             self.say(format!(
                 "{dataset}{} is gone since this run began",
@@ -316,7 +316,7 @@ impl<'r> Replication<'r> {
 
     /// As far as can be told without waiting for a machine that may not answer, or while somebody waits for the end.
     fn has_left_nothing(&self, way: &Way, error: &anyhow::Error) -> bool {
-        let is_late = error.is::<Later>();
+        let is_late = is_later(error);
         if self.stop.load(Ordering::Relaxed) || is_late && self.run.entry.host.is_some() {
             return false;
         }
@@ -538,7 +538,7 @@ impl<'r> Replication<'r> {
 
     /// A plain stream below what is locked: the message says what unlocks it.
     fn with_key(&self, error: anyhow::Error, place: &Dataset) -> anyhow::Error {
-        if error.is::<Later>() || !zfs::lacks_key(&error) {
+        if is_later(&error) || !zfs::lacks_key(&error) {
             return error;
         }
         let above = place
@@ -664,7 +664,7 @@ impl<'r> Replication<'r> {
         let snapshot = format!("{place}@{}", stream.to);
         let guid = zfs::properties(&self.sides.there, &snapshot, "guid");
         let guid = guid.or_else(|error| {
-            if error.is::<Later>() {
+            if is_later(&error) {
                 Err(error)
             } else {
                 Ok(Vec::new())
