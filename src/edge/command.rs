@@ -1,5 +1,5 @@
-//! The one door to other programs, on this machine or over ssh. A program is judged by its exit status, never by what
-//! it printed. Knows nothing of ZFS.
+//! The one door to other programs, on this machine or over ssh. Whether a program went well is judged by its exit status,
+//! never by what it printed.
 
 use std::fmt;
 use std::io;
@@ -13,12 +13,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow};
 
 use crate::core::config::Host;
-use crate::core::shell;
+use crate::core::{said, shell};
 use crate::edge::outcome::Exit::Later;
 use crate::edge::outcome::is_later;
 use crate::edge::{process, sockets};
 
-/// Where `zfs` may be, beside what PATH says: an ordinary user's PATH has no sbin.
+/// Where `zfs` may be, besides what PATH says: an ordinary user's PATH has no sbin.
 const SBIN: &str = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin";
 
 /// How long the end of an ssh connection may take.
@@ -35,28 +35,17 @@ pub struct Failure {
 
 impl Failure {
     pub fn reason(&self) -> String {
-        reason(&self.stderr, self.status)
+        said::reason(&self.stderr, self.status)
     }
 }
 
-/// What a program said, without the usage text that zfs adds to some errors, and without advice that would destroy more.
-pub fn reason(stderr: &str, status: ExitStatus) -> String {
-    let lines = stderr
-        .lines()
-        .map(str::trim)
-        .take_while(|line| !line.starts_with("usage:") && !line.starts_with("For further help"));
-    let lines = lines.filter(|line| {
-        !line.is_empty() && !line.starts_with("use '-") && !line.starts_with("must specify -F")
-    });
-    let reason = lines.collect::<Vec<_>>().join("; ");
-    match reason.as_str() {
-        "" => status.to_string(),
-        _ if reason.contains("libzfs library") => {
-            format!("{reason} (is the kernel's module loaded? modprobe zfs)")
-        }
-        _ => reason,
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{}: {}", abridged(&self.command), self.reason())
     }
 }
+
+impl std::error::Error for Failure {}
 
 /// One end of a stream.
 pub struct Pipeline {
@@ -76,14 +65,6 @@ impl Pipeline {
         }
     }
 }
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "{}: {}", abridged(&self.command), self.reason())
-    }
-}
-
-impl std::error::Error for Failure {}
 
 fn abridged(command: &str) -> String {
     match command.char_indices().nth(200) {
@@ -107,35 +88,37 @@ impl Machine {
 
     /// ` on olympus`, or nothing for this machine.
     pub fn place(&self) -> String {
-        self.0
-            .as_ref()
-            .map(|host| format!(" on {}", host.name))
-            .unwrap_or_default()
+        match &self.0 {
+            Some(host) => format!(" on {}", host.name),
+            None => String::new(),
+        }
     }
 
     fn command(&self, argv: &[&str]) -> Result<Command> {
         match &self.0 {
             None => Ok(local(argv)),
-            Some(host) => ssh(host, &shell::line(argv).map_err(|why| anyhow!(why))?),
+            Some(host) => ssh(host, &line(argv)?),
         }
     }
 
     /// Programs that each read what the one before writes; on another machine, one command there.
-    pub fn pipeline<'a>(&self, argvs: impl Iterator<Item = &'a [&'a str]>) -> Pipeline {
-        let commands = match &self.0 {
-            None => Ok(argvs.map(local).collect()),
-            Some(host) => {
-                let lines: Result<Vec<String>, String> = argvs.map(shell::line).collect();
-                lines
-                    .map_err(|why| anyhow!(why))
-                    .and_then(|lines| Ok(vec![ssh(host, &lines.join(" | "))?]))
-            }
-        };
+    pub fn pipeline(&self, argvs: &[&[&str]]) -> Pipeline {
         Pipeline {
-            commands,
+            commands: self.commands(argvs),
             name: String::new(),
             is_remote: self.0.is_some(),
         }
+    }
+
+    fn commands(&self, argvs: &[&[&str]]) -> Result<Vec<Command>> {
+        let Some(host) = &self.0 else {
+            return Ok(argvs.iter().map(|argv| local(argv)).collect());
+        };
+        let mut lines = Vec::new();
+        for argv in argvs {
+            lines.push(line(argv)?);
+        }
+        Ok(vec![ssh(host, &lines.join(" | "))?])
     }
 
     /// Runs it to its end.
@@ -143,27 +126,23 @@ impl Machine {
     /// # Errors
     /// [`Failure`] for a bad exit; [`Later`] when the machine cannot be reached, or the run is to stop.
     pub fn run(&self, argv: &[&str]) -> Result<Output> {
-        let output = process::output(&mut self.command(argv)?).map_err(|e| {
-            match e.downcast::<io::Error>() {
+        match process::output(&mut self.command(argv)?) {
+            Ok(output) if output.status.success() => Ok(output),
+            Ok(output) => Err(self.failure(argv, output)),
+            Err(error) if is_later(&error) => Err(error),
+            Err(error) => Err(match error.downcast::<io::Error>() {
                 Ok(e) => not_started(argv[0], &e),
-                Err(e) if is_later(&e) => e,
                 Err(e) => e.context(format!("{}{}", abridged(&argv.join(" ")), self.place())),
-            }
-        })?;
-        if output.status.success() {
-            return Ok(output);
+            }),
         }
-        Err(self.failure(argv, output))
     }
 
-    pub fn failure(&self, argv: &[&str], output: Output) -> anyhow::Error {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    fn failure(&self, argv: &[&str], output: Output) -> anyhow::Error {
         let failure = Failure {
             command: argv.join(" "),
             status: output.status,
-            stdout,
-            stderr,
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         };
         match &self.0 {
             // ssh(1): 255 is ssh's own.
@@ -178,74 +157,76 @@ impl Machine {
         }
     }
 
-    /// Ends the connection, if one was made. On a network that went silent its master does not hear of it before its
-    /// keepalives fail, which is not waited for; systemd ends it with the job.
+    /// Ends the connection, if one was made.
     pub fn close(&self) {
-        let Some(host) = self
-            .0
-            .as_ref()
-            .filter(|host| sockets::is_open(host.name.as_str()))
-        else {
+        let Some(host) = &self.0 else { return };
+        let name = host.name.as_str();
+        if !sockets::is_open(name) {
             return;
-        };
-        let Ok(socket) = sockets::of(host.name.as_str()) else {
-            return;
-        };
-        let mut exit = local(&["ssh"]);
-        exit.args(options(host, &socket))
-            .args(["-O", "exit", "--", &host.ssh])
-            .stdin(Stdio::null())
-            .stderr(Stdio::null());
-        if let Ok(mut asking) = exit.spawn() {
-            let begun = Instant::now();
-            while matches!(asking.try_wait(), Ok(None)) && begun.elapsed() < PATIENCE {
-                sleep(Duration::from_millis(5));
-            }
-            let _ = asking.kill().and_then(|()| asking.wait());
         }
-        sockets::close(host.name.as_str());
+        if let Ok(socket) = sockets::of(name) {
+            end_connection(host, &socket);
+            sockets::close(name);
+        }
     }
 }
 
-pub fn not_started(program: &str, error: &io::Error) -> anyhow::Error {
-    match error.kind() {
-        io::ErrorKind::NotFound => {
-            anyhow::anyhow!(
-                "there is no `{program}` on this machine; install it (Debian: zfsutils-linux, openssh-client, zstd)"
-            )
-        }
-        _ => anyhow::anyhow!("cannot start {program}: {error}"),
+/// On a network that went silent the master of a connection does not hear of this before its keepalives fail. That is
+/// not waited for; systemd ends the master with the job.
+fn end_connection(host: &Host, socket: &Path) {
+    let mut exit = local(&["ssh"]);
+    exit.args(options(host, socket))
+        .args(["-O", "exit", "--", &host.ssh])
+        .stdin(Stdio::null())
+        .stderr(Stdio::null());
+    let Ok(mut asking) = exit.spawn() else { return };
+    let begun = Instant::now();
+    while matches!(asking.try_wait(), Ok(None)) && begun.elapsed() < PATIENCE {
+        sleep(Duration::from_millis(5));
     }
+    let _ = asking.kill().and_then(|()| asking.wait());
+}
+
+/// The line by which a shell on another machine runs the program.
+fn line(argv: &[&str]) -> Result<String> {
+    shell::line(argv).map_err(|why| anyhow!(why))
+}
+
+pub fn not_started(program: &str, error: &io::Error) -> anyhow::Error {
+    if error.kind() == io::ErrorKind::NotFound {
+        return anyhow!(
+            "there is no `{program}` on this machine; install it (Debian: zfsutils-linux, openssh-client, zstd)"
+        );
+    }
+    anyhow!("cannot start {program}: {error}")
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one door")]
 fn local(argv: &[&str]) -> Command {
-    let mut command = Command::new(argv[0]);
+    let mut path = std::env::var_os("PATH").unwrap_or_default();
     // An empty part of PATH would be the working directory.
-    let path = std::env::var_os("PATH").filter(|path| !path.is_empty());
-    let path = path.map_or(SBIN.into(), |mut path| {
+    if !path.is_empty() {
         path.push(":");
-        path.push(SBIN);
-        path
-    });
-    // A group of its own: Ctrl-C reaches zam alone, which ends a transfer so that it can be resumed.
+    }
+    path.push(SBIN);
+    let mut command = Command::new(argv[0]);
     command
         .args(&argv[1..])
         .env("PATH", path)
         .env("LC_ALL", "C")
+        // A group of its own: Ctrl-C reaches zam alone, which ends a transfer so that it can be resumed.
         .process_group(0);
     command
 }
 
 fn ssh(host: &Host, line: &str) -> Result<Command> {
-    let socket =
-        sockets::of(host.name.as_str()).with_context(|| format!("cannot reach {}", host.name))?;
+    let socket = sockets::of(host.name.as_str());
+    let socket = socket.with_context(|| format!("cannot reach {}", host.name))?;
     let mut ssh = local(&["ssh"]);
     // ssh_config's SendEnv would take the language of this machine to a far side that may not have it.
     for (name, _) in std::env::vars_os() {
-        if name.as_encoded_bytes().starts_with(b"LANG")
-            || name.as_encoded_bytes().starts_with(b"LC_")
-        {
+        let bytes = name.as_encoded_bytes();
+        if bytes.starts_with(b"LANG") || bytes.starts_with(b"LC_") {
             ssh.env_remove(name);
         }
     }
@@ -284,19 +265,73 @@ const NEEDED: [&str; 21] = [
 ];
 
 fn options(host: &Host, socket: &Path) -> Vec<String> {
+    let mut options = Vec::new();
     // ssh takes the first value that it is given, so the configuration's come first.
-    let options = host
-        .options
-        .iter()
-        .map(String::as_str)
-        .chain(NEEDED)
-        .map(|option| format!("-o{option}"));
-    // ssh_config(5), TOKENS.
+    for option in host.options.iter().map(String::as_str).chain(NEEDED) {
+        options.push(format!("-o{option}"));
+    }
+    // ssh_config(5), TOKENS: a single % would begin one.
     let socket = socket.display().to_string().replace('%', "%%");
-    let options = options.chain([format!("-oControlPath={socket}")]);
-    let identity = host.identity.iter().map(|file| format!("-i{file}"));
+    options.push(format!("-oControlPath={socket}"));
+    options.extend(host.identity.as_ref().map(|file| format!("-i{file}")));
+    options.extend(host.port.map(|port| format!("-p{port}")));
     options
-        .chain(identity)
-        .chain(host.port.iter().map(|port| format!("-p{port}")))
-        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_configurations_options_come_before_zams_own() {
+        let host = Host {
+            name: "nas".parse().expect("a name"),
+            ssh: "zam@nas".into(),
+            port: Some(2222),
+            identity: Some("/etc/zam/key".into()),
+            options: vec!["ConnectTimeout=5".into()],
+        };
+        let options = options(&host, Path::new("/run/zam/100%/c1"));
+        assert_eq!(options[..2], ["-oConnectTimeout=5", "-oBatchMode=yes"]);
+        assert_eq!(
+            options
+                .iter()
+                .filter(|o| o.contains("ConnectTimeout"))
+                .count(),
+            2
+        );
+        let last = [
+            "-oControlPath=/run/zam/100%%/c1",
+            "-i/etc/zam/key",
+            "-p2222",
+        ];
+        assert_eq!(options[options.len() - 3..], last);
+    }
+
+    #[test]
+    fn a_command_for_another_machine_is_one_line_for_its_shell() {
+        let line = line(&["zfs", "destroy", "tank/a b@x"]).expect("a line");
+        assert!(line.ends_with(" zfs destroy 'tank/a b@x'"), "{line}");
+        assert!(super::line(&["zfs", "list", "it's"]).is_err());
+    }
+
+    #[test]
+    fn a_long_command_is_abridged_between_characters() {
+        assert_eq!(abridged("zfs list"), "zfs list");
+        let long = "ä".repeat(300);
+        assert_eq!(abridged(&long), format!("{}…", "ä".repeat(200)));
+    }
+
+    #[test]
+    fn a_failure_is_told_by_what_it_said_or_by_its_status() {
+        let mut failure = Failure {
+            command: "zfs list x".into(),
+            status: std::os::unix::process::ExitStatusExt::from_raw(2 << 8),
+            stdout: String::new(),
+            stderr: "cannot open 'x'\nusage:\n".into(),
+        };
+        assert_eq!(failure.to_string(), "zfs list x: cannot open 'x'");
+        failure.stderr.clear();
+        assert_eq!(failure.to_string(), "zfs list x: exit status: 2");
+    }
 }

@@ -13,6 +13,7 @@ pub mod mutex;
 pub mod outcome;
 pub mod pipe;
 mod process;
+mod pump;
 pub mod records;
 pub mod sockets;
 pub mod stop;

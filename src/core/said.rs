@@ -1,0 +1,118 @@
+//! What a program says on stderr when it fails: the reason in it, and whether zfs itself says something. Shells and what
+//! they start put lines of their own there.
+
+use std::fmt::Display;
+
+/// Why a program failed, in one line: without the usage text that zfs adds to some errors, and without advice that would
+/// destroy more. `status` stands in where it said nothing.
+pub fn reason(stderr: &str, status: impl Display) -> String {
+    let mut reasons = Vec::new();
+    for line in stderr.lines().map(str::trim) {
+        if line.starts_with("usage:") || line.starts_with("For further help") {
+            break;
+        }
+        let is_advice = line.starts_with("use '-") || line.starts_with("must specify -F");
+        if !line.is_empty() && !is_advice {
+            reasons.push(line);
+        }
+    }
+    if reasons.is_empty() {
+        return status.to_string();
+    }
+    let mut reason = reasons.join("; ");
+    if reason.contains("libzfs library") {
+        reason += " (is the kernel's module loaded? modprobe zfs)";
+    }
+    reason
+}
+
+/// How lines begin that zfs itself writes.
+const OF_ZFS: [&str; 4] = [
+    "cannot ",
+    "could not find any snapshots to destroy",
+    "bookmark '",
+    "no snapshots were created",
+];
+
+/// Whether zfs itself says `text`. Only what follows the last quote counts: before it stands a name, which may contain
+/// anything. A dataset may be called `read-only`.
+pub fn says(stderr: &str, text: &str) -> bool {
+    stderr.lines().any(|line| {
+        let is_of_zfs = OF_ZFS.iter().any(|beginning| line.starts_with(beginning));
+        let after_names = line.rsplit('\'').next().unwrap_or(line);
+        is_of_zfs && after_names.contains(text)
+    })
+}
+
+/// Whether zfs says that there is no dataset or snapshot `name`. The line before it may lack its end.
+pub fn is_absent(stderr: &str, name: &str) -> bool {
+    let absent = format!("cannot open '{name}': dataset does not exist");
+    stderr.lines().any(|line| line.ends_with(&absent))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_is_what_was_said_without_usage_and_dangerous_advice() {
+        for (stderr, expected) in [
+            (
+                "cannot open 'a': dataset does not exist\n",
+                "cannot open 'a': dataset does not exist",
+            ),
+            ("one\n\n  two\n", "one; two"),
+            (
+                "missing snapshot\nusage:\n\tsend [-v]\n",
+                "missing snapshot",
+            ),
+            ("bad option\nFor further help on a command\n", "bad option"),
+            (
+                "cannot destroy 'a': it has children\nuse '-r' to destroy them\n",
+                "cannot destroy 'a': it has children",
+            ),
+            (
+                "destination has snapshots\nmust specify -F to overwrite it\n",
+                "destination has snapshots",
+            ),
+            (
+                "The ZFS modules are not loaded.\nTry running the libzfs library\n",
+                "The ZFS modules are not loaded.; Try running the libzfs library (is the kernel's module loaded? modprobe zfs)",
+            ),
+            ("", "exit status: 1"),
+            ("\n \n", "exit status: 1"),
+            ("usage:\n\tsend\n", "exit status: 1"),
+        ] {
+            assert_eq!(reason(stderr, "exit status: 1"), expected);
+        }
+    }
+
+    #[test]
+    fn only_a_line_of_zfs_itself_counts() {
+        let stderr = "Welcome!\ncannot create bookmark 'a#b': bookmark exists\n";
+        assert!(says(stderr, "exists"));
+        assert!(says("bookmark 'a#b' does not exist.\n", "does not exist"));
+        for name in ["preexists", "read-only", "does not exist"] {
+            let stderr = format!("cannot create bookmark 'tank/{name}#b': permission denied\n");
+            for text in ["exists", "does not exist", "read-only"] {
+                assert!(!says(&stderr, text), "{stderr}");
+            }
+        }
+        let greeting =
+            "/etc/profile: line 3: /opt/x does not exist\ncannot destroy 'a@b': dataset is busy\n";
+        assert!(!says(greeting, "does not exist"));
+    }
+
+    #[test]
+    fn absent_is_the_dataset_that_is_named() {
+        let stderr = "Welcome!cannot open 'tank/a': dataset does not exist\n";
+        assert!(is_absent(stderr, "tank/a"));
+        for other in ["tank", "tank/a/b", "a"] {
+            assert!(!is_absent(stderr, other), "{other}");
+        }
+        assert!(!is_absent(
+            "cannot open 'tank/a': permission denied\n",
+            "tank/a"
+        ));
+    }
+}

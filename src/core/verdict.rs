@@ -1,0 +1,366 @@
+//! Why a stream failed. Several processes and the pump between them end almost at once, and all but one only suffer from
+//! the first: who that was decides whose words are worth telling.
+
+use crate::core::said::reason;
+
+/// A process that has ended.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// Its exit code; none if a signal ended it.
+    pub code: Option<i32>,
+    /// How it ended, as the system words it.
+    pub status: String,
+    /// Its stderr.
+    pub said: String,
+}
+
+impl Ended {
+    fn has_failed(&self) -> bool {
+        self.code != Some(0)
+    }
+}
+
+/// The sender or the receiver of a stream: programs that each read what the one before writes; over ssh, ssh alone.
+#[derive(Clone, Debug)]
+pub struct End {
+    /// Never empty.
+    pub processes: Vec<Ended>,
+    /// As errors call it.
+    pub name: String,
+    /// Over ssh, whose own exit code is 255.
+    pub is_remote: bool,
+}
+
+/// Why zam itself ended a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// By SIGTERM or SIGINT.
+    Stopped,
+    /// Nothing moved for so many seconds.
+    Stalled(u64),
+}
+
+/// How a stream went, once all of its processes have ended.
+#[derive(Clone, Debug)]
+pub struct Course {
+    pub sender: End,
+    pub receiver: End,
+    /// What the pump between the two met, if not the end of the stream.
+    pub pumped: Result<(), String>,
+    pub cut: Option<Cut>,
+}
+
+/// Who knows why a stream failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Arrived,
+    Cut(Cut),
+    Sender,
+    Receiver,
+    /// The sender's words come first.
+    Both,
+    Pump,
+}
+
+/// Why a stream did not arrive.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Failed {
+    pub why: String,
+    /// The next run may simply go on: nothing has to be mended.
+    pub is_passing: bool,
+}
+
+impl Course {
+    pub fn verdict(&self) -> Verdict {
+        let (sender_failed, receiver_failed) = (self.sender.failed(), self.receiver.failed());
+        // A receiver may be done and gone before the pump looks for more: its broken pipe means nothing then.
+        if !sender_failed && !receiver_failed {
+            return Verdict::Arrived;
+        }
+        if let Some(cut) = self.cut {
+            return Verdict::Cut(cut);
+        }
+        match &self.pumped {
+            // The receiver went first. What the sender says of that is only a broken pipe.
+            Err(_) if receiver_failed => Verdict::Receiver,
+            Err(_) => Verdict::Pump,
+            Ok(()) if sender_failed => Verdict::Sender,
+            // Over ssh the exit code of `zfs send | zstd` is that of zstd: a failure of zfs shows in its words alone.
+            Ok(()) if self.sender.has_said_something() => Verdict::Both,
+            Ok(()) => Verdict::Receiver,
+        }
+    }
+
+    /// # Errors
+    /// The stream did not arrive whole.
+    pub fn result(&self) -> Result<(), Failed> {
+        let name = &self.sender.name;
+        Err(match self.verdict() {
+            Verdict::Arrived => return Ok(()),
+            Verdict::Cut(Cut::Stopped) => Failed {
+                why: "the transfer was stopped; the next run resumes it".into(),
+                is_passing: true,
+            },
+            Verdict::Cut(Cut::Stalled(seconds)) => Failed {
+                why: format!(
+                    "no byte moved for {seconds} s (stall-timeout); {name}; the next run resumes"
+                ),
+                // A network that went silent is one that was lost.
+                is_passing: self.sender.is_remote || self.receiver.is_remote,
+            },
+            Verdict::Sender => self.sender.failure(self.sender.words_of_sender()),
+            Verdict::Receiver => self.receiver.failure(self.receiver.words_of_receiver()),
+            Verdict::Both => {
+                let receiver = self.receiver.failure(self.receiver.words_of_receiver());
+                Failed {
+                    why: format!("{}: {}", self.sender.words_of_sender(), receiver.why),
+                    ..receiver
+                }
+            }
+            Verdict::Pump => Failed {
+                why: format!(
+                    "the stream of {name} broke: {}",
+                    self.pumped.as_ref().err().map_or("", String::as_str)
+                ),
+                is_passing: false,
+            },
+        })
+    }
+}
+
+impl End {
+    fn failed(&self) -> bool {
+        self.processes.iter().any(Ended::has_failed)
+    }
+
+    fn has_said_something(&self) -> bool {
+        let mut processes = self.processes.iter();
+        processes.any(|process| !process.said.trim().is_empty())
+    }
+
+    /// What zfs said, which comes first in a sender; what packs the stream only suffers from it.
+    fn words_of_sender(&self) -> String {
+        self.words_of_first(self.processes.iter())
+    }
+
+    /// What zfs said, which comes last in a receiver; what unpacks the stream only suffers from it.
+    fn words_of_receiver(&self) -> String {
+        self.words_of_first(self.processes.iter().rev())
+    }
+
+    /// The words of the first process that failed or said something.
+    fn words_of_first<'e>(&self, mut processes: impl Iterator<Item = &'e Ended>) -> String {
+        let found = processes.find(|process| process.has_failed() || !process.said.is_empty());
+        match found {
+            Some(Ended { said, status, .. }) => format!("{}: {}", self.name, reason(said, status)),
+            None => String::new(),
+        }
+    }
+
+    fn failure(&self, words: String) -> Failed {
+        let code = self.processes.first().and_then(|process| process.code);
+        // 255 is ssh's own exit code; but a remote `zfs send` of a stale token says 255 too, and why.
+        if self.is_remote && code == Some(255) && !words.contains("cannot resume send") {
+            return Failed {
+                why: format!("the connection was lost; the next run resumes: {words}"),
+                is_passing: true,
+            };
+        }
+        Failed {
+            why: words,
+            is_passing: false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn process(code: i32, said: &str) -> Ended {
+        Ended {
+            code: Some(code),
+            status: format!("exit status: {code}"),
+            said: said.into(),
+        }
+    }
+
+    fn end(name: &str, processes: &[Ended]) -> End {
+        End {
+            processes: processes.to_vec(),
+            name: name.into(),
+            is_remote: false,
+        }
+    }
+
+    fn remote(name: &str, process: Ended) -> End {
+        End {
+            is_remote: true,
+            ..end(name, &[process])
+        }
+    }
+
+    fn course(sender: End, receiver: End) -> Course {
+        Course {
+            sender,
+            receiver,
+            pumped: Ok(()),
+            cut: None,
+        }
+    }
+
+    fn broken(course: Course) -> Course {
+        Course {
+            pumped: Err("Broken pipe".into()),
+            ..course
+        }
+    }
+
+    fn cut(cut: Cut, course: Course) -> Course {
+        Course {
+            cut: Some(cut),
+            ..course
+        }
+    }
+
+    fn passing(why: &str) -> Result<(), Failed> {
+        Err(Failed {
+            why: why.into(),
+            is_passing: true,
+        })
+    }
+
+    fn failed(why: &str) -> Result<(), Failed> {
+        Err(Failed {
+            why: why.into(),
+            is_passing: false,
+        })
+    }
+
+    fn well(name: &str) -> End {
+        end(name, &[process(0, "")])
+    }
+
+    fn badly(name: &str, said: &str) -> End {
+        end(name, &[process(1, said)])
+    }
+
+    #[test]
+    fn who_failed_first_row_by_row() {
+        let (send, receive) = (|| well("send"), || well("receive"));
+        let (no_send, no_receive) = (|| badly("send", "why"), || badly("receive", "why"));
+        let loud = || end("send", &[process(0, "cannot send")]);
+        let rows = [
+            (course(send(), receive()), Verdict::Arrived),
+            (course(loud(), receive()), Verdict::Arrived),
+            (broken(course(send(), receive())), Verdict::Arrived),
+            (course(no_send(), receive()), Verdict::Sender),
+            (course(no_send(), no_receive()), Verdict::Sender),
+            (course(send(), no_receive()), Verdict::Receiver),
+            (course(loud(), no_receive()), Verdict::Both),
+            (broken(course(send(), no_receive())), Verdict::Receiver),
+            (broken(course(loud(), no_receive())), Verdict::Receiver),
+            (broken(course(no_send(), no_receive())), Verdict::Receiver),
+            (broken(course(no_send(), receive())), Verdict::Pump),
+        ];
+        for (course, expected) in rows {
+            assert_eq!(course.verdict(), expected, "{course:?}");
+        }
+    }
+
+    #[test]
+    fn a_cut_stream_that_arrived_whole_has_arrived_and_any_other_was_cut() {
+        for why in [Cut::Stopped, Cut::Stalled(10)] {
+            let arrived = cut(why, course(well("send"), well("receive")));
+            assert_eq!(arrived.verdict(), Verdict::Arrived);
+            for failed in [
+                course(badly("send", ""), well("receive")),
+                course(well("send"), badly("receive", "")),
+                broken(course(badly("send", ""), badly("receive", ""))),
+            ] {
+                assert_eq!(cut(why, failed).verdict(), Verdict::Cut(why));
+            }
+        }
+    }
+
+    #[test]
+    fn the_next_run_goes_on_after_a_stop_and_after_a_network_that_went_silent() {
+        let local = || course(badly("zfs send", "x"), well("zfs receive"));
+        let text = "the transfer was stopped; the next run resumes it";
+        assert_eq!(cut(Cut::Stopped, local()).result(), passing(text));
+        let text = "no byte moved for 10 s (stall-timeout); zfs send; the next run resumes";
+        assert_eq!(cut(Cut::Stalled(10), local()).result(), failed(text));
+        let pulled = course(remote("zfs send", process(1, "")), well("zfs receive"));
+        assert_eq!(cut(Cut::Stalled(10), pulled).result(), passing(text));
+        let pushed = course(badly("zfs send", ""), remote("zfs receive", process(1, "")));
+        assert_eq!(cut(Cut::Stalled(10), pushed).result(), passing(text));
+    }
+
+    #[test]
+    fn the_words_of_zfs_come_before_those_of_the_compressor() {
+        let (zfs, zstd) = (
+            process(1, "cannot send: it is gone\n"),
+            process(1, "zstd: no input"),
+        );
+        let sender = end("zfs send", &[zfs.clone(), zstd.clone()]);
+        let text = "zfs send: cannot send: it is gone";
+        assert_eq!(course(sender, well("zfs receive")).result(), failed(text));
+        let receiver = end("zfs receive", &[zstd.clone(), zfs]);
+        let text = "zfs receive: cannot send: it is gone";
+        assert_eq!(course(well("zfs send"), receiver).result(), failed(text));
+        let receiver = end("zfs receive", &[zstd, process(0, "")]);
+        let text = "zfs receive: zstd: no input";
+        assert_eq!(course(well("zfs send"), receiver).result(), failed(text));
+    }
+
+    #[test]
+    fn one_that_says_nothing_is_told_by_its_status() {
+        let killed = Ended {
+            code: None,
+            status: "signal: 9 (SIGKILL)".into(),
+            said: String::new(),
+        };
+        let course = course(end("zfs send", &[killed]), well("zfs receive"));
+        assert_eq!(course.result(), failed("zfs send: signal: 9 (SIGKILL)"));
+    }
+
+    #[test]
+    fn what_the_sender_said_precedes_the_receivers_failure() {
+        let sender = end(
+            "zfs send | zstd",
+            &[process(0, "warning: cannot send 'a@x': it is busy")],
+        );
+        let text =
+            "zfs send | zstd: warning: cannot send 'a@x': it is busy: zfs receive: no stream";
+        let receiver = badly("zfs receive", "no stream");
+        assert_eq!(course(sender, receiver).result(), failed(text));
+    }
+
+    #[test]
+    fn a_stream_that_broke_by_itself_is_told_by_the_pump() {
+        let course = broken(course(badly("zfs send", "x"), well("zfs receive")));
+        let text = "the stream of zfs send broke: Broken pipe";
+        assert_eq!(course.result(), failed(text));
+    }
+
+    #[test]
+    fn ssh_says_255_when_the_connection_was_lost_but_so_does_zfs_of_a_stale_token() {
+        let lost = |sender| course(sender, well("zfs receive")).result();
+        let text = "the connection was lost; the next run resumes: zfs send: timeout";
+        assert_eq!(
+            lost(remote("zfs send", process(255, "timeout"))),
+            passing(text)
+        );
+        let text = "zfs send: cannot resume send: 'a@x' used in the initial send no longer exists";
+        let said = text.split_once(": ").map_or("", |(_, said)| said);
+        assert_eq!(lost(remote("zfs send", process(255, said))), failed(text));
+        assert_eq!(
+            lost(end("zfs send", &[process(255, "x")])),
+            failed("zfs send: x")
+        );
+        assert_eq!(
+            lost(remote("zfs send", process(1, "x"))),
+            failed("zfs send: x")
+        );
+    }
+}

@@ -1,0 +1,113 @@
+//! `zfs list`. Keeps invariant 3: a listing that failed, or was cut short, is an error.
+
+use anyhow::{Context, Result, anyhow};
+
+use super::failure::failure;
+use crate::core::listing::{self, Tree};
+use crate::core::said::is_absent;
+use crate::edge::command::Machine;
+
+/// Names in one listing, of up to 255 bytes each. Over ssh they are a single word, of which Linux takes 128 KiB (execve(2)).
+const NAMES_MAX: usize = 400;
+
+/// How far a listing goes below its roots.
+#[derive(Clone, Copy)]
+pub enum Depth {
+    /// The roots alone, without their snapshots.
+    Roots,
+    /// With their snapshots and bookmarks, without children's.
+    One,
+    All,
+}
+
+impl Depth {
+    fn flags(self) -> &'static [&'static str] {
+        match self {
+            Depth::Roots => &["-d", "0"],
+            Depth::One => &["-d", "1"],
+            Depth::All => &["-r"],
+        }
+    }
+}
+
+pub struct Listing {
+    pub tree: Tree,
+    /// Roots that do not exist.
+    pub absent: Vec<String>,
+}
+
+/// Lists what is at and below `roots` (datasets, or single snapshots), of `types` (as `zfs list -t` takes them), with
+/// `columns` of it. Runs one zfs process for every [`NAMES_MAX`] roots.
+///
+/// # Errors
+/// Every trouble but a root that does not exist: a listing cut short is no listing, and so is one without a row for each
+/// root that exists (if `types` are such that it has one).
+pub fn list(
+    machine: &Machine,
+    columns: &str,
+    types: &str,
+    depth: Depth,
+    roots: &[&str],
+) -> Result<Listing> {
+    let argv = ["zfs", "list", "-Hp", "-t", types, "-o", columns];
+    let argv = [&argv, depth.flags()].concat();
+    let strange = |why: String| anyhow!("{}{}: {why}", argv.join(" "), machine.place());
+    let (mut text, mut absent) = (String::new(), Vec::new());
+    for roots in roots.chunks(NAMES_MAX) {
+        let part = list_some(machine, &argv, roots)?;
+        listing::whole_lines(&part.text).map_err(strange)?;
+        text += &part.text;
+        absent.extend(part.absent);
+    }
+    // Parsed all at once, because what belongs to one dataset may have come in two parts.
+    let tree = listing::parse(columns, &text).map_err(strange)?;
+    let mut existing = roots.to_vec();
+    existing.retain(|root| !absent.iter().any(|absent| absent == root));
+    listing::is_complete(&tree, types, &existing).map_err(strange)?;
+    Ok(Listing { tree, absent })
+}
+
+/// What one process listed.
+struct Part {
+    text: String,
+    absent: Vec<String>,
+}
+
+fn list_some(machine: &Machine, argv: &[&str], roots: &[&str]) -> Result<Part> {
+    let error = match machine.run(&[argv, roots].concat()) {
+        Ok(output) => {
+            return Ok(Part {
+                text: utf8(output.stdout)?,
+                absent: Vec::new(),
+            });
+        }
+        Err(error) => error,
+    };
+    let Some(failure) = failure(&error) else {
+        return Err(error);
+    };
+    let (absent, there): (Vec<&str>, Vec<&str>) = roots
+        .iter()
+        .copied()
+        .partition(|root| is_absent(&failure.stderr, root));
+    // zfs exits 1 for roots that do not exist. A zfs that was killed has listed nothing to the end.
+    if absent.is_empty() || failure.status.code() != Some(1) {
+        return Err(error);
+    }
+    let text = if failure.stderr.lines().count() == absent.len() {
+        failure.stdout.clone()
+    } else if there.is_empty() {
+        String::new()
+    } else {
+        // Other lines may be a shell's greeting, or tell of a listing that was cut short: list what is there once more.
+        utf8(machine.run(&[argv, &there].concat())?.stdout)?
+    };
+    Ok(Part {
+        text,
+        absent: absent.into_iter().map(Into::into).collect(),
+    })
+}
+
+fn utf8(stdout: Vec<u8>) -> Result<String> {
+    String::from_utf8(stdout).context("zfs list printed something that is not UTF-8")
+}

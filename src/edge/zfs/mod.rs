@@ -1,0 +1,132 @@
+//! The zfs commands that zam uses, one function each. Listings, tokens and complaints are parsed in core. Keeps the guards
+//! of invariants 1, 3 and 4: only names with `@` or `#` are destroyed, no command has `destroy -r` or `receive -F`, and a
+//! listing that failed is an error.
+
+mod failure;
+mod listing;
+mod stream;
+
+use anyhow::{Result, bail};
+
+use crate::core::complaint;
+use crate::core::name::Dataset;
+use crate::core::replication::Mark;
+use crate::edge::command::Machine;
+
+use failure::{failure, says};
+pub use failure::{is_read_only, is_refusal, lacks_key};
+pub use listing::{Depth, Listing, list};
+pub use stream::{
+    First, Landing, decode_token, discard_token, estimate, receive, send, send_resumed,
+};
+
+/// Names in one `zfs destroy`: thousands at once have hung pools (OpenZFS issues 9575, 13064).
+pub const DESTROY_MAX: usize = 100;
+
+pub enum Taken {
+    Yes,
+    /// None was made, because of these; the others can be had without them.
+    Refused(Vec<Refusal>),
+    /// None was made: a dataset vanished since it was listed, and zfs does not say which.
+    SomeGone(anyhow::Error),
+}
+
+pub struct Refusal {
+    pub dataset: String,
+    pub reason: String,
+}
+
+/// Snapshots of `datasets` called `name`: all, atomically, or none (zfs-snapshot(8)).
+pub fn snapshot(datasets: &[&str], name: &str) -> Result<Taken> {
+    let names = datasets.iter().map(|dataset| format!("{dataset}@{name}"));
+    let names: Vec<String> = names.collect();
+    let mut argv = vec!["zfs", "snapshot", "--"];
+    argv.extend(names.iter().map(String::as_str));
+    let Err(error) = Machine::default().run(&argv) else {
+        return Ok(Taken::Yes);
+    };
+    let stderr = failure(&error).map_or("", |failure| &failure.stderr);
+    let mut refusals = Vec::new();
+    for refused in complaint::refused(stderr, datasets) {
+        refusals.push(Refusal {
+            dataset: refused.name.into(),
+            reason: refused.reason.into(),
+        });
+    }
+    if !refusals.is_empty() {
+        Ok(Taken::Refused(refusals))
+    } else if says(&error, "dataset does not exist") {
+        Ok(Taken::SomeGone(error))
+    } else {
+        Err(error)
+    }
+}
+
+/// Destroys snapshots of one dataset, at most [`DESTROY_MAX`]: all or none. False: they were gone already.
+///
+/// # Errors
+/// ZFS refuses because of one or more of them, or the machine cannot be asked.
+pub fn destroy_snapshots(machine: &Machine, dataset: &Dataset, names: &[&str]) -> Result<bool> {
+    destroy(machine, &format!("{dataset}@{}", names.join(",")))
+}
+
+/// Destroys a bookmark. One that is gone already is done.
+pub fn destroy_bookmark(machine: &Machine, dataset: &Dataset, name: &str) -> Result<()> {
+    destroy(machine, &format!("{dataset}#{name}")).map(drop)
+}
+
+fn destroy(machine: &Machine, name: &str) -> Result<bool> {
+    if !name.contains(['@', '#']) {
+        bail!("refusing to destroy {name}: zam destroys snapshots and bookmarks alone");
+    }
+    let Err(error) = machine.run(&["zfs", "destroy", name]) else {
+        return Ok(true);
+    };
+    match failure(&error) {
+        Some(failure) if complaint::was_gone(&failure.stderr, name) => Ok(false),
+        _ => Err(error),
+    }
+}
+
+/// Bookmarks `mark`, a snapshot or another bookmark. A bookmark that exists has the same GUID, since that is in its name.
+pub fn bookmark(machine: &Machine, dataset: &Dataset, mark: &Mark, name: &str) -> Result<()> {
+    let (from, to) = (format!("{dataset}{mark}"), format!("{dataset}#{name}"));
+    match machine.run(&["zfs", "bookmark", &from, &to]) {
+        Err(e) if !says(&e, "exists") || says(&e, "does not exist") => Err(e),
+        _ => Ok(()),
+    }
+}
+
+/// Makes a dataset that only holds others and is never mounted. Another job may have made it at the same moment.
+pub fn create_parent(machine: &Machine, dataset: &Dataset) -> Result<()> {
+    let name = dataset.as_str();
+    match machine.run(&["zfs", "create", "-u", "-o", "canmount=off", name]) {
+        Err(e) if !says(&e, "dataset already exists") => Err(e),
+        _ => Ok(()),
+    }
+}
+
+/// Values of properties of one dataset or snapshot, in the order asked.
+pub fn properties(machine: &Machine, name: &str, properties: &str) -> Result<Vec<String>> {
+    let output = machine.run(&["zfs", "get", "-Hp", "-o", "value", properties, name])?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    Ok(text.lines().map(Into::into).collect())
+}
+
+/// Whether a scrub or a resilver goes on in the pool.
+pub fn is_scanning(machine: &Machine, pool: &str) -> Result<bool> {
+    let output = machine.run(&["zpool", "status", pool])?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let mut lines = text.lines().map(str::trim);
+    Ok(lines.any(|line| line.starts_with("scan:") && line.contains("in progress")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_but_snapshots_and_bookmarks_can_be_destroyed() {
+        assert!(destroy(&Machine::default(), "tank/home").is_err());
+    }
+}
