@@ -9,42 +9,50 @@ use std::process::ExitCode;
 
 use zam::core::printable::printable;
 use zam::core::units::units;
-use zam::edge::configuration;
+use zam::edge::configuration::{self, Loaded};
 
-/// A record of the kernel's log has at most 1024 bytes; a longer write fails (tried).
+/// Bytes of a line in the kernel's log. A record has at most 1024; a longer write fails (tried).
 const RECORD_MAX: usize = 950;
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
-    if arguments.len() != 1 && arguments.len() != 3 {
-        let _ = writeln!(
-            io::stderr(),
-            "usage: zam-generator NORMAL-DIR [EARLY-DIR LATE-DIR]"
-        );
+    // With one directory, as a person would call it, or with the three of systemd.generator(7).
+    let ([normal] | [normal, _, _]) = arguments.as_slice() else {
+        log_to_stderr("usage: zam-generator NORMAL-DIR [EARLY-DIR LATE-DIR]");
         return ExitCode::from(2);
-    }
-    let told = |name: &str, value: &str| std::env::var(name).is_ok_and(|v| v == value);
-    if told("SYSTEMD_IN_INITRD", "1") || told("SYSTEMD_SCOPE", "user") {
+    };
+    if is_told("SYSTEMD_IN_INITRD", "1") || is_told("SYSTEMD_SCOPE", "user") {
         return ExitCode::SUCCESS;
     }
     let path = configuration::path(None);
     let loaded = match configuration::read(&path) {
         Ok(None) => return ExitCode::SUCCESS,
         Ok(Some(loaded)) => loaded,
-        Err(fault) => configuration::Loaded::nothing(&path, fault),
+        Err(fault) => Loaded::nothing(&path, fault),
     };
-    loaded.faults.iter().for_each(|fault| log(fault));
-    let mut folder = PathBuf::new();
-    for (path, text) in units(&loaded.config, &loaded.sources, !loaded.faults.is_empty()) {
-        if let Err(e) = write(&Path::new(&arguments[0]).join(path), &text, &mut folder) {
-            log(&e.to_string());
-        }
+    for fault in &loaded.faults {
+        log(fault);
     }
+    write_units(&loaded, Path::new(normal));
     ExitCode::SUCCESS
 }
 
+fn is_told(variable: &str, value: &str) -> bool {
+    std::env::var(variable).is_ok_and(|told| told == value)
+}
+
+fn write_units(loaded: &Loaded, directory: &Path) {
+    let is_faulty = !loaded.faults.is_empty();
+    let mut folder = PathBuf::new();
+    for (path, text) in units(&loaded.config, &loaded.sources, is_faulty) {
+        if let Err(e) = write(&directory.join(path), &text, &mut folder) {
+            log(&e.to_string());
+        }
+    }
+}
+
 /// Refuses to write a file twice: two jobs with one name would be a bug, and must not pass silently.
-/// `folder` is the one that was made last: units of one folder come together.
+/// `folder` is the one that was made last, so that each is made once: units of one folder come together.
 fn write(path: &Path, text: &str, folder: &mut PathBuf) -> io::Result<()> {
     let parent = path.parent().unwrap_or(path);
     if parent != folder {
@@ -55,23 +63,31 @@ fn write(path: &Path, text: &str, folder: &mut PathBuf) -> io::Result<()> {
     written.map_err(|e| io::Error::new(e.kind(), format!("cannot write {}: {e}", path.display())))
 }
 
-/// To the kernel's log when systemd runs us (it sends our stderr nowhere), otherwise to stderr.
+/// To the kernel's log when systemd runs us, because it sends our stderr nowhere; otherwise to stderr.
 fn log(message: &str) {
     let message = printable(message);
-    let by_systemd =
-        std::env::var("SYSTEMD_EXEC_PID").is_ok_and(|pid| pid == std::process::id().to_string());
+    let pid = std::process::id();
+    let by_systemd = is_told("SYSTEMD_EXEC_PID", &pid.to_string());
     match OpenOptions::new().write(true).open("/dev/kmsg") {
         Ok(mut kmsg) if by_systemd => {
             for line in message.lines() {
-                let mut record =
-                    format!("<3>zam-generator[{}]: {line}", std::process::id()).into_bytes();
-                record.truncate(RECORD_MAX);
-                // Without its end of line Linux 6.1 holds a record back until the next one (seen).
-                record.push(b'\n');
                 // There is nowhere left to say that this failed.
-                let _ = kmsg.write_all(&record);
+                let _ = kmsg.write_all(&record(pid, line));
             }
         }
-        _ => drop(writeln!(io::stderr(), "zam-generator: {message}")),
+        _ => log_to_stderr(&format!("zam-generator: {message}")),
     }
+}
+
+/// A line for the kernel's log, as an error.
+fn record(pid: u32, line: &str) -> Vec<u8> {
+    let mut record = format!("<3>zam-generator[{pid}]: {line}").into_bytes();
+    record.truncate(RECORD_MAX);
+    // Without its end of line Linux 6.1 holds a record back until the next one (seen).
+    record.push(b'\n');
+    record
+}
+
+fn log_to_stderr(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
 }

@@ -9,7 +9,6 @@ use clap_complete::ArgValueCandidates;
 use crate::complete;
 use zam::core::config;
 use zam::core::span::Span;
-use zam::verbs::JobName;
 
 /// ZFS snapshots, replication and pruning as systemd units.
 #[derive(Parser)]
@@ -53,7 +52,12 @@ pub(crate) enum Verb {
     Reload,
     /// Say whether it is time for a job; called by systemd.
     #[command(hide = true)]
-    Gate(Gate),
+    Gate {
+        verb: config::Verb,
+        dataset: String,
+        #[arg(long, value_name = "NAME")]
+        to: Option<String>,
+    },
     /// Record the failure of a job; called by systemd.
     #[command(hide = true)]
     Notify { instance: String },
@@ -125,21 +129,4 @@ pub(crate) struct Config {
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-#[derive(Args)]
-pub(crate) struct Gate {
-    verb: config::Verb,
-    pub(crate) dataset: String,
-    #[arg(long, value_name = "NAME")]
-    to: Option<String>,
-}
-
-impl Gate {
-    pub(crate) fn job(&self) -> JobName<'_> {
-        JobName {
-            verb: self.verb,
-            destination: self.to.as_deref(),
-        }
-    }
 }

@@ -55,25 +55,21 @@ fn run(cli: Cli) -> Result<Outcome> {
         Verb::Units { diff: false } => Ok(units::print(&load_and_report(&path)?)),
         Verb::Units { diff: true } => units::diff(&load_and_report(&path)?),
         Verb::Reload => reload::run(&path),
-        Verb::Gate(asked) => gate::run(&path, &asked.dataset, asked.job()),
+        Verb::Gate { verb, dataset, to } => {
+            gate::run(&path, &dataset, JobName::new(verb, to.as_deref()))
+        }
         Verb::Notify { instance } => notify::run(&instance, now().timestamp()),
     }
 }
 
 fn take_snapshot(path: &Path, common: &Common) -> Result<Outcome> {
-    let job = JobName {
-        verb: JobVerb::Snapshot,
-        destination: None,
-    };
+    let job = JobName::new(JobVerb::Snapshot, None);
     act(path, common, job, now(), snapshot::run)
 }
 
 fn replicate(path: &Path, asked: &cli::Replicate) -> Result<Outcome> {
     let destination = asked.to.as_deref();
-    let job = JobName {
-        verb: JobVerb::Replicate,
-        destination,
-    };
+    let job = JobName::new(JobVerb::Replicate, destination);
     act(path, &asked.common, job, now(), |run| {
         replicate::run(run, destination)
     })
@@ -81,10 +77,7 @@ fn replicate(path: &Path, asked: &cli::Replicate) -> Result<Outcome> {
 
 fn prune(path: &Path, asked: &cli::Prune) -> Result<Outcome> {
     let destination = asked.to.as_deref();
-    let job = JobName {
-        verb: JobVerb::Prune,
-        destination,
-    };
+    let job = JobName::new(JobVerb::Prune, destination);
     let now = asked.now.unwrap_or_else(now);
     act(path, &asked.common, job, now, |run| {
         prune::run(run, destination, asked.snapshots.as_deref())

@@ -20,10 +20,11 @@ impl Ended {
     }
 }
 
-/// The sender or the receiver of a stream: programs that each read what the one before writes; over ssh, ssh alone.
+/// The sender or the receiver of a stream.
 #[derive(Clone, Debug)]
 pub struct End {
-    /// Never empty.
+    /// Its zfs first, and then what packs or unpacks the stream, which only suffers from it; over ssh, ssh alone. Never
+    /// empty.
     pub processes: Vec<Ended>,
     /// As errors call it.
     pub name: String,
@@ -95,36 +96,34 @@ impl Course {
     /// The stream did not arrive whole.
     pub fn result(&self) -> Result<(), Failed> {
         let name = &self.sender.name;
-        Err(match self.verdict() {
+        let (why, is_passing) = match self.verdict() {
             Verdict::Arrived => return Ok(()),
-            Verdict::Cut(Cut::Stopped) => Failed {
-                why: "the transfer was stopped; the next run resumes it".into(),
-                is_passing: true,
-            },
-            Verdict::Cut(Cut::Stalled(seconds)) => Failed {
-                why: format!(
-                    "no byte moved for {seconds} s (stall-timeout); {name}; the next run resumes"
-                ),
-                // A network that went silent is one that was lost.
-                is_passing: self.sender.is_remote || self.receiver.is_remote,
-            },
-            Verdict::Sender => self.sender.failure(self.sender.words_of_sender()),
-            Verdict::Receiver => self.receiver.failure(self.receiver.words_of_receiver()),
+            Verdict::Sender => return Err(self.sender.failure()),
+            Verdict::Receiver => return Err(self.receiver.failure()),
             Verdict::Both => {
-                let receiver = self.receiver.failure(self.receiver.words_of_receiver());
-                Failed {
-                    why: format!("{}: {}", self.sender.words_of_sender(), receiver.why),
-                    ..receiver
-                }
+                let failed = self.receiver.failure();
+                let why = format!("{}: {}", self.sender.words(), failed.why);
+                (why, failed.is_passing)
             }
-            Verdict::Pump => Failed {
-                why: format!(
-                    "the stream of {name} broke: {}",
-                    self.pumped.as_ref().err().map_or("", String::as_str)
-                ),
-                is_passing: false,
-            },
-        })
+            Verdict::Cut(Cut::Stopped) => {
+                let why = "the transfer was stopped; the next run resumes it";
+                (why.into(), true)
+            }
+            Verdict::Cut(Cut::Stalled(seconds)) => {
+                let stalled = format!("no byte moved for {seconds} s (stall-timeout)");
+                // A network that went silent is one that was lost.
+                let has_lost_network = self.sender.is_remote || self.receiver.is_remote;
+                (
+                    format!("{stalled}; {name}; the next run resumes"),
+                    has_lost_network,
+                )
+            }
+            Verdict::Pump => {
+                let e = self.pumped.as_ref().err().map_or("", String::as_str);
+                (format!("the stream of {name} broke: {e}"), false)
+            }
+        };
+        Err(Failed { why, is_passing })
     }
 }
 
@@ -138,38 +137,26 @@ impl End {
         processes.any(|process| !process.said.trim().is_empty())
     }
 
-    /// What zfs said, which comes first in a sender; what packs the stream only suffers from it.
-    fn words_of_sender(&self) -> String {
-        self.words_of_first(self.processes.iter())
-    }
-
-    /// What zfs said, which comes last in a receiver; what unpacks the stream only suffers from it.
-    fn words_of_receiver(&self) -> String {
-        self.words_of_first(self.processes.iter().rev())
-    }
-
     /// The words of the first process that failed or said something.
-    fn words_of_first<'e>(&self, mut processes: impl Iterator<Item = &'e Ended>) -> String {
-        let found = processes.find(|process| process.has_failed() || !process.said.is_empty());
-        match found {
-            Some(Ended { said, status, .. }) => format!("{}: {}", self.name, reason(said, status)),
+    fn words(&self) -> String {
+        let mut processes = self.processes.iter();
+        match processes.find(|process| process.has_failed() || !process.said.is_empty()) {
+            Some(process) => format!("{}: {}", self.name, reason(&process.said, &process.status)),
             None => String::new(),
         }
     }
 
-    fn failure(&self, words: String) -> Failed {
+    fn failure(&self) -> Failed {
+        let words = self.words();
         let code = self.processes.first().and_then(|process| process.code);
         // 255 is ssh's own exit code; but a remote `zfs send` of a stale token says 255 too, and why.
-        if self.is_remote && code == Some(255) && !words.contains("cannot resume send") {
-            return Failed {
-                why: format!("the connection was lost; the next run resumes: {words}"),
-                is_passing: true,
-            };
-        }
-        Failed {
-            why: words,
-            is_passing: false,
-        }
+        let is_passing =
+            self.is_remote && code == Some(255) && !words.contains("cannot resume send");
+        let why = match is_passing {
+            true => format!("the connection was lost; the next run resumes: {words}"),
+            false => words,
+        };
+        Failed { why, is_passing }
     }
 }
 
@@ -305,10 +292,10 @@ mod tests {
         let sender = end("zfs send", &[zfs.clone(), zstd.clone()]);
         let text = "zfs send: cannot send: it is gone";
         assert_eq!(course(sender, well("zfs receive")).result(), failed(text));
-        let receiver = end("zfs receive", &[zstd.clone(), zfs]);
+        let receiver = end("zfs receive", &[zfs, zstd.clone()]);
         let text = "zfs receive: cannot send: it is gone";
         assert_eq!(course(well("zfs send"), receiver).result(), failed(text));
-        let receiver = end("zfs receive", &[zstd, process(0, "")]);
+        let receiver = end("zfs receive", &[process(0, ""), zstd]);
         let text = "zfs receive: zstd: no input";
         assert_eq!(course(well("zfs send"), receiver).result(), failed(text));
     }

@@ -1,4 +1,4 @@
-//! The one reading of the clock.
+//! The only place where the clock is read.
 
 use std::time::Duration;
 
@@ -12,18 +12,21 @@ pub fn now() -> DateTime<Utc> {
     Utc::now()
 }
 
-/// How long the machine has slept since its boot (clock_gettime(2)).
+/// How long the machine has slept since its boot: of these two clocks one stands still meanwhile (clock_gettime(2)).
 pub fn slept() -> Duration {
-    let read = |clock| Duration::try_from(clock_gettime(clock)).unwrap_or_default();
-    read(ClockId::Boottime).saturating_sub(read(ClockId::Monotonic))
+    since_boot(ClockId::Boottime).saturating_sub(since_boot(ClockId::Monotonic))
 }
 
-/// Now, as the clock on the wall shows it too.
+fn since_boot(clock: ClockId) -> Duration {
+    Duration::try_from(clock_gettime(clock)).unwrap_or_default()
+}
+
+/// Now, also as the clock on the wall shows it.
 pub fn moment() -> Moment {
     of(now())
 }
 
-/// As the clock on the wall showed it, or will.
+/// A time, also as the clock on the wall shows it then.
 pub fn of(time: DateTime<Utc>) -> Moment {
     let local = time.with_timezone(&Local);
     Moment {

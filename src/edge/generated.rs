@@ -1,4 +1,4 @@
-//! The units that the generator has written, as systemd read them when it was last reloaded.
+//! The units that the generator wrote when systemd was last reloaded.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-/// Where systemd has its generators write, or `ZAM_GENERATED`.
+/// Where systemd lets its generators write, or what `ZAM_GENERATED` says.
 pub fn directory() -> PathBuf {
     std::env::var_os("ZAM_GENERATED").map_or("/run/systemd/generator".into(), PathBuf::from)
 }
 
-/// By their paths below `directory`, those of zam alone: other generators write there too. None where it does not exist.
+/// The texts of zam's units by their paths below `directory`: none if that does not exist. Other generators write there
+/// too; theirs are left out.
 pub fn read(directory: &Path) -> Result<BTreeMap<String, String>> {
     let mut units = BTreeMap::new();
     add(directory, "", &mut units)
@@ -20,6 +21,7 @@ pub fn read(directory: &Path) -> Result<BTreeMap<String, String>> {
     Ok(units)
 }
 
+/// `below` is the path of `directory` in the names of the units, with a slash at its end.
 fn add(directory: &Path, below: &str, units: &mut BTreeMap<String, String>) -> io::Result<()> {
     let entries = match fs::read_dir(directory) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -27,14 +29,12 @@ fn add(directory: &Path, below: &str, units: &mut BTreeMap<String, String>) -> i
     };
     for entry in entries {
         let entry = entry?;
-        let (name, kind) = (
-            entry.file_name().to_string_lossy().into_owned(),
-            entry.file_type()?,
-        );
-        if kind.is_dir() {
-            add(&entry.path(), &format!("{below}{name}/"), units)?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let path = format!("{below}{name}");
+        if entry.file_type()?.is_dir() {
+            add(&entry.path(), &(path + "/"), units)?;
         } else if name.starts_with("zam") || name == "50-zam.conf" {
-            units.insert(format!("{below}{name}"), fs::read_to_string(entry.path())?);
+            units.insert(path, fs::read_to_string(entry.path())?);
         }
     }
     Ok(())

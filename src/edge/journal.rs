@@ -11,13 +11,16 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::core::printable::printable;
 
-/// True when stderr is a stream to the journal: systemd says which one that is, and who inherits the variable may have
-/// another (systemd.exec(5)).
+/// Whether stderr is a stream to the journal. systemd says in a variable which stream that is (systemd.exec(5)); a process
+/// that inherits the variable may have another stderr.
 pub fn is_journal() -> bool {
-    let stream = std::fs::metadata("/proc/self/fd/2")
-        .map(|stderr| format!("{}:{}", stderr.dev(), stderr.ino()));
-    stream
-        .is_ok_and(|stream| std::env::var("JOURNAL_STREAM").is_ok_and(|journal| journal == stream))
+    let (Ok(stderr), Ok(journal)) = (
+        std::fs::metadata("/proc/self/fd/2"),
+        std::env::var("JOURNAL_STREAM"),
+    ) else {
+        return false;
+    };
+    journal == format!("{}:{}", stderr.dev(), stderr.ino())
 }
 
 /// Sends events to the journal when systemd runs us; by hand nobody would read them.
@@ -25,23 +28,23 @@ pub fn start() {
     if !is_journal() {
         return;
     }
-    if let Ok(layer) = tracing_journald::layer() {
+    if let Ok(journal) = tracing_journald::layer() {
         let unit = std::env::var("ZAM_UNIT").unwrap_or_default();
-        let layer = layer
+        let journal = journal
             .with_field_prefix(None)
-            .with_syslog_identifier("zam".into());
-        let layer = layer.with_custom_fields([("OBJECT_SYSTEMD_UNIT", unit.as_str())]);
-        // Losing an event loses no data; a second subscriber cannot be.
-        let _ = tracing_subscriber::registry().with(layer).try_init();
+            .with_syslog_identifier("zam".into())
+            .with_custom_fields([("OBJECT_SYSTEMD_UNIT", unit.as_str())]);
+        // Losing an event loses no data, and there is no second subscriber.
+        let _ = tracing_subscriber::registry().with(journal).try_init();
     }
 }
 
-/// A line of the result. Who closed the pipe (`| head`) wants no more of it; the work goes on.
+/// Prints a line of the result. If the reader has closed the pipe (`| head`) nobody wants it; the work goes on.
 pub fn print(line: impl Display) {
     let _ = writeln!(stdout(), "{}", printable(&line.to_string()));
 }
 
-/// A line with colours, of words and names alone that are known to be harmless.
+/// Prints a line with colours. It may hold only words and names that are known to be harmless.
 pub fn print_colored(line: &str) {
     let _ = writeln!(stdout(), "{line}");
 }
@@ -51,14 +54,16 @@ pub fn progress(text: &str) {
     let _ = write!(stderr(), "\r\x1b[K{}", printable(text));
 }
 
-/// How wide a line may be: what COLUMNS or the terminal says.
+/// How wide a line may be: what COLUMNS says, or the terminal, or 80.
 pub fn columns() -> usize {
-    let told = std::env::var("COLUMNS")
-        .ok()
-        .and_then(|columns| columns.parse().ok());
-    let terminal =
-        || Some(tcgetwinsize(stdout()).ok()?.ws_col.into()).filter(|columns| *columns > 0);
-    told.or_else(terminal).unwrap_or(80)
+    let told = std::env::var("COLUMNS").unwrap_or_default();
+    if let Ok(columns) = told.parse() {
+        return columns;
+    }
+    match tcgetwinsize(stdout()) {
+        Ok(size) if size.ws_col > 0 => size.ws_col.into(),
+        _ => 80,
+    }
 }
 
 pub fn error(message: impl Display) {

@@ -1,4 +1,5 @@
-//! Locks shared by hand and timer: flock on files in /run/zam, freed by the kernel however the holder ends (invariant 7).
+//! Locks between runs by hand and by timers: flock on files in /run/zam, which the kernel frees however their holder ends
+//! (invariant 7).
 
 use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
@@ -12,10 +13,10 @@ use crate::core::unit_name::escape;
 use crate::edge::outcome::Exit::Later;
 use crate::edge::{journal, stop, systemd, trusted};
 
-/// Started by systemd, jobs meet at every full hour; by hand nobody likes to wait.
+/// How long a run that systemd started waits for a lock: jobs meet at every full hour. By hand nobody likes to wait.
 const PATIENCE: Duration = Duration::from_secs(600);
 const NAP: Duration = Duration::from_millis(200);
-/// Bytes of what a lock says of its holder.
+/// Bytes that are read of what a lock says of its holder.
 const HOLDER_MAX: u64 = 300;
 
 pub struct Lock {
@@ -42,23 +43,28 @@ pub fn share(name: &str) -> Result<Lock> {
     lock(name, File::try_lock_shared)
 }
 
-fn lock(name: &str, try_lock: impl Fn(&File) -> Result<(), TryLockError>) -> Result<Lock> {
+type TryLock = fn(&File) -> Result<(), TryLockError>;
+
+fn lock(name: &str, try_lock: TryLock) -> Result<Lock> {
     let directory = directory();
     trusted::directory(&directory)
         .with_context(|| format!("cannot use {} for locks", directory.display()))?;
     let path = directory.join(escape(name) + ".lock");
-    let until = Instant::now()
-        + if journal::is_journal() {
-            PATIENCE
-        } else {
-            Duration::ZERO
-        };
+    let patience = match journal::is_journal() {
+        true => PATIENCE,
+        false => Duration::ZERO,
+    };
+    let until = Instant::now() + patience;
     loop {
         // Whatever the umask: every user in the group takes the same locks.
         let mut file = trusted::open_or_create(&path, 0o660)
             .with_context(|| format!("cannot open the lock {}", path.display()))?;
-        wait(&mut file, name, &path, until, &try_lock)?;
-        // Somebody may have removed it meanwhile, and the next one would lock another file.
+        if !is_locked_until(until, &file, try_lock, &path)? {
+            let holder = holder(&mut file);
+            let why = format!("{name} is locked by {holder}; try again when it is done");
+            return Err(Later(why).into());
+        }
+        // Somebody may have removed the file meanwhile, and the next process would lock another one.
         if trusted::is_at(&file, &path) {
             sign(&mut file);
             return Ok(Lock { _file: file });
@@ -66,16 +72,11 @@ fn lock(name: &str, try_lock: impl Fn(&File) -> Result<(), TryLockError>) -> Res
     }
 }
 
-fn wait(
-    file: &mut File,
-    name: &str,
-    path: &Path,
-    until: Instant,
-    try_lock: impl Fn(&File) -> Result<(), TryLockError>,
-) -> Result<()> {
+/// Tries to lock the file until it succeeds or the time has come.
+fn is_locked_until(until: Instant, file: &File, try_lock: TryLock, path: &Path) -> Result<bool> {
     loop {
         match try_lock(file) {
-            Ok(()) => return Ok(()),
+            Ok(()) => return Ok(true),
             Err(TryLockError::Error(e)) => {
                 return Err(e).with_context(|| format!("cannot lock {}", path.display()));
             }
@@ -84,33 +85,27 @@ fn wait(
                 systemd::alive();
                 sleep(NAP);
             }
-            Err(TryLockError::WouldBlock) => {
-                return Err(Later(format!(
-                    "{name} is locked by {}; try again when it is done",
-                    holder(file)
-                ))
-                .into());
-            }
+            Err(TryLockError::WouldBlock) => return Ok(false),
         }
     }
 }
 
-/// For whoever finds it locked; the lock itself does not depend on it.
+/// Writes down who holds the lock, for whoever finds it locked. The lock itself does not depend on it.
 fn sign(file: &mut File) {
-    let words: Vec<String> = std::env::args_os()
-        .map(|word| word.to_string_lossy().into_owned())
-        .collect();
-    let text = format!("process {}: {}\n", std::process::id(), words.join(" "));
-    let _ = file
-        .set_len(0)
-        .and_then(|()| file.rewind())
-        .and_then(|()| file.write_all(text.as_bytes()));
+    let mut text = format!("process {}:", std::process::id());
+    for word in std::env::args_os() {
+        text += " ";
+        text += &word.to_string_lossy();
+    }
+    text += "\n";
+    let emptied = file.set_len(0).and_then(|()| file.rewind());
+    let _ = emptied.and_then(|()| file.write_all(text.as_bytes()));
 }
 
 fn holder(file: &mut File) -> String {
     let mut holder = Vec::new();
-    let _ = file
-        .rewind()
-        .and_then(|()| file.take(HOLDER_MAX).read_to_end(&mut holder));
+    if file.rewind().is_ok() {
+        let _ = file.take(HOLDER_MAX).read_to_end(&mut holder);
+    }
     String::from_utf8_lossy(&holder).trim().replace('\n', " ")
 }

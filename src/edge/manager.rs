@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use zbus::proxy::CacheProperties;
-use zbus::{Connection, OwnedObjectPath};
+use zbus::{Connection, OwnedObjectPath as Path};
 
 use crate::core::unit_name::is_job;
 use crate::edge::bus::{UNSTOPPED, ask, has_hung_up, is_denied};
@@ -32,21 +32,13 @@ type UnitRow = (
     String,
     String,
     String,
-    OwnedObjectPath,
+    Path,
     u32,
     String,
-    OwnedObjectPath,
+    Path,
 );
-
 /// A job as `ListJobs` describes it. Its own path stands last but one.
-type JobRow = (
-    u32,
-    String,
-    String,
-    String,
-    OwnedObjectPath,
-    OwnedObjectPath,
-);
+type JobRow = (u32, String, String, String, Path, Path);
 
 #[zbus::proxy(
     interface = "org.freedesktop.systemd1.Manager",
@@ -55,8 +47,8 @@ type JobRow = (
 )]
 trait Systemd {
     fn reload(&self) -> zbus::Result<()>;
-    fn start_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
-    fn stop_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
+    fn start_unit(&self, name: &str, mode: &str) -> zbus::Result<Path>;
+    fn stop_unit(&self, name: &str, mode: &str) -> zbus::Result<Path>;
     fn reset_failed_unit(&self, name: &str) -> zbus::Result<()>;
     fn list_units_by_patterns(
         &self,
@@ -82,7 +74,7 @@ pub(super) struct Unit {
     pub(super) load: String,
     /// `active`, `failed`, ...
     pub(super) active: String,
-    path: OwnedObjectPath,
+    path: Path,
 }
 
 impl Unit {
@@ -178,7 +170,7 @@ impl Manager {
     }
 
     /// Returns systemd's job that stops the timer.
-    pub(super) fn stop(&self, timer: &Unit) -> Result<OwnedObjectPath> {
+    pub(super) fn stop(&self, timer: &Unit) -> Result<Path> {
         let name = timer.name.clone();
         self.ask(self.patience, |systemd| async move {
             systemd.stop_unit(&name, "replace").await
@@ -225,7 +217,7 @@ impl Manager {
         self.wait(&[job])
     }
 
-    fn try_to_start(&self) -> Result<OwnedObjectPath> {
+    fn try_to_start(&self) -> Result<Path> {
         let systemd = self.proxy.clone();
         ask(PATIENCE, &UNSTOPPED, async move {
             systemd.start_unit(TARGET, "replace").await
@@ -233,7 +225,7 @@ impl Manager {
     }
 
     /// Waits until systemd's jobs are done.
-    pub(super) fn wait(&self, jobs: &[OwnedObjectPath]) -> Result<()> {
+    pub(super) fn wait(&self, jobs: &[Path]) -> Result<()> {
         let begun = Instant::now();
         while begun.elapsed() < PATIENCE_OF_JOBS {
             let waiting = self.ask(

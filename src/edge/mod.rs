@@ -1,4 +1,5 @@
-//! The outside, thin: files, processes, streams, locks, systemd, the journal. Decides nothing that `core` could.
+//! The outside, thin: files, processes, streams, locks, systemd, the journal. Nothing is decided here that `core` could
+//! decide.
 
 mod bus;
 pub mod clock;

@@ -134,9 +134,14 @@ impl Running {
         self.processes.iter_mut().all(Process::has_ended)
     }
 
-    fn end(self) -> verdict::End {
+    /// `role` says where its zfs stands: first in a sender, last in a receiver.
+    fn end(self, role: Role) -> verdict::End {
+        let mut processes: Vec<Ended> = self.processes.into_iter().map(ended).collect();
+        if role == Role::Receiver {
+            processes.reverse();
+        }
         verdict::End {
-            processes: self.processes.into_iter().map(ended).collect(),
+            processes,
             name: self.name,
             is_remote: self.is_remote,
         }
@@ -219,8 +224,8 @@ impl Stream<'_> {
 
     fn course(self) -> verdict::Course {
         verdict::Course {
-            sender: self.sending.end(),
-            receiver: self.receiving.end(),
+            sender: self.sending.end(Role::Sender),
+            receiver: self.receiving.end(Role::Receiver),
             pumped: self.pump.result().map_err(|e| e.to_string()),
             cut: self.cut,
         }

@@ -1,9 +1,9 @@
-//! A process that runs, what it says, and its end. None is waited for without a limit once it was told to go, for one
-//! that hangs in the kernel hears no signal; and what it says is kept within bounds.
+//! A process that runs, what it says, and its end. Once told to go it is waited for within a limit, because a process that
+//! hangs in the kernel hears no signal; and what it says is kept within bounds.
 
 use std::io::{self, Read};
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -12,14 +12,15 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::edge::mutex::lock;
 use crate::edge::stop;
 
 /// How long a process may take to go once it was told to, and again once it was killed.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// How long the pipes of a process may stay open once it has ended: somebody else holds them then.
+/// How long to wait for the end of a pipe whose process has ended: somebody else may hold it open.
 const LINGER: Duration = Duration::from_secs(2);
 const TICK: Duration = Duration::from_millis(100);
-/// Bytes of what a process says that are kept from its beginning, and as many from its end.
+/// Bytes that are kept of the beginning of what a process says, and as many of the end.
 const SAID_MAX: usize = 64 << 10;
 /// Bytes that a command may print. A listing of a million snapshots has a tenth of that.
 const PRINTED_MAX: u64 = 1 << 30;
@@ -55,19 +56,16 @@ impl Process {
     }
 
     pub(super) fn signal(&mut self, signal: Signal) {
-        // Who has ended already cannot be told; its number may be another's by now.
+        // The number of a process that has ended may be another's by now.
         if !self.has_ended() {
             let _ = kill_process(Pid::from_child(&self.child), signal);
         }
     }
 
-    /// How it ended, and what it said. One that does not even die counts as killed.
+    /// How it ended, and what it said. A process that does not even die counts as killed.
     pub(super) fn result(self) -> (ExitStatus, Vec<u8>) {
-        (
-            self.status
-                .unwrap_or_else(|| ExitStatus::from_raw(Signal::KILL.as_raw())),
-            self.said.bytes(),
-        )
+        let killed = ExitStatus::from_raw(Signal::KILL.as_raw());
+        (self.status.unwrap_or(killed), self.said.bytes())
     }
 }
 
@@ -75,9 +73,9 @@ impl Process {
 pub(super) fn end<'p>(processes: impl Iterator<Item = &'p mut Process>) {
     let mut processes: Vec<&mut Process> = processes.collect();
     for signal in [Signal::TERM, Signal::KILL] {
-        processes
-            .iter_mut()
-            .for_each(|process| process.signal(signal));
+        for process in &mut processes {
+            process.signal(signal);
+        }
         let begun = Instant::now();
         while !processes.iter_mut().all(|process| process.has_ended()) && begun.elapsed() < PATIENCE
         {
@@ -86,17 +84,17 @@ pub(super) fn end<'p>(processes: impl Iterator<Item = &'p mut Process>) {
     }
 }
 
-/// A sixteenth of what has been waited: next to no delay for what is quick, next to no work for what is slow.
+/// Sleeps for a sixteenth of what has been waited: next to no delay for what is quick, next to no work for what is slow.
 pub(super) fn nap(begun: Instant) {
-    thread::sleep(
-        (begun.elapsed() / 16).clamp(Duration::from_micros(200), Duration::from_millis(50)),
-    );
+    let nap = begun.elapsed() / 16;
+    thread::sleep(nap.clamp(Duration::from_micros(200), Duration::from_millis(50)));
 }
 
 /// Runs it to its end, or until the run is to stop.
 ///
 /// # Errors
-/// [`super::outcome::Later`] when stopped; it printed more than [`PRINTED_MAX`] bytes; it cannot be started (`io::Error`).
+/// [`super::outcome::Exit::Later`] when stopped; it printed more than [`PRINTED_MAX`] bytes; it cannot be started
+/// (`io::Error`).
 pub(super) fn output(command: &mut Command) -> Result<Output> {
     if stop::is_wanted() {
         return Err(stop::stopped());
@@ -109,6 +107,7 @@ pub(super) fn output(command: &mut Command) -> Result<Output> {
             end([&mut process].into_iter());
             return Err(stop::stopped());
         }
+        // The end of its output wakes us; after that it is looked at ever more seldom.
         match stdout {
             None => stdout = printed.recv_timeout(TICK).ok(),
             Some(_) => nap(begun),
@@ -132,17 +131,22 @@ pub(super) fn output(command: &mut Command) -> Result<Output> {
     })
 }
 
-fn collect(stdout: Option<impl Read + Send + 'static>) -> Receiver<io::Result<Vec<u8>>> {
-    let (whole, printed) = mpsc::channel();
+/// Reads all that a process prints, in a thread of its own.
+fn collect(stdout: Option<ChildStdout>) -> Receiver<io::Result<Vec<u8>>> {
+    let (sender, printed) = mpsc::channel();
     thread::spawn(move || {
-        let mut bytes = Vec::new();
-        let read = stdout.map_or(Ok(0), |stdout| {
-            stdout.take(PRINTED_MAX + 1).read_to_end(&mut bytes)
-        });
         // Nobody listens any more when the run stops.
-        let _ = whole.send(read.map(|_| bytes));
+        let _ = sender.send(read_to_end(stdout));
     });
     printed
+}
+
+fn read_to_end(stdout: Option<ChildStdout>) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if let Some(stdout) = stdout {
+        stdout.take(PRINTED_MAX + 1).read_to_end(&mut bytes)?;
+    }
+    Ok(bytes)
 }
 
 /// What a process says on stderr: the beginning and the end of it.
@@ -164,27 +168,25 @@ impl Said {
         let (end, ended) = mpsc::channel();
         let keeper = kept.clone();
         thread::spawn(move || {
-            let mut buffer = vec![0; 8 << 10];
-            let mut stderr = stderr;
-            while let Some(count @ 1..) = stderr
-                .as_mut()
-                .and_then(|stderr| stderr.read(&mut buffer).ok())
-            {
-                let Ok(mut kept) = keeper.lock() else { break };
-                kept.add(&buffer[..count]);
+            if let Some(stderr) = stderr {
+                keep(stderr, &keeper);
             }
             let _ = end.send(());
         });
         Said { kept, ended }
     }
 
-    /// Not waited for as long as somebody else keeps stderr open: the master of an ssh connection does.
+    /// Does not wait for ever: the master of an ssh connection keeps its client's stderr open.
     fn bytes(self) -> Vec<u8> {
         let _ = self.ended.recv_timeout(LINGER);
-        self.kept
-            .lock()
-            .map(|kept| kept.bytes())
-            .unwrap_or_default()
+        lock(&self.kept).bytes()
+    }
+}
+
+fn keep(mut stderr: ChildStderr, kept: &Mutex<Kept>) {
+    let mut buffer = vec![0; 8 << 10];
+    while let Ok(count @ 1..) = stderr.read(&mut buffer) {
+        lock(kept).add(&buffer[..count]);
     }
 }
 
@@ -193,7 +195,7 @@ impl Kept {
         let (first, rest) = bytes.split_at(bytes.len().min(SAID_MAX - self.first.len()));
         self.first.extend(first);
         self.last.extend(rest);
-        // Not at each time: moving the rest costs more than keeping it for a while.
+        // Only now and then, because moving the rest costs more than keeping it for a while.
         if self.last.len() > 2 * SAID_MAX {
             let extra = self.last.len() - SAID_MAX;
             self.last.drain(..extra);
@@ -202,10 +204,9 @@ impl Kept {
     }
 
     fn bytes(&self) -> Vec<u8> {
-        let gap = if self.left_out == 0 {
-            String::new()
-        } else {
-            format!("\n({} bytes left out)\n", self.left_out)
+        let gap = match self.left_out {
+            0 => String::new(),
+            left_out => format!("\n({left_out} bytes left out)\n"),
         };
         [&self.first, gap.as_bytes(), &self.last].concat()
     }
@@ -216,7 +217,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_what_is_said_the_beginning_and_the_end_are_kept() {
+    fn the_beginning_and_the_end_of_what_is_said_are_kept() {
         let mut kept = Kept::default();
         kept.add(b"begin\n");
         for _ in 0..1000 {

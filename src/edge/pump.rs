@@ -69,7 +69,17 @@ pub(super) struct Pump {
 struct Finished {
     result: io::Result<()>,
     /// The other end of the receiver's pipe, to see how much of it is still unread.
-    unread: Option<File>,
+    reader: Option<File>,
+}
+
+impl Finished {
+    /// Bytes that the receiver has not taken out of its pipe yet, as far as is known.
+    fn unread(&self) -> u64 {
+        let reader = self.reader.as_ref();
+        reader
+            .and_then(|pipe| ioctl_fionread(pipe).ok())
+            .unwrap_or(0)
+    }
 }
 
 /// How far a stream is. It changes whenever something moves: a byte into the receiver's pipe, or, once all are in it, out
@@ -94,9 +104,9 @@ impl Pump {
         thread::spawn(move || {
             if let (Some(output), Some(input)) = (output, input) {
                 let result = pump(&output, &input, &counter, limit.as_deref());
-                let unread = reader_of(&input);
+                let reader = reader_of(&input);
                 // Nobody listens any more to a stream that was given up.
-                let _ = sender.send(Finished { result, unread });
+                let _ = sender.send(Finished { result, reader });
             }
         });
         Pump {
@@ -125,27 +135,16 @@ impl Pump {
             Err(RecvTimeoutError::Disconnected) => {
                 self.end = Some(Finished {
                     result: Err(ErrorKind::Other.into()),
-                    unread: None,
+                    reader: None,
                 });
             }
         }
     }
 
     pub(super) fn position(&self) -> Position {
-        let moved = self.moved();
-        let Some(end) = &self.end else {
-            return Position {
-                moved,
-                unread: None,
-            };
-        };
-        let unread = end
-            .unread
-            .as_ref()
-            .and_then(|pipe| ioctl_fionread(pipe).ok());
         Position {
-            moved,
-            unread: Some(unread.unwrap_or(0)),
+            moved: self.moved(),
+            unread: self.end.as_ref().map(Finished::unread),
         }
     }
 

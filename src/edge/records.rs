@@ -1,5 +1,6 @@
-//! What is remembered from one run to the next: when each job last ended with 0, and what failed. For the gate and for
-//! reports alone, never for what is kept or sent (invariant 6). Lost, it costs one run too many.
+//! What is remembered from one run to the next: when each job last ended with 0, since when its pruning waits, and what
+//! failed. It serves the gate and reports alone, and never decides what is kept or sent (invariant 6). To lose it costs
+//! one run too many.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,14 +11,14 @@ use crate::core::config::Job;
 use crate::core::unit_name::{instance, is_job};
 use crate::edge::trusted;
 
-/// systemd's own: when a timer with Persistent= last fired (systemd.timer(5)).
+/// Where systemd remembers when a timer with Persistent= last fired (systemd.timer(5)).
 const STAMPS: &str = "/var/lib/systemd/timers";
 
 fn directory() -> PathBuf {
     std::env::var_os("ZAM_STATE").map_or_else(|| "/var/lib/zam".into(), PathBuf::from)
 }
 
-/// Whether an instance may stand for a file: it comes from the command line and the environment too.
+/// Whether an instance can be a file's name. It may come from the command line or the environment.
 pub fn is_file_name(instance: &str) -> bool {
     !instance.is_empty()
         && instance.len() <= 240
@@ -26,26 +27,27 @@ pub fn is_file_name(instance: &str) -> bool {
         && !instance.contains(['/', '\0'])
 }
 
-/// Where the open alert of a job lies, if it has one.
+/// The file of a job's open alert.
 pub fn alert(instance: &str) -> PathBuf {
     directory().join("alerts").join(format!("{instance}.json"))
 }
 
+/// The file that says when a job last succeeded.
 fn success(instance: &str) -> PathBuf {
     directory().join("done").join(instance)
 }
 
-/// Since when the pruning of a job waits lies here.
+/// The file that says since when the pruning of a job waits.
 fn waiting(instance: &str) -> PathBuf {
     directory().join("waiting").join(instance)
 }
 
-/// `instance` is the job's, as systemd calls it; `now` in epoch seconds.
+/// Records that the job with this instance ended with 0; `now` in epoch seconds.
 pub fn record_success(instance: &str, now: i64) {
     write_time(&success(instance), now);
 }
 
-/// In epoch seconds; none when it never did, as far as is known.
+/// When the job last ended with 0, in epoch seconds; none when it never did, as far as is known.
 pub fn last_success(job: &Job) -> Option<i64> {
     read_time(&success(&instance(job)))
 }
@@ -59,25 +61,25 @@ pub fn write_alert(instance: &str, text: &str) -> io::Result<()> {
     trusted::write(&alert(instance), text)
 }
 
-/// Since when the job waits, in epoch seconds: `now`, if it did not yet. One that waits since tomorrow began under
-/// another clock.
+/// Since when the job waits, in epoch seconds: `now`, if it did not wait yet. A beginning in the future was written under
+/// another clock, and does not count.
 pub fn begin_to_wait(instance: &str, now: i64) -> i64 {
     let path = waiting(instance);
-    match read_time(&path).filter(|since| *since <= now) {
-        Some(since) => since,
-        None => {
-            write_time(&path, now);
-            now
-        }
+    if let Some(since) = read_time(&path)
+        && since <= now
+    {
+        return since;
     }
+    write_time(&path, now);
+    now
 }
 
 pub fn end_to_wait(instance: &str) {
-    // Absent is the rule.
+    // Most jobs have no such file.
     let _ = fs::remove_file(waiting(instance));
 }
 
-/// In epoch seconds; none when it does not wait.
+/// Since when the job's pruning waits, in epoch seconds; none when it does not.
 pub fn waits_since(job: &Job) -> Option<i64> {
     read_time(&waiting(&instance(job)))
 }
@@ -86,28 +88,28 @@ fn read_time(path: &Path) -> Option<i64> {
     trusted::read(path).ok()?.trim().parse().ok()
 }
 
-/// Not being able to is no failure of the job: it is run once more, or waits from then on.
 fn write_time(path: &Path, time: i64) {
+    // A job does not fail for this: it is run once more, or waits from then on.
     let _ = trusted::write(path, &time.to_string());
 }
 
-/// Removes what jobs other than these have left: an old stamp would make one that comes back run at once, and nobody
-/// would take back its alert. What is no job's (zam-check.timer, the alert of a reload) stays.
+/// Removes what jobs other than these have left: an old stamp would make a job that comes back run at once, and nobody
+/// would take back its alert. What belongs to no job (zam-check.timer, the alert of a reload) stays.
 pub fn keep_only(instances: &BTreeSet<String>) {
     keep_only_in(Path::new(STAMPS), "stamp-zam-", ".timer", instances);
-    for (place, after) in [("done", ""), ("waiting", ""), ("alerts", ".json")] {
-        keep_only_in(&directory().join(place), "", after, instances);
+    for (folder, suffix) in [("done", ""), ("waiting", ""), ("alerts", ".json")] {
+        keep_only_in(&directory().join(folder), "", suffix, instances);
     }
 }
 
-fn keep_only_in(place: &Path, before: &str, after: &str, instances: &BTreeSet<String>) {
-    for file in fs::read_dir(place).into_iter().flatten().flatten() {
+/// `prefix` and `suffix` stand around the instance in the name of each file.
+fn keep_only_in(folder: &Path, prefix: &str, suffix: &str, instances: &BTreeSet<String>) {
+    for file in fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = file.file_name().into_string().unwrap_or_default();
-        let instance = name
-            .strip_prefix(before)
-            .and_then(|name| name.strip_suffix(after));
+        let name = name.strip_prefix(prefix);
+        let instance = name.and_then(|name| name.strip_suffix(suffix));
         if instance.is_some_and(|instance| is_job(instance) && !instances.contains(instance)) {
-            // One that stays does no harm.
+            // A file that stays does no harm.
             let _ = fs::remove_file(file.path());
         }
     }

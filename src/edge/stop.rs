@@ -1,4 +1,5 @@
-//! The wish that the run ends: a signal, or the end of the window. Whoever waits for another program looks here.
+//! The wish that the run ends, because of a signal or the end of the window. Code that waits for another program looks
+//! here.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,7 +1,7 @@
-//! Files where others may write too: /run/zam belongs to a group, and whoever is in it may be the enemy. No link is
-//! followed, and only what root or we own is read or written (invariant 13).
+//! Files in directories where others may write too: /run/zam belongs to a group, and its members may be hostile. No link
+//! is followed, and only what root or we own is read or written (invariant 13).
 
-use std::fs::{self, File, Metadata, Permissions};
+use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
@@ -13,10 +13,10 @@ const READ_MAX: u64 = 1 << 20;
 const STICKY: u32 = 0o1000;
 const OTHERS_WRITE: u32 = 0o022;
 
-/// Sees to it that a directory is there, and that nobody but the owner of a file in it can take that file's place.
+/// Makes sure that a directory exists, and that only the owner of a file in it can put another in that file's place.
 ///
 /// # Errors
-/// It is somebody else's, or others may remove our files in it.
+/// It belongs to another user, or others may remove our files in it.
 pub fn directory(path: &Path) -> io::Result<()> {
     fs::DirBuilder::new()
         .recursive(true)
@@ -36,58 +36,52 @@ pub fn directory(path: &Path) -> io::Result<()> {
         )));
     }
     let mode = found.mode() & 0o7777;
-    if mode & OTHERS_WRITE == 0 || mode & STICKY != 0 {
-        return Ok(());
-    }
-    // As older versions made it.
-    directory
-        .set_permissions(Permissions::from_mode(mode | STICKY))
-        .map_err(|_| {
+    // Older versions made it without the sticky bit.
+    if mode & OTHERS_WRITE != 0 && mode & STICKY == 0 {
+        let sticky = Permissions::from_mode(mode | STICKY);
+        return directory.set_permissions(sticky).map_err(|_| {
             let path = path.display();
             io::Error::other(format!(
-                "in {path} others may remove our files; let root run: chmod +t {path}"
+                "others may remove our files in {path}; let root run: chmod +t {path}"
             ))
-        })
+        });
+    }
+    Ok(())
 }
 
 /// Opens a file for reading and writing; one that is new gets `mode`, whatever the umask.
 pub fn open_or_create(path: &Path, mode: u32) -> io::Result<File> {
+    // Somebody else may make it after we found none, or remove it after that.
     loop {
-        match open(path, true) {
+        match open(path, File::options().read(true).write(true)) {
             Err(e) if e.kind() == ErrorKind::NotFound => {}
             opened => return opened,
         }
-        match File::options()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .mode(mode & 0o700)
-            .open(path)
-        {
+        match create(path, mode) {
             Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
-            created => {
-                let file = created?;
-                file.set_permissions(Permissions::from_mode(mode))?;
-                return Ok(file);
-            }
+            created => return created,
         }
     }
 }
 
-fn open(path: &Path, writes: bool) -> io::Result<File> {
+fn create(path: &Path, mode: u32) -> io::Result<File> {
+    let mut options = File::options();
+    options.read(true).write(true).create_new(true);
+    let file = options.mode(mode & 0o700).open(path)?;
+    file.set_permissions(Permissions::from_mode(mode))?;
+    Ok(file)
+}
+
+fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     // Not blocking: a FIFO would wait for its other end.
     let flags = OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let file = File::options()
-        .read(true)
-        .write(writes)
-        .custom_flags(flags.bits() as i32)
-        .open(path)?;
+    let file = options.custom_flags(flags.bits() as i32).open(path)?;
     let found = file.metadata()?;
     if found.is_file() && found.nlink() == 1 && is_owner_trusted(&found) {
         return Ok(file);
     }
     Err(io::Error::other(
-        "it is no plain file of root's or ours; look at it and remove it",
+        "it is not a plain file that belongs to root or to us; look at it and remove it",
     ))
 }
 
@@ -97,24 +91,21 @@ fn is_owner_trusted(found: &Metadata) -> bool {
 
 /// Whether the file still is what the path names.
 pub fn is_at(file: &File, path: &Path) -> bool {
-    let same = |(ours, there): (Metadata, Metadata)| {
-        (ours.dev(), ours.ino()) == (there.dev(), there.ino())
-    };
-    file.metadata()
-        .and_then(|ours| Ok((ours, fs::symlink_metadata(path)?)))
-        .is_ok_and(same)
+    match (file.metadata(), fs::symlink_metadata(path)) {
+        (Ok(ours), Ok(there)) => (ours.dev(), ours.ino()) == (there.dev(), there.ino()),
+        _ => false,
+    }
 }
 
-/// A short text.
+/// Reads a short text.
 pub fn read(path: &Path) -> io::Result<String> {
     let mut text = String::new();
-    open(path, false)?
-        .take(READ_MAX)
-        .read_to_string(&mut text)?;
+    let file = open(path, File::options().read(true))?;
+    file.take(READ_MAX).read_to_string(&mut text)?;
     Ok(text)
 }
 
-/// Whole or not at all, and readable by everybody. What was there, a link as well, gives way.
+/// Writes a text whole or not at all, readable by everybody, in place of what has that name, be it a link.
 pub fn write(path: &Path, text: &str) -> io::Result<()> {
     let parent = path.parent().unwrap_or(Path::new("."));
     directory(parent)?;

@@ -75,20 +75,14 @@ struct InForce {
 fn in_force(settings: &[Setting], defaults: &[(&str, String)], sources: &[Source]) -> Vec<InForce> {
     let mut in_force = Vec::new();
     for Setting { name, value, at } in settings {
-        in_force.push(InForce {
-            name: name.clone(),
-            value: value.clone(),
-            from: position(*at, sources),
-        });
+        let (name, value, from) = (name.clone(), value.clone(), position(*at, sources));
+        in_force.push(InForce { name, value, from });
     }
     for (name, value) in defaults {
         let is_set = |setting: &Setting| setting.name == *name && setting.value != "~";
         if !settings.iter().any(is_set) {
-            in_force.push(InForce {
-                name: (*name).into(),
-                value: value.clone(),
-                from: "default".into(),
-            });
+            let (name, value, from) = (name.to_string(), value.clone(), "default".into());
+            in_force.push(InForce { name, value, from });
         }
     }
     in_force

@@ -65,7 +65,11 @@ pub struct JobName<'a> {
     pub destination: Option<&'a str>,
 }
 
-impl JobName<'_> {
+impl<'a> JobName<'a> {
+    pub fn new(verb: Verb, destination: Option<&'a str>) -> Self {
+        JobName { verb, destination }
+    }
+
     /// The entry's job of this name, if it has one.
     pub fn find_in(self, entry: &Entry) -> Option<Job<'_>> {
         entry.jobs().into_iter().find(|job| {

@@ -54,10 +54,9 @@ pub fn list(
     let strange = |why: String| anyhow!("{}{}: {why}", argv.join(" "), machine.place());
     let (mut text, mut absent) = (String::new(), Vec::new());
     for roots in roots.chunks(NAMES_MAX) {
-        let part = list_some(machine, &argv, roots)?;
-        listing::whole_lines(&part.text).map_err(strange)?;
-        text += &part.text;
-        absent.extend(part.absent);
+        let part = list_some(machine, &argv, roots, &mut absent)?;
+        listing::whole_lines(&part).map_err(strange)?;
+        text += &part;
     }
     // Parsed all at once, because what belongs to one dataset may have come in two parts.
     let tree = listing::parse(columns, &text).map_err(strange)?;
@@ -67,45 +66,37 @@ pub fn list(
     Ok(Listing { tree, absent })
 }
 
-/// What one process listed.
-struct Part {
-    text: String,
-    absent: Vec<String>,
-}
-
-fn list_some(machine: &Machine, argv: &[&str], roots: &[&str]) -> Result<Part> {
+/// What is printed of `roots`; those that do not exist are added to `absent`.
+fn list_some(
+    machine: &Machine,
+    argv: &[&str],
+    roots: &[&str],
+    absent: &mut Vec<String>,
+) -> Result<String> {
     let error = match machine.run(&[argv, roots].concat()) {
-        Ok(output) => {
-            return Ok(Part {
-                text: utf8(output.stdout)?,
-                absent: Vec::new(),
-            });
-        }
+        Ok(output) => return utf8(output.stdout),
         Err(error) => error,
     };
     let Some(failure) = failure(&error) else {
         return Err(error);
     };
-    let (absent, there): (Vec<&str>, Vec<&str>) = roots
+    let (missing, there): (Vec<&str>, Vec<&str>) = roots
         .iter()
         .copied()
         .partition(|root| is_absent(&failure.stderr, root));
     // zfs exits 1 for roots that do not exist. A zfs that was killed has listed nothing to the end.
-    if absent.is_empty() || failure.status.code() != Some(1) {
+    if missing.is_empty() || failure.status.code() != Some(1) {
         return Err(error);
     }
-    let text = if failure.stderr.lines().count() == absent.len() {
-        failure.stdout.clone()
-    } else if there.is_empty() {
-        String::new()
-    } else {
-        // Other lines may be a shell's greeting, or tell of a listing that was cut short: list what is there once more.
-        utf8(machine.run(&[argv, &there].concat())?.stdout)?
-    };
-    Ok(Part {
-        text,
-        absent: absent.into_iter().map(Into::into).collect(),
-    })
+    absent.extend(missing.iter().map(|root| root.to_string()));
+    if failure.stderr.lines().count() == missing.len() {
+        return Ok(failure.stdout.clone());
+    }
+    if there.is_empty() {
+        return Ok(String::new());
+    }
+    // Other lines may be a shell's greeting, or tell of a listing that was cut short: list what is there once more.
+    utf8(machine.run(&[argv, &there].concat())?.stdout)
 }
 
 fn utf8(stdout: Vec<u8>) -> Result<String> {
