@@ -4,6 +4,7 @@
 pub mod config;
 pub mod gate;
 pub mod loading;
+mod locks;
 pub mod notify;
 pub mod prune;
 pub mod reload;

@@ -1,11 +1,11 @@
-//! `zam snapshot`: one snapshot of an entry, its whole recursion in one atomic command. What refuses is left out, and the
-//! others have theirs (invariant 12). Locks nothing: it never waits for a replication.
+//! `zam snapshot`: one snapshot of an entry, its whole recursion in one atomic command. A dataset that refuses is left
+//! out, and the others get theirs (invariant 12). Locks nothing: it never waits for a replication.
 
 use std::collections::HashSet;
 
 use anyhow::{Result, bail};
 
-use crate::core::listing::SKIM_COLUMNS;
+use crate::core::listing::{DATASETS, SKIM_COLUMNS};
 use crate::core::name::NAME_MAX;
 use crate::core::selection::governs;
 use crate::edge::command::Machine;
@@ -15,7 +15,7 @@ use crate::edge::zfs::{self, Depth, Refusal, Taken};
 use crate::verbs::say::{does_not_exist, snapshots};
 use crate::verbs::{Run, print_json};
 
-/// What one command line holds (Linux allows 2 MiB with the environment).
+/// Bytes of names in one command line (Linux allows 2 MiB with the environment).
 const ARGUMENTS_MAX: usize = 1 << 20;
 
 pub fn run(run: &Run) -> Result<Outcome> {
@@ -34,15 +34,15 @@ pub fn run(run: &Run) -> Result<Outcome> {
         outcome: Outcome::Done,
     };
     taking.leave_out_long_names(&name);
-    let ended = if run.dry { Ok(()) } else { taking.take() };
-    let names = if run.dry {
-        full(&name, &taking.todo)
+    let ended = if run.dry {
+        taking.taken = full_names(&name, &taking.todo);
+        Ok(())
     } else {
-        taking.taken
+        taking.take()
     };
-    if ended.is_ok() || !names.is_empty() {
-        say(run, &names)?;
-        tracing::info!(message_id = "0c4a3f4b3f5c4d1f8f0d6f3a51b6a001", zam_snapshot = %name, "took {} of {}", snapshots(names.len()), run.dataset);
+    if ended.is_ok() || !taking.taken.is_empty() {
+        say(run, &taking.taken)?;
+        tracing::info!(message_id = "0c4a3f4b3f5c4d1f8f0d6f3a51b6a001", zam_snapshot = %name, "took {} of {}", snapshots(taking.taken.len()), run.dataset);
     }
     ended.map(|()| taking.outcome)
 }
@@ -51,40 +51,33 @@ fn say(run: &Run, names: &[String]) -> Result<()> {
     if run.json {
         return print_json(&names);
     }
-    names.iter().for_each(|name| {
-        journal::print(format!(
-            "{}{name}",
-            if run.dry { "would take " } else { "" }
-        ))
-    });
+    let verb = if run.dry { "would take " } else { "" };
+    for name in names {
+        journal::print(format!("{verb}{name}"));
+    }
     Ok(())
 }
 
-fn full(name: &str, datasets: &[String]) -> Vec<String> {
-    datasets
-        .iter()
-        .map(|dataset| format!("{dataset}@{name}"))
-        .collect()
+fn full_names(name: &str, datasets: &[String]) -> Vec<String> {
+    let full_name = |dataset| format!("{dataset}@{name}");
+    datasets.iter().map(full_name).collect()
 }
 
+/// What the entry governs, at and below the dataset of the run.
 fn datasets(run: &Run) -> Result<Vec<String>> {
     if !run.entry.recursive {
         return Ok(vec![run.dataset.to_string()]);
     }
-    let listing = zfs::list(
-        &Machine::default(),
-        SKIM_COLUMNS,
-        "filesystem,volume",
-        Depth::All,
-        &[run.dataset.as_str()],
-    )?;
+    let here = Machine::default();
+    let root = [run.dataset.as_str()];
+    let mut listing = zfs::list(&here, SKIM_COLUMNS, DATASETS, Depth::All, &root)?;
     if !listing.absent.is_empty() {
-        return Err(does_not_exist(&run.dataset, ""));
+        return Err(does_not_exist(&run.dataset, &here));
     }
-    let governed = listing
+    listing
         .tree
-        .into_keys()
-        .filter(|dataset| governs(run.config, run.entry, dataset));
+        .retain(|dataset, _| governs(run.config, run.entry, dataset));
+    let governed = listing.tree.keys();
     Ok(governed.map(|dataset| dataset.to_string()).collect())
 }
 
@@ -92,22 +85,25 @@ struct Taking<'r> {
     run: &'r Run<'r>,
     /// The datasets that have no snapshot yet.
     todo: Vec<String>,
-    /// The full names of the snapshots that were taken.
+    /// The full names of the snapshots that were taken; in a dry run, of those that would be.
     taken: Vec<String>,
     outcome: Outcome,
 }
 
 impl Taking<'_> {
-    fn leave_out_long_names(&mut self, name: &str) {
-        let fits = |dataset: &String| dataset.len() + 1 + name.len() <= NAME_MAX;
-        let (todo, too_long): (Vec<String>, Vec<String>) =
-            std::mem::take(&mut self.todo).into_iter().partition(fits);
+    /// Removes from `todo` the datasets for which this is false, and returns them.
+    fn keep(&mut self, stays: impl Fn(&str) -> bool) -> Vec<String> {
+        let todo = std::mem::take(&mut self.todo);
+        let (todo, others) = todo.into_iter().partition(|dataset| stays(dataset));
         self.todo = todo;
-        for dataset in too_long {
-            self.refused(
-                &dataset,
-                &format!("its name leaves no room for @{name}, since ZFS allows {NAME_MAX} bytes"),
-            );
+        others
+    }
+
+    fn leave_out_long_names(&mut self, name: &str) {
+        let reason =
+            format!("its name leaves no room for @{name}, since ZFS allows {NAME_MAX} bytes");
+        for dataset in self.keep(|dataset| dataset.len() + 1 + name.len() <= NAME_MAX) {
+            self.refused(&dataset, &reason);
         }
     }
 
@@ -116,8 +112,8 @@ impl Taking<'_> {
         self.outcome = Outcome::Failed;
     }
 
-    /// All at one moment, in as many attempts as it takes: each goes without those that ZFS refused in the one before. If a
-    /// name exists, that of the next second is tried for all.
+    /// Takes all at one moment, in as many attempts as it needs: each attempt leaves out the datasets that ZFS refused in
+    /// the one before. If a name exists, that of the next second is tried for all.
     fn take(&mut self) -> Result<()> {
         let (mut time, at_once) = (self.run.now, self.at_once());
         while !self.todo.is_empty() {
@@ -127,7 +123,7 @@ impl Taking<'_> {
             match zfs::snapshot(&batch, &name)? {
                 Taken::Yes => {
                     let done: Vec<String> = self.todo.drain(..number).collect();
-                    self.taken.extend(full(&name, &done));
+                    self.taken.extend(full_names(&name, &done));
                 }
                 Taken::Refused(refusals) if time == self.run.now && refusals.iter().any(exists) => {
                     time += 1
@@ -148,14 +144,14 @@ impl Taking<'_> {
         Ok(())
     }
 
-    /// A tree that no command line can name goes in several commands, each atomic by itself.
+    /// How many datasets one command can name. A larger tree takes several commands, each atomic by itself.
     fn at_once(&self) -> usize {
-        let longest = self.todo.iter().map(String::len).max().unwrap_or(0)
-            + self.run.config.prefix.snapshot(self.run.now).len()
-            + 2;
-        let at_once = (ARGUMENTS_MAX / longest).max(1);
-        if self.todo.len() > at_once {
-            let number = self.todo.len();
+        let number = self.todo.len();
+        let longest = self.todo.iter().map(String::len).max().unwrap_or(0);
+        let name = self.run.config.prefix.snapshot(self.run.now);
+        // With the `@`, and the end of the argument.
+        let at_once = (ARGUMENTS_MAX / (longest + name.len() + 2)).max(1);
+        if number > at_once {
             journal::warn(format!(
                 "{number} datasets are too many for one command: their snapshots are not all of one moment"
             ));
@@ -165,30 +161,24 @@ impl Taking<'_> {
 
     fn leave_out(&mut self, refusals: &[Refusal]) -> Result<()> {
         for Refusal { dataset, reason } in refusals {
-            match reason.contains("does not exist") {
-                true => self.gone(dataset)?,
-                false => self.refused(dataset, reason),
+            if reason.contains("does not exist") {
+                self.gone(dataset)?;
+            } else {
+                self.refused(dataset, reason);
             }
         }
-        let refused: HashSet<&str> = refusals
-            .iter()
-            .map(|refusal| refusal.dataset.as_str())
-            .collect();
-        self.todo
-            .retain(|dataset| !refused.contains(dataset.as_str()));
+        let refused: HashSet<&str> = refusals.iter().map(|r| r.dataset.as_str()).collect();
+        self.keep(|dataset| !refused.contains(dataset));
         Ok(())
     }
 
-    /// ZFS said that a dataset is gone, but not which: a new listing tells.
+    /// ZFS said that a dataset is gone, but not which one: a new listing tells.
     fn leave_out_gone(&mut self, error: anyhow::Error) -> Result<()> {
         if !self.run.entry.recursive {
-            return Err(does_not_exist(&self.run.dataset, ""));
+            return Err(does_not_exist(&self.run.dataset, &Machine::default()));
         }
         let existing: HashSet<String> = datasets(self.run)?.into_iter().collect();
-        let (todo, gone): (Vec<String>, Vec<String>) = std::mem::take(&mut self.todo)
-            .into_iter()
-            .partition(|dataset| existing.contains(dataset));
-        self.todo = todo;
+        let gone = self.keep(|dataset| existing.contains(dataset));
         if gone.is_empty() {
             return Err(error);
         }
@@ -197,7 +187,7 @@ impl Taking<'_> {
 
     fn gone(&self, dataset: &str) -> Result<()> {
         if dataset == self.run.dataset.as_str() {
-            return Err(does_not_exist(&self.run.dataset, ""));
+            return Err(does_not_exist(&self.run.dataset, &Machine::default()));
         }
         journal::warn(format!(
             "{dataset} is gone since it was listed; it is left out"

@@ -1,6 +1,6 @@
-//! A destination's bookmarks on one source dataset. They stand in for the snapshots that pruning takes, and tell it what
-//! is still on its way: one at rest, two or more while a transfer is unconfirmed. One that was there when the run began
-//! goes only once a stream has arrived that makes up for it (invariant 2).
+//! A destination's bookmarks on one source dataset. They stand in for snapshots that pruning takes, and tell pruning what
+//! is still on its way: there is one at rest, and two or more while a transfer is unconfirmed. A bookmark that was there
+//! when the run began is destroyed only after a stream has arrived that makes up for it (invariant 2).
 
 use std::collections::BTreeSet;
 
@@ -11,66 +11,72 @@ use crate::core::name::{Dataset, Prefix, destination_id};
 use crate::core::replication::{Base, Mark, Plan, Stream, TokenUse, never_given, set_aside};
 use crate::edge::command::Machine;
 use crate::edge::zfs;
+use crate::verbs::replicate::replication::Replication;
 
-pub(super) struct Cursors<'c> {
-    machine: &'c Machine,
-    dataset: &'c Dataset,
-    state: &'c State,
-    prefix: &'c Prefix,
+pub(super) struct Bookmarks<'b> {
+    machine: &'b Machine,
+    dataset: &'b Dataset,
+    source: &'b State,
+    prefix: &'b Prefix,
     /// The GUID of the destination's root.
     root: u64,
     names: BTreeSet<String>,
     /// Those of `names` that this run has made.
     made: BTreeSet<String>,
-    /// This replica is another copy than the one that was given most.
+    /// The bookmarks were made for another copy of this replica, which was given more.
     is_other_copy: bool,
-    /// The pool of the source cannot be written to, so that nothing can be marked, and nothing is destroyed.
+    /// The pool of the source cannot be written to: no bookmark can be made, and none is destroyed.
     pub(super) is_read_only: bool,
 }
 
-impl<'c> Cursors<'c> {
+impl<'b> Bookmarks<'b> {
     pub(super) fn of(
-        machine: &'c Machine,
-        dataset: &'c Dataset,
-        state: &'c State,
-        prefix: &'c Prefix,
-        root: u64,
+        replication: &'b Replication,
+        dataset: &'b Dataset,
+        source: &'b State,
     ) -> Self {
+        let (prefix, root) = (&replication.run.config.prefix, replication.listed.root);
         let ours = Some(destination_id(root));
-        let owned = state
+        let owned = source
             .bookmarks
             .iter()
             .filter(|b| prefix.owns_bookmark(&b.name, b.guid) == ours);
-        let names = owned.map(|b| b.name.to_string()).collect();
-        Cursors {
-            machine,
+        Bookmarks {
+            machine: &replication.listed.here,
             dataset,
-            state,
+            source,
             prefix,
             root,
-            names,
+            names: owned.map(|b| b.name.to_string()).collect(),
             made: BTreeSet::new(),
             is_other_copy: false,
             is_read_only: false,
         }
     }
 
-    /// The first of those that were there when the run began.
+    /// The first one that was there when the run began.
     pub(super) fn first(&self) -> Option<&str> {
         self.names.difference(&self.made).next().map(String::as_str)
     }
 
-    /// The start of a way and its end: pruning keeps what lies between, however long it takes. Where there is no way,
-    /// the newest in common alone, so that what mends it works tomorrow too.
-    pub(super) fn mark_way(&mut self, plan: &Plan) -> Result<()> {
-        let (first, last) = (plan.streams.first(), plan.streams.last());
-        match (&plan.base, first) {
-            (Some(base), _) => self.mark(&base.mark, base.guid)?,
-            (None, Some(first)) if plan.token != TokenUse::Foreign => self.mark_end_of(first)?,
-            (None, _) => {}
+    /// Marks the start of a plan and its end: pruning keeps what lies between, however long the transfer takes. A plan
+    /// without streams marks the newest common snapshot alone, so that what mends a divergence works tomorrow too.
+    pub(super) fn mark_start_and_end(&mut self, plan: &Plan) -> Result<()> {
+        if let Some(base) = &plan.base {
+            self.mark(&base.mark, base.guid)?;
         }
-        last.filter(|_| plan.token != TokenUse::Foreign)
-            .map_or(Ok(()), |last| self.mark_end_of(last))
+        if plan.token == TokenUse::Foreign {
+            return Ok(());
+        }
+        if plan.base.is_none()
+            && let Some(first) = plan.streams.first()
+        {
+            self.mark_end_of(first)?;
+        }
+        match plan.streams.last() {
+            Some(last) => self.mark_end_of(last),
+            None => Ok(()),
+        }
     }
 
     pub(super) fn mark_end_of(&mut self, stream: &Stream) -> Result<()> {
@@ -86,7 +92,7 @@ impl<'c> Cursors<'c> {
         Ok(())
     }
 
-    /// Whether it could be made.
+    /// Whether the bookmark could be made.
     fn bookmark(&mut self, mark: &Mark, name: &str) -> Result<bool> {
         if self.is_read_only {
             return Ok(false);
@@ -98,50 +104,50 @@ impl<'c> Cursors<'c> {
         Ok(!self.is_read_only)
     }
 
-    /// Keeps for another copy of the replica what this one was never given. Returns what to destroy where there is no
-    /// other copy.
+    /// Keeps for another copy of the replica the bookmarks of what this copy was never given, under names of their own.
+    /// Returns the full names of the bookmarks that were made, which are to be destroyed if there is no other copy.
     pub(super) fn set_aside(&mut self, base: &Base) -> Result<Vec<String>> {
         let mut names = Vec::new();
-        for cursor in never_given(self.prefix, self.root, self.state, base) {
+        for bookmark in never_given(self.prefix, self.root, self.source, base) {
             self.is_other_copy = true;
-            let name = set_aside(self.prefix, self.root, cursor.guid);
-            let is_new = self.state.bookmarks.iter().all(|b| *b.name != *name);
-            if is_new && self.bookmark(&Mark::Bookmark(cursor.name.to_string()), &name)? {
+            let name = set_aside(self.prefix, self.root, bookmark.guid);
+            let mark = Mark::Bookmark(bookmark.name.to_string());
+            if !self.was_listed(&name) && self.bookmark(&mark, &name)? {
                 names.push(format!("{}#{name}", self.dataset));
             }
         }
         Ok(names)
     }
 
-    /// The copy is back for which this was kept, and has been given more.
+    /// Destroys the bookmark that was set aside for this copy: the copy is back, and has been given more.
     pub(super) fn drop_what_was_set_aside(&mut self, base: &Base) -> Result<()> {
         let name = set_aside(self.prefix, self.root, base.guid);
-        let is_back = self.is_other_copy && self.state.bookmarks.iter().any(|b| *b.name == *name);
-        if is_back { self.destroy(&name) } else { Ok(()) }
+        if self.is_other_copy && self.was_listed(&name) {
+            return self.destroy(&name);
+        }
+        Ok(())
+    }
+
+    fn was_listed(&self, name: &str) -> bool {
+        self.source.bookmarks.iter().any(|b| *b.name == *name)
     }
 
     /// Destroys all but those of the snapshots with these GUIDs.
     pub(super) fn keep_only(&mut self, guids: &[u64]) -> Result<()> {
-        let keep: Vec<String> = guids
-            .iter()
-            .map(|guid| self.prefix.bookmark(self.root, *guid))
-            .collect();
-        let go: Vec<String> = self
-            .names
-            .iter()
-            .filter(|name| !keep.contains(name))
-            .cloned()
-            .collect();
-        go.iter().try_for_each(|name| self.destroy(name))
+        let mut others = self.names.clone();
+        for guid in guids {
+            others.remove(&self.prefix.bookmark(self.root, *guid));
+        }
+        others.iter().try_for_each(|name| self.destroy(name))
     }
 
-    /// Destroys what this run has made, but for the mark of `base`.
-    pub(super) fn unmark(&mut self, base: Option<u64>) -> Result<()> {
-        let base = base.map(|guid| self.prefix.bookmark(self.root, guid));
-        let made = std::mem::take(&mut self.made);
-        made.iter()
-            .filter(|name| Some(*name) != base.as_ref())
-            .try_for_each(|name| self.destroy(name))
+    /// Destroys what this run has made, except the bookmark of `base`.
+    pub(super) fn unmark(&mut self, base: Option<&Base>) -> Result<()> {
+        let mut made = std::mem::take(&mut self.made);
+        if let Some(base) = base {
+            made.remove(&self.prefix.bookmark(self.root, base.guid));
+        }
+        made.iter().try_for_each(|name| self.destroy(name))
     }
 
     fn destroy(&mut self, name: &str) -> Result<()> {

@@ -1,24 +1,28 @@
-//! `zam replicate`: brings an entry's replicas up to date, each destination on its own. What goes wrong with one stops
-//! no other. How a dataset is brought along stands in `transfer`.
+//! `zam replicate`: brings an entry's replicas up to date, each destination on its own. What goes wrong with one
+//! destination stops no other. `order` brings the datasets along, `transfer` each of them.
 
 mod bookmarks;
+mod encryption;
 mod listing;
+mod machines;
+mod order;
 mod parents;
+mod replication;
+mod shown;
+mod stream;
 mod transfer;
+mod warnings;
 
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use serde::Serialize;
 
 use crate::core::config::Destination;
-use crate::core::name::Dataset;
-use crate::core::replication::{Kind, Mark, Stream};
 use crate::core::schedule::Week;
 use crate::edge::outcome::Outcome;
 use crate::edge::{clock, journal, stop};
-use crate::verbs::replicate::transfer::Replication;
-use crate::verbs::say::{size, snapshots};
+use crate::verbs::replicate::replication::Replication;
+use crate::verbs::replicate::shown::ShownPlan;
 use crate::verbs::{Run, print_json, report};
 
 /// Brings up to date the destination `to`, or all of them.
@@ -40,21 +44,11 @@ pub fn run(run: &Run, to: Option<&str>) -> Result<Outcome> {
             outcome = outcome.max(Outcome::Later);
             break;
         }
-        let done = Replication::begin(run, to, stop::flag()).and_then(|mut replication| {
-            if run.dry || run.json {
-                show(&replication, &mut shown)?;
-            }
-            stop_at_the_windows_end(to);
-            Ok(if run.dry {
-                Outcome::Done
-            } else {
-                replication.bring_up_to_date()
-            })
-        });
-        outcome =
-            outcome.max(done.unwrap_or_else(|error| {
-                report(&format!("{} to {}", run.dataset, to.name), &error)
-            }));
+        let done = match replicate(run, to, &mut shown) {
+            Ok(done) => done,
+            Err(error) => report(&format!("{} to {}", run.dataset, to.name), &error),
+        };
+        outcome = outcome.max(done);
     }
     if run.json {
         print_json(&shown)?;
@@ -62,24 +56,30 @@ pub fn run(run: &Run, to: Option<&str>) -> Result<Outcome> {
     Ok(outcome)
 }
 
-/// A run that systemd started stays inside its windows; by hand it may leave them.
+fn replicate(run: &Run, to: &Destination, shown: &mut Vec<ShownPlan>) -> Result<Outcome> {
+    let mut replication = Replication::begin(run, to)?;
+    if run.dry || run.json {
+        shown::show(&replication, shown)?;
+    }
+    stop_at_the_windows_end(to);
+    if run.dry {
+        return Ok(Outcome::Done);
+    }
+    Ok(order::bring_up_to_date(&mut replication))
+}
+
+/// Has a run that systemd started end with its windows; a run by hand may leave them.
 fn stop_at_the_windows_end(to: &Destination) {
-    let windows = to
-        .idle
-        .as_ref()
-        .map(|idle| idle.windows.clone())
-        .unwrap_or_default();
-    if windows.is_empty() || std::env::var_os("ZAM_INSTANCE").is_none() {
+    let Some(idle) = &to.idle else {
+        return;
+    };
+    if idle.windows.is_empty() || std::env::var_os("ZAM_INSTANCE").is_none() {
         return;
     }
-    let week = Week::new(&windows);
+    let week = Week::new(&idle.windows);
     std::thread::spawn(move || {
-        let is_open = || {
-            let now = clock::moment();
-            week.contains(now.weekday, now.minute)
-        };
-        // By the clock, which may be set meanwhile, or have stood still with the machine.
-        while is_open() {
+        // By the clock on the wall, which may be set meanwhile, or have stood still with the machine.
+        while is_open(&week) {
             std::thread::sleep(Duration::from_secs(1));
         }
         journal::print("the window has closed; what is under way goes on in the next");
@@ -87,102 +87,7 @@ fn stop_at_the_windows_end(to: &Destination) {
     });
 }
 
-/// One plan, as `--json` prints it.
-#[derive(Serialize)]
-struct Shown {
-    dataset: Dataset,
-    destination: String,
-    replica: Dataset,
-    state: &'static str,
-    /// Why it diverged, in a word.
-    cause: Option<&'static str>,
-    base: Option<String>,
-    why: String,
-    streams: Vec<ShownStream>,
-}
-
-#[derive(Serialize)]
-struct ShownStream {
-    from: Option<String>,
-    to: String,
-    intermediates: bool,
-    snapshots: Vec<String>,
-    /// An estimate; none where zfs gives none.
-    bytes: Option<u64>,
-}
-
-/// The plans as they stand before anything is done.
-fn show(replication: &Replication, shown: &mut Vec<Shown>) -> Result<()> {
-    for (dataset, replica, plan) in replication.plans()? {
-        let streams: Vec<ShownStream> = plan
-            .streams
-            .iter()
-            .map(|stream| shown_stream(replication, &dataset, stream, plan.raw))
-            .collect();
-        let (base, state) = (plan.base.map(|base| base.mark.to_string()), word(plan.kind));
-        let cause = plan.divergence.map(|divergence| divergence.word());
-        let destination = replication.to.name.to_string();
-        let plan = Shown {
-            dataset,
-            destination,
-            replica,
-            state,
-            cause,
-            base,
-            why: plan.why,
-            streams,
-        };
-        if !replication.run.json {
-            print(&plan);
-        }
-        shown.push(plan);
-    }
-    Ok(())
-}
-
-fn shown_stream(
-    replication: &Replication,
-    dataset: &Dataset,
-    stream: &Stream,
-    raw: bool,
-) -> ShownStream {
-    ShownStream {
-        from: stream.from.as_ref().map(Mark::to_string),
-        to: stream.to.clone(),
-        intermediates: stream.intermediates,
-        snapshots: stream.snapshots.clone(),
-        bytes: replication.estimate(dataset, stream, raw),
-    }
-}
-
-fn print(plan: &Shown) {
-    journal::print(format!(
-        "{} -> {}: {} ({})",
-        plan.dataset, plan.replica, plan.state, plan.why
-    ));
-    for stream in &plan.streams {
-        let from = stream
-            .from
-            .as_ref()
-            .map_or_else(|| "everything".into(), |mark| format!("from {mark}"));
-        let bytes = stream
-            .bytes
-            .map(|bytes| format!(", about {}", size(bytes)))
-            .unwrap_or_default();
-        journal::print(format!(
-            "  {from} to @{}, {}{bytes}",
-            stream.to,
-            snapshots(stream.snapshots.len())
-        ));
-    }
-}
-
-fn word(kind: Kind) -> &'static str {
-    match kind {
-        Kind::UpToDate => "up-to-date",
-        Kind::Incremental => "incremental",
-        Kind::Full => "full",
-        Kind::Resume => "resume",
-        Kind::Diverged => "diverged",
-    }
+fn is_open(week: &Week) -> bool {
+    let now = clock::moment();
+    week.contains(now.weekday, now.minute)
 }

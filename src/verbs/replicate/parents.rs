@@ -1,11 +1,13 @@
-//! The parents of a first replica: what a job will bring is waited for, what none will is made.
+//! The datasets above a replica that is sent for the first time. A parent that a job will bring is waited for; one that
+//! no job will bring is made.
 
 use std::collections::BTreeSet;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 
 use anyhow::{Result, anyhow};
 
 use crate::core::config::{Destination, Entry};
+use crate::core::listing::Tree;
 use crate::core::name::Dataset;
 use crate::core::selection::governing;
 use crate::core::shell::quoted;
@@ -14,100 +16,104 @@ use crate::edge::outcome::Exit::Later;
 use crate::edge::zfs;
 use crate::verbs::Run;
 
-/// What exists at a destination; grows as datasets arrive.
-pub(super) struct Parents(Mutex<BTreeSet<Dataset>>);
+pub(super) struct Parents<'p> {
+    run: &'p Run<'p>,
+    to: &'p Destination,
+    /// What exists at the destination; grows as datasets arrive.
+    existing: Mutex<BTreeSet<Dataset>>,
+}
 
-impl Parents {
-    pub(super) fn new(existing: impl IntoIterator<Item = Dataset>) -> Self {
-        Parents(Mutex::new(existing.into_iter().collect()))
-    }
-
-    pub(super) fn arrived(&self, place: &Dataset) {
-        if let Ok(mut existing) = self.0.lock() {
-            existing.insert(place.clone());
+impl<'p> Parents<'p> {
+    pub(super) fn new(run: &'p Run, to: &'p Destination, existing: BTreeSet<Dataset>) -> Self {
+        Parents {
+            run,
+            to,
+            existing: Mutex::new(existing),
         }
     }
 
-    pub(super) fn has(&self, place: &Dataset) -> bool {
-        self.0.lock().is_ok_and(|existing| existing.contains(place))
+    fn existing(&self) -> Result<MutexGuard<'_, BTreeSet<Dataset>>> {
+        self.existing
+            .lock()
+            .map_err(|_| anyhow!("another dataset's thread died"))
     }
 
-    /// Sees to it that what is above the first replica of `dataset` exists; one dataset at a time, since siblings share
-    /// their parents.
+    pub(super) fn arrived(&self, replica: &Dataset) {
+        if let Ok(mut existing) = self.existing.lock() {
+            existing.insert(replica.clone());
+        }
+    }
+
+    pub(super) fn has(&self, replica: &Dataset) -> bool {
+        self.existing
+            .lock()
+            .is_ok_and(|existing| existing.contains(replica))
+    }
+
+    /// Makes what is missing above the replica of `dataset`; one dataset at a time, since siblings share their parents.
     ///
     /// # Errors
     /// [`Later`] when a job will bring a parent.
-    pub(super) fn make(
-        &self,
-        run: &Run,
-        to: &Destination,
-        there: &Machine,
-        dataset: &Dataset,
-    ) -> Result<()> {
-        let mut existing = self
-            .0
-            .lock()
-            .map_err(|_| anyhow!("another dataset's thread died"))?;
-        for parent in missing(&existing, run, to, dataset, |_| false)? {
+    pub(super) fn make(&self, there: &Machine, dataset: &Dataset) -> Result<()> {
+        let mut existing = self.existing()?;
+        for parent in self.missing(&existing, dataset, &Tree::new())? {
             zfs::create_parent(there, &parent).map_err(|error| without_key(error, &parent))?;
             existing.insert(parent);
         }
         Ok(())
     }
 
-    /// Whether they exist or can be made, as far as this run does not bring them itself: `comes` says what it will.
+    /// Whether the parents exist or can be made, apart from those that this run brings itself: the replicas of `sources`.
     ///
     /// # Errors
     /// [`Later`] when another job will bring a parent.
-    pub(super) fn look(
-        &self,
-        run: &Run,
-        to: &Destination,
-        dataset: &Dataset,
-        comes: impl Fn(&Dataset) -> bool,
-    ) -> Result<()> {
-        let existing = self
-            .0
-            .lock()
-            .map_err(|_| anyhow!("another dataset's thread died"))?;
-        missing(&existing, run, to, dataset, comes).map(drop)
+    pub(super) fn check(&self, dataset: &Dataset, sources: &Tree) -> Result<()> {
+        self.missing(&*self.existing()?, dataset, sources).map(drop)
     }
-}
 
-/// What has to be made above the first replica of `dataset`, top down.
-fn missing(
-    existing: &BTreeSet<Dataset>,
-    run: &Run,
-    to: &Destination,
-    dataset: &Dataset,
-    comes: impl Fn(&Dataset) -> bool,
-) -> Result<Vec<Dataset>> {
-    let mut missing = Vec::new();
-    let sources: Vec<Dataset> = dataset.and_above().skip(1).collect();
-    for above in sources.into_iter().rev().filter(|above| !comes(above)) {
-        let parent = to.replica(&above);
-        if existing.contains(&parent) {
-            continue;
+    /// What has to be made above the replica of `dataset`, top down.
+    fn missing(
+        &self,
+        existing: &BTreeSet<Dataset>,
+        dataset: &Dataset,
+        sources: &Tree,
+    ) -> Result<Vec<Dataset>> {
+        let mut missing = Vec::new();
+        let above: Vec<Dataset> = dataset.and_above().skip(1).collect();
+        for source in above.iter().rev() {
+            let parent = self.to.replica(source);
+            if sources.contains_key(source) || existing.contains(&parent) {
+                continue;
+            }
+            if let Some(why) = self.why_wait(source, &parent) {
+                let replica = self.to.replica(dataset);
+                return Err(Later(format!("{replica} waits for its parent {parent}{why}")).into());
+            }
+            missing.push(parent);
         }
-        let waits = format!("{} waits for its parent {parent}", to.replica(dataset));
-        let bringer = governing(run.config, run.entry.host_name(), &above);
-        let is_there = |other: &Destination| {
-            other.host_name() == to.host_name() && other.replica(&above) == parent
-        };
-        let brings = |entry: &Entry| entry.destinations.iter().any(is_there);
-        if let Some(entry) = bringer.filter(|entry| brings(entry)) {
-            return Err(Later(format!(
-                "{waits}, which `zam replicate {}` brings",
-                quoted(&entry.key)
-            ))
-            .into());
-        }
-        if run.config.is_dropped(run.entry.host_name(), &above) {
-            return Err(Later(format!("{waits}: the entry of that is at fault")).into());
-        }
-        missing.push(parent);
+        Ok(missing)
     }
-    Ok(missing)
+
+    /// Why the replica of `source` is not to be made: it is another entry's to bring. None: nobody will bring it.
+    fn why_wait(&self, source: &Dataset, parent: &Dataset) -> Option<String> {
+        let host = self.run.entry.host_name();
+        if let Some(entry) = governing(self.run.config, host, source)
+            && self.is_brought_by(entry, source, parent)
+        {
+            let key = quoted(&entry.key);
+            return Some(format!(", which `zam replicate {key}` brings"));
+        }
+        self.run
+            .config
+            .is_dropped(host, source)
+            .then(|| ", whose entry has a fault in the configuration".into())
+    }
+
+    fn is_brought_by(&self, entry: &Entry, source: &Dataset, parent: &Dataset) -> bool {
+        entry.destinations.iter().any(|other| {
+            other.host_name() == self.to.host_name() && other.replica(source) == *parent
+        })
+    }
 }
 
 /// Below an encrypted dataset that is locked nothing encrypted can be made; what arrives raw needs no key of its parent.

@@ -1,10 +1,10 @@
 //! One entry of `zam status`, judged by what was listed of its machines.
 
-use anyhow::Result;
 use chrono::{DateTime, Utc};
 
-use crate::core::config::{Config, Destination, Entry, Verb};
+use crate::core::config::{Config, Destination, Entry, Job, Verb, key};
 use crate::core::health::{Health, Judgement, judge, of_source, owned};
+use crate::core::listing::Tree;
 use crate::core::name::Dataset;
 use crate::core::replication::Side;
 use crate::core::selection::governs;
@@ -14,93 +14,110 @@ use crate::edge::records;
 use crate::edge::systemd::Jobs;
 use crate::verbs::notify;
 use crate::verbs::say::does_not_exist;
-use crate::verbs::status::shown::{Shown, ShownJob, ShownReplica};
+use crate::verbs::status::shown::{ShownEntry, ShownJob, ShownReplica};
 use crate::verbs::status::trees::Trees;
 
 /// One entry, with what there is to see of it.
 pub(super) struct Look<'l> {
-    pub(super) config: &'l Config,
-    pub(super) entry: &'l Entry,
-    pub(super) top: &'l Dataset,
-    pub(super) trees: &'l Trees<'l>,
-    pub(super) now: DateTime<Utc>,
+    config: &'l Config,
+    entry: &'l Entry,
+    top: &'l Dataset,
+    trees: &'l Trees<'l>,
+    now: DateTime<Utc>,
+    /// What the entry governs; empty when its machine cannot be reached.
+    sources: Vec<&'l Dataset>,
 }
 
-impl Look<'_> {
-    pub(super) fn show(&self, jobs: &Jobs) -> Shown {
-        let sources = self.sources().unwrap_or_default();
-        let times = |dataset: &Dataset| self.times(self.entry.host_name(), dataset);
-        let newest = sources
-            .iter()
-            .filter_map(|dataset| times(dataset).last().copied())
-            .min();
-        let (state, why) = match &self.trees[&self.entry.host_name()] {
-            Err(error) => (Health::Unreachable, Some(format!("{error:#}"))),
-            Ok(tree) if !tree.contains_key(self.top) => {
-                let place = Machine::new(self.entry.host.as_ref()).place();
-                (
-                    Health::Unreachable,
-                    Some(format!("{:#}", does_not_exist(self.top, &place))),
-                )
-            }
-            Ok(_) if self.entry.host.is_some() => (Health::Ok, None),
-            Ok(_) => (of_source(self.entry, newest, self.now.timestamp()), None),
-        };
-        Shown {
-            dataset: crate::core::config::key(self.entry.host_name(), self.top),
-            recursive: self.entry.recursive,
-            snapshots: sources.iter().map(|dataset| times(dataset).len()).sum(),
-            newest: newest.and_then(time),
-            state,
-            why,
-            jobs: self.jobs(jobs),
-            destinations: self
-                .entry
-                .destinations
-                .iter()
-                .map(|to| self.replica(to))
-                .collect(),
+impl<'l> Look<'l> {
+    pub(super) fn new(
+        config: &'l Config,
+        entry: &'l Entry,
+        top: &'l Dataset,
+        trees: &'l Trees,
+        now: DateTime<Utc>,
+    ) -> Self {
+        let mut sources = Vec::new();
+        if let Ok(tree) = &trees[&entry.host_name()] {
+            sources.extend(tree.keys());
+            sources.retain(|d| d.is_within(top) && governs(config, entry, d));
+        }
+        Look {
+            config,
+            entry,
+            top,
+            trees,
+            now,
+            sources,
         }
     }
 
-    /// What the entry governs; none when its machine cannot be reached.
-    fn sources(&self) -> Option<Vec<Dataset>> {
-        let tree = self.trees[&self.entry.host_name()].as_ref().ok()?;
-        let governed = |d: &&Dataset| d.is_within(self.top) && governs(self.config, self.entry, d);
-        Some(tree.keys().filter(governed).cloned().collect())
+    pub(super) fn show(&self, known: &Jobs) -> ShownEntry {
+        let (mut snapshots, mut newest) = (0, None);
+        for dataset in &self.sources {
+            let times = self.times(self.entry.host_name(), dataset);
+            snapshots += times.len();
+            newest = older(newest, times.last().copied());
+        }
+        let why = self.why_unreachable();
+        let state = match &why {
+            Some(_) => Health::Unreachable,
+            None if self.entry.host.is_some() => Health::Ok,
+            None => of_source(self.entry, newest, self.now.timestamp()),
+        };
+        let jobs = self.entry.jobs();
+        let jobs = jobs.iter().map(|job| shown_job(job, known)).collect();
+        let replicas = self.entry.destinations.iter().map(|to| self.replica(to));
+        let destinations = replicas.collect();
+        ShownEntry {
+            dataset: key(self.entry.host_name(), self.top),
+            recursive: self.entry.recursive,
+            snapshots,
+            newest: newest.and_then(time),
+            state,
+            why,
+            jobs,
+            destinations,
+        }
     }
 
-    /// When the snapshots of ours were taken, oldest first.
+    /// Why the source cannot be judged.
+    fn why_unreachable(&self) -> Option<String> {
+        match &self.trees[&self.entry.host_name()] {
+            Ok(tree) if tree.contains_key(self.top) => None,
+            Ok(_) => {
+                let machine = Machine::new(self.entry.host.as_ref());
+                Some(format!("{:#}", does_not_exist(self.top, &machine)))
+            }
+            Err(error) => Some(format!("{error:#}")),
+        }
+    }
+
+    /// When our snapshots of a dataset were taken, in epoch seconds, oldest first.
     fn times(&self, host: Option<&str>, dataset: &Dataset) -> Vec<i64> {
-        let state = self.trees[&host]
-            .as_ref()
-            .ok()
-            .and_then(|tree| tree.get(dataset));
-        state
-            .map(|state| {
-                owned(&self.config.prefix, state)
-                    .map(|s| s.creation)
-                    .collect()
-            })
-            .unwrap_or_default()
+        let tree = self.trees[&host].as_ref().ok();
+        let Some(state) = tree.and_then(|tree| tree.get(dataset)) else {
+            return Vec::new();
+        };
+        let owned = owned(&self.config.prefix, state);
+        owned.map(|s| s.creation).collect()
     }
 
     fn replica(&self, to: &Destination) -> ShownReplica {
-        let replica = to.replica(self.top);
-        let sources = self.sources().unwrap_or_default();
-        let judged = self.judge(to, &sources).unwrap_or_else(|error| Judgement {
+        let (host, replica) = (to.host_name(), to.replica(self.top));
+        let judged = self.judge(to).unwrap_or_else(|error| Judgement {
             health: Health::Unreachable,
-            newest: self.times(to.host_name(), &replica).last().copied(),
+            newest: self.times(host, &replica).last().copied(),
             lag: None,
-            why: Some(self.unreachable(to, &error)),
+            why: Some(self.with_last_success(to, error)),
         });
+        let mut snapshots = 0;
+        for source in &self.sources {
+            snapshots += self.times(host, &to.replica(source)).len();
+        }
         ShownReplica {
             name: to.name.to_string(),
-            snapshots: sources
-                .iter()
-                .map(|source| self.times(to.host_name(), &to.replica(source)).len())
-                .sum(),
             replica,
+            snapshots,
             newest: judged.newest.and_then(time),
             lag_seconds: judged.lag,
             state: judged.health,
@@ -108,97 +125,99 @@ impl Look<'_> {
         }
     }
 
-    /// Of a tree the worst, with the oldest of what is the newest in each.
-    fn judge(&self, to: &Destination, sources: &[Dataset]) -> Result<Judgement, String> {
-        let of = |host| {
-            self.trees[&host]
-                .as_ref()
-                .map_err(|error| format!("{error:#}"))
-        };
-        let (here, there) = (of(self.entry.host_name())?, of(to.host_name())?);
+    /// The judgement of a whole tree: the worst health of its replicas, and the oldest of their newest snapshots.
+    ///
+    /// # Errors
+    /// Why one of the two sides cannot be judged.
+    fn judge(&self, to: &Destination) -> Result<Judgement, String> {
+        let here = self.tree(self.entry.host_name())?;
+        let there = self.tree(to.host_name())?;
         if !there.contains_key(&to.root) {
-            return Err(format!(
-                "{:#}",
-                does_not_exist(&to.root, &Machine::new(to.host.as_ref()).place())
-            ));
+            let error = does_not_exist(&to.root, &Machine::new(to.host.as_ref()));
+            return Err(format!("{error:#}"));
         }
-        // What has nothing to send yet says nothing of the tree.
-        let counts = |source: &&Dataset| {
-            owned(&self.config.prefix, &here[*source]).next().is_some()
-                || there.contains_key(&to.replica(source))
-        };
-        let judged = sources.iter().filter(counts).map(|source| {
-            let place = to.replica(source);
-            let replica = there.get(&place).map(|state| Side {
-                name: place.to_string(),
-                state,
-            });
-            let side = Side {
-                name: source.to_string(),
-                state: &here[source],
-            };
-            judge(
-                &self.config.prefix,
-                to,
-                &side,
-                replica.as_ref(),
-                self.now.timestamp(),
-            )
-        });
-        let none = Judgement {
+        let one = |source: &&Dataset| self.judge_one(to, source, here, there);
+        let judged = self.sources.iter().filter_map(one);
+        Ok(judged.reduce(worse).unwrap_or(Judgement {
             health: Health::Never,
             newest: None,
             lag: None,
             why: None,
-        };
-        Ok(judged.reduce(worse).unwrap_or(none))
+        }))
     }
 
-    fn unreachable(&self, to: &Destination, error: &str) -> String {
-        let jobs = self.entry.jobs();
-        let job = jobs.iter().find(|job| {
-            job.verb == Verb::Replicate && job.destination.is_some_and(|d| d.name == to.name)
+    /// None for a source that has nothing to send yet: it says nothing about the tree.
+    fn judge_one(
+        &self,
+        to: &Destination,
+        source: &Dataset,
+        here: &Tree,
+        there: &Tree,
+    ) -> Option<Judgement> {
+        let (prefix, name) = (&self.config.prefix, to.replica(source));
+        let replica = there.get(&name).map(|state| Side {
+            name: name.to_string(),
+            state,
         });
-        match job.and_then(records::last_success).and_then(time) {
-            Some(last) => format!(
-                "{error}; the last replication that succeeded was at {}",
-                last.format("%F %T UTC")
-            ),
-            None => error.into(),
+        let state = &here[source];
+        if replica.is_none() && owned(prefix, state).next().is_none() {
+            return None;
         }
+        let source = Side {
+            name: source.to_string(),
+            state,
+        };
+        let now = self.now.timestamp();
+        Some(judge(prefix, to, &source, replica.as_ref(), now))
     }
 
-    fn jobs(&self, known: &Jobs) -> Vec<ShownJob> {
-        let jobs = self.entry.jobs().into_iter().map(|job| {
-            let (unit, instance) = (service(&job), instance(&job));
-            let alert = notify::open(&instance);
-            let done = records::last_success(&job).and_then(time);
-            let result = match &alert {
-                _ if known.running.contains(&unit) => Some("running".into()),
-                Some(alert) => Some(alert.result.clone()),
-                None if records::waits_since(&job).is_some() => Some("waiting".into()),
-                None => done.map(|_| "success".into()),
-            };
-            ShownJob {
-                next: known
-                    .next
-                    .get(&format!("zam-{instance}.timer"))
-                    .copied()
-                    .and_then(time),
-                last: alert.as_ref().map(|alert| alert.time).max(done),
-                unit,
-                result,
-                verb: job.verb,
-                destination: job.destination.map(|to| to.name.to_string()),
-                alert,
+    /// # Errors
+    /// Why the machine cannot be asked.
+    fn tree<'a>(&'a self, host: Option<&'a str>) -> Result<&'a Tree, String> {
+        let tree = &self.trees[&host];
+        tree.as_ref().map_err(|error| format!("{error:#}"))
+    }
+
+    fn with_last_success(&self, to: &Destination, error: String) -> String {
+        for job in self.entry.jobs() {
+            if job.verb == Verb::Replicate
+                && job.destination.is_some_and(|other| other.name == to.name)
+                && let Some(last) = records::last_success(&job).and_then(time)
+            {
+                let last = last.format("%F %T UTC");
+                return format!("{error}; the last replication that succeeded was at {last}");
             }
-        });
-        jobs.collect()
+        }
+        error
+    }
+}
+
+fn shown_job(job: &Job, known: &Jobs) -> ShownJob {
+    let (unit, instance) = (service(job), instance(job));
+    let alert = notify::open(&instance);
+    let done = records::last_success(job).and_then(time);
+    let result = match &alert {
+        _ if known.running.contains(&unit) => Some("running".into()),
+        Some(alert) => Some(alert.result.clone()),
+        None if records::waits_since(job).is_some() => Some("waiting".into()),
+        None => done.map(|_| "success".into()),
+    };
+    let next = known.next.get(&format!("zam-{instance}.timer"));
+    let next = next.and_then(|epoch| time(*epoch));
+    let failed = alert.as_ref().map(|alert| alert.time);
+    ShownJob {
+        next,
+        last: failed.max(done),
+        unit,
+        result,
+        verb: job.verb,
+        destination: job.destination.map(|to| to.name.to_string()),
+        alert,
     }
 }
 
 fn worse(a: Judgement, b: Judgement) -> Judgement {
-    let newest = a.newest.into_iter().chain(b.newest).min();
+    let newest = older(a.newest, b.newest);
     let lag = a.lag.max(b.lag);
     let worst = if b.health > a.health { b } else { a };
     Judgement {
@@ -206,6 +225,11 @@ fn worse(a: Judgement, b: Judgement) -> Judgement {
         lag,
         ..worst
     }
+}
+
+/// The older one of two moments, in epoch seconds, or the only one.
+fn older(a: Option<i64>, b: Option<i64>) -> Option<i64> {
+    a.into_iter().chain(b).min()
 }
 
 fn time(epoch: i64) -> Option<DateTime<Utc>> {

@@ -1,4 +1,4 @@
-//! What `zam status` shows of an entry: as JSON, and to the table.
+//! What `zam status` shows of an entry, as `--json` prints it and as the table is made from it.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -8,12 +8,11 @@ use crate::core::health::Health;
 use crate::core::name::Dataset;
 use crate::verbs::notify::Alert;
 
-/// One entry, as `--json` prints it.
 #[derive(Serialize)]
-pub(super) struct Shown {
+pub(super) struct ShownEntry {
     pub(super) dataset: String,
     pub(super) recursive: bool,
-    /// How many of ours it has, with all that it governs.
+    /// How many snapshots of ours there are in all that the entry governs.
     pub(super) snapshots: usize,
     pub(super) newest: Option<DateTime<Utc>>,
     pub(super) state: Health,
@@ -28,8 +27,8 @@ pub(super) struct ShownJob {
     pub(super) next: Option<DateTime<Utc>>,
     /// When it last ended.
     pub(super) last: Option<DateTime<Utc>>,
-    /// `running`, `success`, `waiting` (for the configuration to be mended), or what systemd calls the failure; none before
-    /// its first run.
+    /// `running`, `success`, `waiting` (for the configuration to be mended), or what systemd calls the failure; none
+    /// before the first run.
     pub(super) result: Option<String>,
     #[serde(skip)]
     pub(super) verb: Verb,
@@ -48,4 +47,10 @@ pub(super) struct ShownReplica {
     pub(super) lag_seconds: Option<i64>,
     pub(super) state: Health,
     pub(super) why: Option<String>,
+}
+
+impl ShownJob {
+    pub(super) fn is_running(&self) -> bool {
+        self.result.as_deref() == Some("running")
+    }
 }

@@ -8,199 +8,212 @@ use crate::core::config::Verb;
 use crate::core::health::Health;
 use crate::edge::journal;
 use crate::verbs::say::rough;
-use crate::verbs::status::shown::{Shown, ShownJob, ShownReplica};
+use crate::verbs::status::shown::{ShownEntry, ShownJob, ShownReplica};
 
-const HEAD: [&str; 6] = ["DATASET", "STATE", "NEWEST", "BEHIND", "SNAPSHOTS", "NEXT"];
-/// The column that is coloured.
-const STATE: usize = 1;
+/// SGR parameters (ECMA-48).
+const RED: &str = "31";
+const GREEN: &str = "32";
+const YELLOW: &str = "33";
 
-struct Row {
-    cells: [String; HEAD.len()],
-    /// An SGR parameter (ECMA-48): none for the head.
+const COLUMNS: usize = 6;
+
+/// One line of the table, as texts.
+struct Line {
+    dataset: String,
+    state: String,
+    newest: String,
+    behind: String,
+    snapshots: String,
+    next: String,
+    /// The colour of the state; none in the head.
     color: Option<&'static str>,
 }
 
-pub(super) fn print(shown: &[Shown], now: DateTime<Utc>) {
-    let head = Row {
-        cells: HEAD.map(Into::into),
-        color: None,
-    };
-    let rows: Vec<Row> = std::iter::once(head)
-        .chain(shown.iter().flat_map(|entry| rows(entry, now)))
-        .collect();
-    let widths: [usize; HEAD.len()] = std::array::from_fn(|i| {
-        rows.iter()
-            .map(|row| row.cells[i].chars().count())
-            .max()
-            .unwrap_or(0)
-    });
+pub(super) fn print(shown: &[ShownEntry], now: DateTime<Utc>) {
+    let mut lines = vec![head()];
+    for entry in shown {
+        lines.push(source_line(entry, now));
+        for replica in &entry.destinations {
+            lines.push(replica_line(replica, &entry.jobs, now));
+        }
+    }
     let colored = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    rows.iter()
-        .for_each(|row| journal::print_colored(&line(row, &widths, colored)));
-    shown
-        .iter()
-        .flat_map(|entry| troubles(entry, now))
-        .for_each(|text| journal::print(format!("\n{text}")));
-}
-
-fn line(row: &Row, widths: &[usize], colored: bool) -> String {
-    let cells = row
-        .cells
-        .iter()
-        .zip(widths)
-        .enumerate()
-        .map(|(i, (cell, width))| {
-            let padded = if HEAD[i] == "SNAPSHOTS" {
-                format!("{cell:>width$}")
-            } else {
-                format!("{cell:width$}")
-            };
-            match row.color.filter(|_| colored && i == STATE) {
-                Some(color) => format!("\x1b[{color}m{padded}\x1b[0m"),
-                None => padded,
-            }
-        });
-    cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-}
-
-fn rows(entry: &Shown, now: DateTime<Utc>) -> Vec<Row> {
-    let name = format!(
-        "{}{}",
-        entry.dataset,
-        if entry.recursive { " and below" } else { "" }
-    );
-    let (word, color) = state(entry.state, &entry.jobs, None);
-    let source = [
-        name,
-        word,
-        age(entry.newest, now),
-        String::new(),
-        entry.snapshots.to_string(),
-        next(&entry.jobs, None, now),
-    ];
-    let replicas = entry
-        .destinations
-        .iter()
-        .map(|replica| row(replica, &entry.jobs, now));
-    std::iter::once(Row {
-        cells: source,
-        color,
-    })
-    .chain(replicas)
-    .collect()
-}
-
-fn row(replica: &ShownReplica, jobs: &[ShownJob], now: DateTime<Utc>) -> Row {
-    let (word, color) = state(replica.state, jobs, Some(&replica.name));
-    let behind = replica
-        .lag_seconds
-        .map(|lag| if lag == 0 { "-".into() } else { rough(lag) })
-        .unwrap_or_default();
-    let next = next(jobs, Some(&replica.name), now);
-    let name = format!("  to {}", replica.name);
-    Row {
-        cells: [
-            name,
-            word,
-            age(replica.newest, now),
-            behind,
-            replica.snapshots.to_string(),
-            next,
-        ],
-        color,
+    let widths = column_widths(&lines);
+    for line in &lines {
+        journal::print_colored(&line.padded(widths, colored));
+    }
+    for entry in shown {
+        for trouble in troubles(entry, now) {
+            journal::print(format!("\n{trouble}"));
+        }
     }
 }
 
-fn of<'j>(jobs: &'j [ShownJob], destination: Option<&str>) -> impl Iterator<Item = &'j ShownJob> {
-    jobs.iter()
-        .filter(move |job| job.destination.as_deref() == destination)
+/// The width of each column, in characters.
+fn column_widths(lines: &[Line]) -> [usize; COLUMNS] {
+    let mut widths = [0; COLUMNS];
+    for line in lines {
+        for (width, cell) in widths.iter_mut().zip(line.cells()) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    widths
 }
 
-/// A job that failed is worse news than what it left, but for what is as bad.
-fn state(
-    health: Health,
-    jobs: &[ShownJob],
-    destination: Option<&str>,
-) -> (String, Option<&'static str>) {
-    let failed = of(jobs, destination).any(|job| job.alert.is_some());
-    let word = match health {
-        Health::Ok if failed => "failed",
+impl Line {
+    fn cells(&self) -> [&str; COLUMNS] {
+        [
+            &self.dataset,
+            &self.state,
+            &self.newest,
+            &self.behind,
+            &self.snapshots,
+            &self.next,
+        ]
+    }
+
+    fn padded(&self, widths: [usize; COLUMNS], colored: bool) -> String {
+        let [dataset, state, newest, behind, snapshots, _] = widths;
+        let mut state = format!("{:state$}", self.state);
+        if let Some(color) = self.color.filter(|_| colored) {
+            state = format!("\x1b[{color}m{state}\x1b[0m");
+        }
+        let text = format!(
+            "{:dataset$}  {state}  {:newest$}  {:behind$}  {:>snapshots$}  {}",
+            self.dataset, self.newest, self.behind, self.snapshots, self.next
+        );
+        text.trim_end().into()
+    }
+}
+
+fn head() -> Line {
+    Line {
+        dataset: "DATASET".into(),
+        state: "STATE".into(),
+        newest: "NEWEST".into(),
+        behind: "BEHIND".into(),
+        snapshots: "SNAPSHOTS".into(),
+        next: "NEXT".into(),
+        color: None,
+    }
+}
+
+fn source_line(entry: &ShownEntry, now: DateTime<Utc>) -> Line {
+    let below = if entry.recursive { " and below" } else { "" };
+    let jobs = jobs_of(&entry.jobs, None);
+    let has_failed = has_failed(&jobs);
+    Line {
+        dataset: format!("{}{below}", entry.dataset),
+        state: word(entry.state, has_failed).into(),
+        newest: age(entry.newest, now),
+        behind: String::new(),
+        snapshots: entry.snapshots.to_string(),
+        next: next(jobs, now),
+        color: Some(color(entry.state, has_failed)),
+    }
+}
+
+fn replica_line(replica: &ShownReplica, jobs: &[ShownJob], now: DateTime<Utc>) -> Line {
+    let jobs = jobs_of(jobs, Some(&replica.name));
+    let has_failed = has_failed(&jobs);
+    Line {
+        dataset: format!("  to {}", replica.name),
+        state: word(replica.state, has_failed).into(),
+        newest: age(replica.newest, now),
+        behind: match replica.lag_seconds {
+            Some(0) => "-".into(),
+            Some(lag) => rough(lag),
+            None => String::new(),
+        },
+        snapshots: replica.snapshots.to_string(),
+        next: next(jobs, now),
+        color: Some(color(replica.state, has_failed)),
+    }
+}
+
+/// The jobs of a destination, or those of the source.
+fn jobs_of<'j>(jobs: &'j [ShownJob], destination: Option<&str>) -> Vec<&'j ShownJob> {
+    let mut jobs: Vec<&ShownJob> = jobs.iter().collect();
+    jobs.retain(|job| job.destination.as_deref() == destination);
+    jobs
+}
+
+fn has_failed(jobs: &[&ShownJob]) -> bool {
+    jobs.iter().any(|job| job.alert.is_some())
+}
+
+/// A job that failed is worse news than the state that it left, unless that is as bad.
+fn word(health: Health, has_failed: bool) -> &'static str {
+    match health {
+        Health::Ok if has_failed => "failed",
         Health::Ok => "ok",
         Health::Late => "late",
         Health::Never => "never",
         Health::Stale => "stale",
         Health::Diverged => "diverged",
         Health::Unreachable => "unreachable",
-    };
-    let color = match health {
-        Health::Ok if !failed => "32",
-        Health::Late | Health::Never if !failed => "33",
-        _ => "31",
-    };
-    (word.into(), Some(color))
+    }
+}
+
+fn color(health: Health, has_failed: bool) -> &'static str {
+    match health {
+        _ if has_failed => RED,
+        Health::Ok => GREEN,
+        Health::Late | Health::Never => YELLOW,
+        Health::Stale | Health::Diverged | Health::Unreachable => RED,
+    }
 }
 
 fn age(time: Option<DateTime<Utc>>, now: DateTime<Utc>) -> String {
-    time.map_or_else(
-        || "-".into(),
-        |time| format!("{} ago", rough((now - time).num_seconds())),
-    )
+    match time {
+        Some(time) => format!("{} ago", rough((now - time).num_seconds())),
+        None => "-".into(),
+    }
 }
 
-/// `snapshot in 6 min, prune in 26 min`.
-fn next(jobs: &[ShownJob], destination: Option<&str>, now: DateTime<Utc>) -> String {
-    let mut jobs: Vec<&ShownJob> = of(jobs, destination).collect();
-    jobs.sort_by_key(|job| (job.result.as_deref() != Some("running"), job.next));
-    let when = |job: &&ShownJob| match (job.result.as_deref(), job.next) {
-        (Some("running"), _) => Some(format!("{} runs now", job.verb)),
-        (_, Some(next)) => Some(format!(
-            "{} in {}",
-            job.verb,
-            rough((next - now).num_seconds())
-        )),
-        _ => None,
-    };
-    jobs.iter().filter_map(when).collect::<Vec<_>>().join(", ")
+/// `snapshot in 6 min, prune in 26 min`
+fn next(mut jobs: Vec<&ShownJob>, now: DateTime<Utc>) -> String {
+    jobs.sort_by_key(|job| (!job.is_running(), job.next));
+    let mut texts = Vec::new();
+    for job in jobs {
+        if job.is_running() {
+            texts.push(format!("{} runs now", job.verb));
+        } else if let Some(next) = job.next {
+            let seconds = (next - now).num_seconds();
+            texts.push(format!("{} in {}", job.verb, rough(seconds)));
+        }
+    }
+    texts.join(", ")
 }
 
-fn troubles(entry: &Shown, now: DateTime<Utc>) -> Vec<String> {
-    let source = entry
-        .why
-        .iter()
-        .map(|why| format!("{}: {why}", entry.dataset));
-    let replicas = entry.destinations.iter().filter_map(|to| {
-        Some(format!(
-            "{} to {}: {}",
-            entry.dataset,
-            to.name,
-            to.why.as_ref()?
-        ))
-    });
-    let alerts = entry.jobs.iter().filter_map(|job| {
-        let alert = job.alert.as_ref()?;
-        let again = if job.verb == Verb::Replicate {
-            "; zam replicate -n shows how things stand"
-        } else {
-            ""
-        };
-        Some(format!(
-            "{} ago: {alert}{again}",
-            rough((now - alert.time).num_seconds())
-        ))
-    });
-    let waiting = entry
-        .jobs
-        .iter()
-        .filter(|job| job.result.as_deref() == Some("waiting"));
-    let waiting = waiting.map(|job| {
-        format!(
-            "{} waits for the configuration to be mended; see: zam config",
-            job.unit
-        )
-    });
-    source
-        .chain(replicas)
-        .chain(alerts)
-        .chain(waiting)
-        .collect()
+fn troubles(entry: &ShownEntry, now: DateTime<Utc>) -> Vec<String> {
+    let mut troubles = Vec::new();
+    let dataset = &entry.dataset;
+    if let Some(why) = &entry.why {
+        troubles.push(format!("{dataset}: {why}"));
+    }
+    for to in &entry.destinations {
+        if let Some(why) = &to.why {
+            troubles.push(format!("{dataset} to {}: {why}", to.name));
+        }
+    }
+    for job in &entry.jobs {
+        if let Some(alert) = &job.alert {
+            let ago = rough((now - alert.time).num_seconds());
+            let again = match job.verb {
+                Verb::Replicate => "; zam replicate -n shows how things stand",
+                _ => "",
+            };
+            troubles.push(format!("{ago} ago: {alert}{again}"));
+        }
+    }
+    for job in &entry.jobs {
+        if job.result.as_deref() == Some("waiting") {
+            troubles.push(format!(
+                "{} waits for the configuration to be mended; see: zam config",
+                job.unit
+            ));
+        }
+    }
+    troubles
 }

@@ -15,11 +15,14 @@ use crate::verbs::side_by_side;
 /// Machines asked side by side: one that does not answer takes its time.
 const AT_ONCE: usize = 8;
 
-/// What each machine has (none is this one), or why it cannot be asked.
+/// What each machine has, by the name of its host (none is this machine), or why it cannot be asked.
 pub(super) type Trees<'c> = BTreeMap<Option<&'c str>, Result<Tree>>;
 
-/// All that the entries and their replicas are; at most two zfs processes on each machine.
-pub(super) fn look<'c>(chosen: &[(&'c Entry, Dataset)]) -> Trees<'c> {
+/// Lists the chosen entries and their replicas, with at most two zfs processes on each machine.
+///
+/// # Errors
+/// This machine cannot be asked. What another machine answers is in the result.
+pub(super) fn list<'c>(chosen: &[(&'c Entry, Dataset)]) -> Result<Trees<'c>> {
     let mut wanted = BTreeMap::new();
     for (entry, top) in chosen {
         at(&mut wanted, entry.host.as_ref()).add(top.clone(), entry.recursive);
@@ -34,7 +37,14 @@ pub(super) fn look<'c>(chosen: &[(&'c Entry, Dataset)]) -> Trees<'c> {
         wanted.machine.close();
         (host, tree)
     });
-    listed.into_iter().collect()
+    let mut trees = Trees::new();
+    for (host, tree) in listed {
+        match (host, tree) {
+            (None, Err(error)) => return Err(error),
+            (host, tree) => trees.insert(host, tree),
+        };
+    }
+    Ok(trees)
 }
 
 /// What to list on one machine.
@@ -48,29 +58,26 @@ fn at<'w, 'c>(
     wanted: &'w mut BTreeMap<Option<&'c str>, Wanted>,
     host: Option<&'c Arc<Host>>,
 ) -> &'w mut Wanted {
-    let nothing = || Wanted {
+    let name = host.map(|host| host.name.as_str());
+    wanted.entry(name).or_insert_with(|| Wanted {
         machine: Machine::new(host),
         alone: BTreeSet::new(),
         with_children: BTreeSet::new(),
-    };
-    wanted
-        .entry(host.map(|host| host.name.as_str()))
-        .or_insert_with(nothing)
+    })
 }
 
 impl Wanted {
     fn add(&mut self, dataset: Dataset, recursive: bool) {
-        let place = if recursive {
-            &mut self.with_children
+        if recursive {
+            self.with_children.insert(dataset);
         } else {
-            &mut self.alone
-        };
-        place.insert(dataset);
+            self.alone.insert(dataset);
+        }
     }
 
     fn list(&self) -> Result<Tree> {
         let mut tree = self.list_at(Depth::One, &self.alone)?;
-        // The first listing knows children too, but not their snapshots: what the second says of them counts.
+        // The first listing has children too, but without their snapshots; the second replaces those rows.
         tree.extend(self.list_at(Depth::All, &self.with_children)?);
         Ok(tree)
     }

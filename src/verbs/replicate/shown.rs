@@ -1,0 +1,110 @@
+//! The plans of a replication as they stand before anything is done: as lines for people, and as `--json` prints them.
+
+use anyhow::Result;
+use serde::Serialize;
+
+use crate::core::name::Dataset;
+use crate::core::replication::{Kind, Mark, Plan, Stream};
+use crate::edge::{journal, zfs};
+use crate::verbs::replicate::replication::Replication;
+use crate::verbs::say::{size, snapshots};
+
+#[derive(Serialize)]
+pub(super) struct ShownPlan {
+    dataset: Dataset,
+    destination: String,
+    replica: Dataset,
+    state: &'static str,
+    /// Why it diverged, in a word.
+    cause: Option<&'static str>,
+    base: Option<String>,
+    why: String,
+    streams: Vec<ShownStream>,
+}
+
+#[derive(Serialize)]
+struct ShownStream {
+    from: Option<String>,
+    to: String,
+    intermediates: bool,
+    snapshots: Vec<String>,
+    /// An estimate; none where zfs gives none.
+    bytes: Option<u64>,
+}
+
+/// Adds the plan for every dataset to `shown`, and prints it unless JSON is wanted.
+pub(super) fn show(replication: &Replication, shown: &mut Vec<ShownPlan>) -> Result<()> {
+    let mut plans = Vec::new();
+    for (dataset, source) in &replication.listed.source {
+        plans.push((dataset, replication.plan(dataset, source)?));
+    }
+    for (dataset, plan) in plans {
+        let plan = shown_plan(replication, dataset, plan);
+        if !replication.run.json {
+            print(&plan);
+        }
+        shown.push(plan);
+    }
+    Ok(())
+}
+
+fn shown_plan(replication: &Replication, dataset: &Dataset, plan: Plan) -> ShownPlan {
+    let mut streams = Vec::new();
+    for stream in &plan.streams {
+        streams.push(shown_stream(replication, dataset, stream, plan.raw));
+    }
+    ShownPlan {
+        dataset: dataset.clone(),
+        destination: replication.to.name.to_string(),
+        replica: replication.to.replica(dataset),
+        state: word(plan.kind),
+        cause: plan.divergence.map(|divergence| divergence.word()),
+        base: plan.base.map(|base| base.mark.to_string()),
+        why: plan.why,
+        streams,
+    }
+}
+
+fn shown_stream(
+    replication: &Replication,
+    dataset: &Dataset,
+    stream: &Stream,
+    raw: bool,
+) -> ShownStream {
+    ShownStream {
+        from: stream.from.as_ref().map(Mark::to_string),
+        to: stream.to.clone(),
+        intermediates: stream.intermediates,
+        snapshots: stream.snapshots.clone(),
+        bytes: zfs::estimate(&replication.listed.here, dataset, stream, raw),
+    }
+}
+
+fn print(plan: &ShownPlan) {
+    journal::print(format!(
+        "{} -> {}: {} ({})",
+        plan.dataset, plan.replica, plan.state, plan.why
+    ));
+    for stream in &plan.streams {
+        let from = match &stream.from {
+            Some(mark) => format!("from {mark}"),
+            None => "everything".into(),
+        };
+        let bytes = match stream.bytes {
+            Some(bytes) => format!(", about {}", size(bytes)),
+            None => String::new(),
+        };
+        let (to, count) = (&stream.to, snapshots(stream.snapshots.len()));
+        journal::print(format!("  {from} to @{to}, {count}{bytes}"));
+    }
+}
+
+fn word(kind: Kind) -> &'static str {
+    match kind {
+        Kind::UpToDate => "up-to-date",
+        Kind::Incremental => "incremental",
+        Kind::Full => "full",
+        Kind::Resume => "resume",
+        Kind::Diverged => "diverged",
+    }
+}
