@@ -3,15 +3,16 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::thread;
 
 use anyhow::{Context, Result};
-use chrono::{DateTime, SecondsFormat};
-use serde_json::json;
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde_json::{Value, json};
 
-use crate::core::config::{Config, Entry};
+use crate::core::config::{Config, Entry, Window};
+use crate::core::gate::Moment;
 use crate::core::simulate::summary::{Course, Growth, date, growth};
-use crate::core::simulate::{Side, play, policy};
-use crate::core::simulate::{picture, timeline};
+use crate::core::simulate::{Side, picture, play, policy, timeline};
 use crate::core::span::{DAY, Span};
 use crate::edge::{clock, journal};
 use crate::verbs::{print_json, side_by_side};
@@ -32,107 +33,118 @@ pub struct Simulation<'c> {
 
 impl Simulation<'_> {
     pub fn run(&self) -> Result<()> {
-        let entries = self
-            .config
-            .entries
-            .iter()
-            .filter(|entry| self.only.is_none_or(|only| only.key == entry.key));
-        let entries: Vec<&Entry> = entries.collect();
-        let until = self
-            .span
-            .unwrap_or_else(|| long_enough(&entries))
-            .after(self.from);
-        let courses = self.play(&entries, until);
+        let mut entries: Vec<&Entry> = self.config.entries.iter().collect();
+        entries.retain(|entry| self.only.is_none_or(|only| only.key == entry.key));
+        let span = self.span.unwrap_or_else(|| long_enough(&entries));
+        let until = span.after(self.from);
+        let played = self.play(&entries, until);
         if self.json {
-            let mut lines: Vec<_> = courses
-                .iter()
-                .flat_map(|(entries, course)| entries.iter().map(move |e| (e, course)))
-                .collect();
-            lines.sort_by_key(|(entry, _)| &entry.key);
-            print_json(
-                &lines
-                    .into_iter()
-                    .map(|(entry, course)| as_json(entry, course))
-                    .collect::<Vec<_>>(),
-            )?;
+            print_json(&as_json(&played))?;
         }
-        let courses: Vec<Course> = courses.into_iter().map(|(_, course)| course).collect();
+        let courses: Vec<Course> = played.into_iter().map(|played| played.course).collect();
         if let Some(file) = self.svg {
             std::fs::write(file, picture::draw(&courses))
                 .with_context(|| format!("cannot write {}", file.display()))?;
         }
         if !self.json {
-            journal::print(format!(
-                "{} to {}, if every job runs when it is due\n",
-                date(self.from),
-                date(until - 1)
-            ));
-            courses
-                .iter()
-                .for_each(|course| journal::print(timeline::draw(course, journal::columns())));
+            self.print(&courses, until);
         }
         Ok(())
     }
 
-    /// Entries that are alike are played once.
-    fn play<'e>(&self, entries: &[&'e Entry], until: i64) -> Vec<(Vec<&'e Entry>, Course)> {
+    fn print(&self, courses: &[Course], until: i64) {
+        let (first, last) = (date(self.from), date(until - 1));
+        journal::print(format!(
+            "{first} to {last}, if every job runs when it is due\n"
+        ));
+        for course in courses {
+            journal::print(timeline::draw(course, journal::columns()));
+        }
+    }
+
+    /// Plays entries of one policy once.
+    fn play<'e>(&self, entries: &[&'e Entry], until: i64) -> Vec<Played<'e>> {
         let mut alike: BTreeMap<String, Vec<&Entry>> = BTreeMap::new();
         for entry in entries {
             alike.entry(policy(entry)).or_default().push(entry);
         }
-        let wall = |at: i64| clock::of(DateTime::from_timestamp(at, 0).unwrap_or_default());
-        let workers = std::thread::available_parallelism().map_or(1, usize::from);
-        let mut courses = side_by_side(
-            alike.into_values().collect(),
-            workers,
-            |entries: Vec<&'e Entry>| {
-                let sides = play(&self.config.prefix, entries[0], self.from, until, &wall);
-                let course = Course::new(&entries, self.from, until, sides);
-                (entries, course)
-            },
-        );
-        courses.sort_by(|(a, _), (b, _)| a[0].key.cmp(&b[0].key));
-        courses
+        let workers = thread::available_parallelism().map_or(1, usize::from);
+        let alike = alike.into_values().collect();
+        let mut played = side_by_side(alike, workers, |entries: Vec<&'e Entry>| {
+            let sides = play(&self.config.prefix, entries[0], self.from, until, &wall);
+            let course = Course::new(&entries, self.from, until, sides);
+            Played { entries, course }
+        });
+        played.sort_by(|a, b| a.entries[0].key.cmp(&b.entries[0].key));
+        played
     }
+}
+
+/// The course of entries that are alike.
+struct Played<'e> {
+    entries: Vec<&'e Entry>,
+    course: Course,
+}
+
+/// What the clock on the wall shows at a moment in epoch seconds.
+fn wall(at: i64) -> Moment {
+    clock::of(utc(at))
+}
+
+fn utc(at: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(at, 0).unwrap_or_default()
 }
 
 /// A quarter longer than the longest max-age, so that every window is full: at least a month, at most ten years.
 fn long_enough(entries: &[&Entry]) -> Span {
-    let there = entries
-        .iter()
-        .flat_map(|entry| entry.destinations.iter().flat_map(|to| &to.windows));
-    let windows = entries.iter().flat_map(|entry| &entry.windows).chain(there);
-    let days = windows
-        .filter_map(|window| window.max_age)
-        .map(|age| age.seconds() * 5 / 4 / DAY)
-        .max()
-        .unwrap_or(0);
+    let mut windows: Vec<&Window> = Vec::new();
+    for entry in entries {
+        windows.extend(&entry.windows);
+        for to in &entry.destinations {
+            windows.extend(&to.windows);
+        }
+    }
+    let ages = windows.iter().filter_map(|window| window.max_age);
+    let longest = ages.map(Span::seconds).max().unwrap_or(0);
     Span {
         months: 0,
         weeks: 0,
-        seconds: days.clamp(31, 3653) * DAY,
+        seconds: (longest * 5 / 4 / DAY).clamp(31, 3653) * DAY,
     }
 }
 
-fn as_json(entry: &Entry, course: &Course) -> serde_json::Value {
-    let time = |at: &i64| {
-        DateTime::from_timestamp(*at, 0)
-            .unwrap_or_default()
-            .to_rfc3339_opts(SecondsFormat::Secs, true)
+/// One object for each entry, by their names.
+fn as_json(played: &[Played]) -> Vec<Value> {
+    let mut courses = BTreeMap::new();
+    for Played { entries, course } in played {
+        for entry in entries {
+            courses.insert(&entry.key, course);
+        }
+    }
+    let mut objects = Vec::new();
+    for (key, course) in courses {
+        let sides: Vec<Value> = course.sides.iter().map(|s| side(course, s)).collect();
+        objects.push(json!({"dataset": key, "sides": sides}));
+    }
+    objects
+}
+
+fn side(course: &Course, side: &Side) -> Value {
+    let mut days = Vec::new();
+    for (day, count) in side.days.iter().enumerate() {
+        days.push(json!({"date": course.date(day), "count": count}));
+    }
+    let steady = match growth(side) {
+        Growth::Steady(day) => Some(course.date(day)),
+        _ => None,
     };
-    let side = |side: &Side| {
-        let days = side
-            .days
-            .iter()
-            .enumerate()
-            .map(|(day, count)| json!({"date": course.date(day), "count": count}));
-        let steady = if let Growth::Steady(day) = growth(side) {
-            Some(course.date(day))
-        } else {
-            None
-        };
-        json!({"destination": side.destination, "snapshots_at_end": side.holds.len(), "peak": side.peak,
-               "steady_from": steady, "days": days.collect::<Vec<_>>(), "holds": side.holds.iter().map(time).collect::<Vec<_>>()})
-    };
-    json!({"dataset": entry.key, "sides": course.sides.iter().map(side).collect::<Vec<_>>()})
+    let time = |at: &i64| utc(*at).to_rfc3339_opts(SecondsFormat::Secs, true);
+    json!({
+        "destination": side.destination,
+        "snapshots_at_end": side.holds.len(),
+        "peak": side.peak,
+        "steady_from": steady,
+        "days": days,
+        "holds": side.holds.iter().map(time).collect::<Vec<_>>(),
+    })
 }
