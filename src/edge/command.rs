@@ -87,7 +87,7 @@ impl Machine {
     }
 
     /// ` on olympus`, or nothing for this machine.
-    pub fn place(&self) -> String {
+    pub fn on_host(&self) -> String {
         match &self.0 {
             Some(host) => format!(" on {}", host.name),
             None => String::new(),
@@ -132,7 +132,7 @@ impl Machine {
             Err(error) if is_later(&error) => Err(error),
             Err(error) => Err(match error.downcast::<io::Error>() {
                 Ok(e) => not_started(argv[0], &e),
-                Err(e) => e.context(format!("{}{}", abridged(&argv.join(" ")), self.place())),
+                Err(e) => e.context(format!("{}{}", abridged(&argv.join(" ")), self.on_host())),
             }),
         }
     }

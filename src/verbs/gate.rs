@@ -95,9 +95,9 @@ fn being_scanned(job: &Job) -> Result<Option<String>> {
         let scanning = zfs::is_scanning(&machine, pool);
         machine.close();
         if scanning? {
-            let place = machine.place();
+            let on_host = machine.on_host();
             return Ok(Some(format!(
-                "the pool {pool}{place} is being scrubbed or resilvered"
+                "the pool {pool}{on_host} is being scrubbed or resilvered"
             )));
         }
     }

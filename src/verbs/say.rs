@@ -18,7 +18,7 @@ pub(super) fn does_not_exist(dataset: &Dataset, machine: &Machine) -> anyhow::Er
     let pool = dataset.pool();
     anyhow!(
         "{dataset} does not exist{}; if its pool {pool} is not imported, zpool import {} brings it",
-        machine.place(),
+        machine.on_host(),
         quoted(pool)
     )
 }

@@ -51,7 +51,7 @@ pub fn list(
 ) -> Result<Listing> {
     let argv = ["zfs", "list", "-Hp", "-t", types, "-o", columns];
     let argv = [&argv, depth.flags()].concat();
-    let strange = |why: String| anyhow!("{}{}: {why}", argv.join(" "), machine.place());
+    let strange = |why: String| anyhow!("{}{}: {why}", argv.join(" "), machine.on_host());
     let (mut text, mut absent) = (String::new(), Vec::new());
     for roots in roots.chunks(NAMES_MAX) {
         let part = list_some(machine, &argv, roots, &mut absent)?;

@@ -142,7 +142,7 @@ impl<'p> Pruning<'p> {
         let (pruned, guid) = (planned.pruned, planned.state.guid);
         let mut destroying = Destroying::new(&self.machine, pruned, guid, planned.plan.given_up());
         let found = destroying.run(|state| self.given_up(state, planned));
-        let on_host = self.machine.place();
+        let on_host = self.machine.on_host();
         for stays in &destroying.stay {
             let (name, reason) = (&stays.name, &stays.reason);
             journal::error(format!("{pruned}@{name} stays{on_host}: {reason}"));

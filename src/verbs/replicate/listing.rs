@@ -92,7 +92,7 @@ impl SourceAndReplicas {
         let Some((inside, _)) = inside else {
             return Ok(());
         };
-        let (root, here, there) = (&to.root, self.here.place(), self.there.place());
+        let (root, here, there) = (&to.root, self.here.on_host(), self.there.on_host());
         Err(anyhow!(
             "the destination's root {root}{there} is {inside}{here} itself, which this entry replicates: each run would replicate \
              the replicas; exclude {inside} from the entry, or choose a root outside of it"

@@ -74,7 +74,7 @@ fn failed(replication: &Replication, dataset: &Dataset, error: &Error) -> Outcom
     let here = &replication.listed.here;
     let may_be_gone = *dataset != replication.run.dataset && !is_later(error);
     if may_be_gone && is_absent(here, dataset) {
-        let on_host = here.place();
+        let on_host = here.on_host();
         replication.say(format!("{dataset}{on_host} is gone since this run began"));
         return Outcome::Done;
     }

@@ -104,7 +104,7 @@ impl Sending<'_> {
         let Some(root) = above.and_then(|state| state.encryption_root.as_deref()) else {
             return error;
         };
-        let (root, on_host) = (quoted(root), self.there().place());
+        let (root, on_host) = (quoted(root), self.there().on_host());
         anyhow!("{error:#}; to unlock what it lies in: zfs load-key {root}{on_host}")
     }
 
@@ -130,7 +130,7 @@ impl Sending<'_> {
         if guid != [self.stream.guid.to_string()] {
             bail!(
                 "the stream ended before {snapshot}{}; the next run goes on from what has arrived",
-                self.there().place()
+                self.there().on_host()
             );
         }
         Ok(())
@@ -138,7 +138,7 @@ impl Sending<'_> {
 
     /// A receiver that lacks the permission for a property sets nothing and exits 0 (tried on 2.1 and 2.3).
     fn check_properties(&self) -> Result<()> {
-        let (replica, on_host) = (self.replica, self.there().place());
+        let (replica, on_host) = (self.replica, self.there().on_host());
         let (name, value) = if self.source.volume {
             ("volmode", "none")
         } else {

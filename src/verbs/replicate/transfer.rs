@@ -156,7 +156,7 @@ impl<'t> Transfer<'t> {
             bail!(
                 "{replica}{} holds part of a stream whose snapshot {dataset} does not know, perhaps from another machine that \
                  sends there too, and takes no other stream until that is given up; if nobody needs it: zfs receive -A {}",
-                self.there().place(),
+                self.there().on_host(),
                 quoted(replica.as_str())
             );
         }
@@ -174,7 +174,7 @@ impl<'t> Transfer<'t> {
         } else {
             "has no snapshot of zam's yet"
         };
-        let on_host = self.replication.listed.here.place();
+        let on_host = self.replication.listed.here.on_host();
         self.replication.say(format!(
             "{}{on_host} {why}, so there is nothing to send",
             self.dataset
@@ -197,7 +197,7 @@ impl<'t> Transfer<'t> {
             && let Some(state) = &replica
             && state.resume_token == self.token
         {
-            let (replica, on_host) = (&self.replica, self.there().place());
+            let (replica, on_host) = (&self.replica, self.there().on_host());
             bail!("{replica}{on_host} shows the same resume token after that stream was received");
         }
         self.plan = self
@@ -290,7 +290,7 @@ impl<'t> Transfer<'t> {
     }
 
     fn tell_what_arrived(&self, arrived: &Arrived, elapsed: Duration) {
-        let (dataset, replica, on_host) = (self.dataset, &self.replica, self.there().place());
+        let (dataset, replica, on_host) = (self.dataset, &self.replica, self.there().on_host());
         let (count, bytes) = (snapshots(arrived.snapshots), arrived.bytes);
         let (size, seconds) = (size(bytes), elapsed.as_secs_f64());
         let text = format!("{dataset} -> {replica}{on_host}: {count}, {size} in {seconds:.1} s");

@@ -8,7 +8,7 @@ use crate::verbs::replicate::replication::Replication;
 
 pub(super) fn tell_what_is_odd(replication: &Replication) {
     let (listed, to) = (&replication.listed, replication.to);
-    let there = listed.there.place();
+    let there = listed.there.on_host();
     for replica in &listed.orphans {
         replication.say(format!(
             "{replica}{there} stays as it is: its source no longer exists"
@@ -41,7 +41,7 @@ pub(super) fn tell_that_the_pool_is_read_only(replication: &Replication) {
     journal::warn(format!(
         "the pool {pool}{} is read-only, so no bookmark can mark what is sent: as soon as it can be written to, replicate \
          once more before its snapshots are pruned",
-        replication.listed.here.place()
+        replication.listed.here.on_host()
     ));
 }
 
@@ -55,7 +55,7 @@ pub(super) fn tell_of_an_earlier_replica(
         "{}{} is not there, although {dataset}#{bookmark} says that something was sent there: it is gone, or has another \
          name. The history is sent anew; if that was not meant, stop this run and rename it back",
         replication.to.replica(dataset),
-        replication.listed.there.place()
+        replication.listed.there.on_host()
     ));
 }
 
@@ -74,7 +74,7 @@ pub(super) fn tell_what_was_set_aside(
         "{}{} ends before what {dataset} has sent there: it was rolled back, or it is another copy, such as half of a split \
          mirror. It goes on from where it ends, and a bookmark is kept for the other copy; if there is none: {}",
         replication.to.replica(dataset),
-        replication.listed.there.place(),
+        replication.listed.there.on_host(),
         commands.join(" && ")
     ));
 }
@@ -89,7 +89,7 @@ pub(super) fn where_to_run(
     let listed = &replication.listed;
     let mut text = String::new();
     for (name, machine) in [(replica, &listed.there), (dataset, &listed.here)] {
-        let on_host = machine.place();
+        let on_host = machine.on_host();
         if !on_host.is_empty() {
             text += &format!(". {name} is{on_host}: run there what names it");
         }
