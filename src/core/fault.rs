@@ -1,4 +1,4 @@
-//! Faults of a configuration: each shows its place in a file. Knows nothing of YAML, nor of what a key means.
+//! Faults of a configuration, each with its position in a file. Knows nothing of YAML, nor of what a key means.
 
 /// A file of the configuration, as text.
 #[derive(Clone, Debug, PartialEq)]
@@ -7,12 +7,29 @@ pub struct Source {
     pub text: String,
 }
 
-/// A place in a [`Source`]: its index, and the line and column, from 1.
+/// A position in a [`Source`]: the index of the source, and the line and column, both from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct At {
     pub file: usize,
     pub line: u64,
     pub column: u64,
+}
+
+impl At {
+    pub fn start_of(file: usize) -> At {
+        At {
+            file,
+            line: 1,
+            column: 1,
+        }
+    }
+
+    pub fn fault(self, message: impl Into<String>) -> Fault {
+        Fault {
+            at: self,
+            message: message.into(),
+        }
+    }
 }
 
 /// What is wrong with a configuration, where, and what would be right.
@@ -22,9 +39,9 @@ pub struct Fault {
     pub message: String,
 }
 
-/// How many faults are shown; the others are counted.
+/// So many faults are shown; the others are only counted.
 const SHOWN: usize = 100;
-/// A line of more characters is shown in part, so many before and after the caret.
+/// A line with more characters than this is cut to AROUND characters on each side of the caret.
 const LONG: usize = 300;
 const AROUND: usize = 60;
 
@@ -36,15 +53,12 @@ impl Fault {
         format!("{path}:{line}:{column}: {}", self.message)
     }
 
-    /// The same, then the line, and a caret below the place.
+    /// [`Fault::line`], then the line of the file, and a caret below the position.
     pub fn render(&self, sources: &[Source]) -> String {
-        let text = sources
-            .get(self.at.file)
-            .and_then(|source| source.text.lines().nth(self.at.line as usize - 1));
-        self.show(sources, text.unwrap_or_default())
+        render(std::slice::from_ref(self), sources).concat()
     }
 
-    /// Of a long line only what is near the caret: JSON may be all in one line.
+    /// `text` is the line of the file. A long one is cut, because JSON may be all in one line.
     fn show(&self, sources: &[Source], text: &str) -> String {
         let mut before = self.at.column as usize - 1;
         let mut shown: String = text.chars().take(LONG).collect();
@@ -53,6 +67,7 @@ impl Fault {
             before -= cut;
             shown = text.chars().skip(cut).take(before + AROUND).collect();
         }
+        // Tabs stay tabs, so that the caret stands below its column.
         let indent: String = shown
             .chars()
             .take(before)
@@ -67,24 +82,16 @@ impl Fault {
     }
 }
 
-/// Faults as they are shown, the first hundred of them; the rest is one line with their number.
+/// The first hundred faults as they are shown, and one line that counts the rest.
 pub fn render(faults: &[Fault], sources: &[Source]) -> Vec<String> {
-    let lines: Vec<Vec<&str>> = sources
-        .iter()
-        .map(|source| source.text.lines().collect())
-        .collect();
-    let text = |at: At| {
-        lines
-            .get(at.file)
-            .and_then(|lines| lines.get(at.line as usize - 1))
-            .copied()
-            .unwrap_or_default()
-    };
-    let mut shown: Vec<String> = faults
-        .iter()
-        .take(SHOWN)
-        .map(|fault| fault.show(sources, text(fault.at)))
-        .collect();
+    // Split once: a file may have as many faults as lines.
+    let lines: Vec<Vec<&str>> = sources.iter().map(|s| s.text.lines().collect()).collect();
+    let mut shown = Vec::new();
+    for fault in faults.iter().take(SHOWN) {
+        let lines = lines.get(fault.at.file);
+        let text = lines.and_then(|lines| lines.get(fault.at.line as usize - 1));
+        shown.push(fault.show(sources, text.unwrap_or(&"")));
+    }
     if faults.len() > SHOWN {
         shown.push(format!("and {} more errors", faults.len() - SHOWN));
     }

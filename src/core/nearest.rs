@@ -1,4 +1,4 @@
-//! The name that somebody may have meant who wrote another.
+//! The name that a person may have meant who wrote another.
 
 use strsim::levenshtein;
 
@@ -6,10 +6,8 @@ use strsim::levenshtein;
 pub fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let length = word.chars().count();
     let limit = length / 4 + 1;
+    // The length alone rules out most candidates, and costs much less than a distance.
     let candidates = candidates.filter(|c| c.chars().count().abs_diff(length) <= limit);
-    candidates
-        .map(|c| (levenshtein(word, c), c))
-        .filter(|(d, _)| *d <= limit)
-        .min()
-        .map(|(_, c)| c)
+    let (distance, nearest) = candidates.map(|c| (levenshtein(word, c), c)).min()?;
+    (distance <= limit).then_some(nearest)
 }

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-/// Control characters as `?`, but for tabs and ends of lines: an escape sequence could rewrite what a person has read.
+/// Replaces control characters by `?`, because an escape sequence could rewrite what a person has read. Tabs and ends of
+/// lines stay.
 pub fn printable(text: &str) -> Cow<'_, str> {
     let is_bad = |c: char| c.is_control() && c != '\n' && c != '\t';
     if text.contains(is_bad) {

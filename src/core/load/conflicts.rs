@@ -1,149 +1,146 @@
-//! What is wrong between entries that are right by themselves: replicas inside a source, sources inside replicas, two
-//! sources on one replica, names that grow too long. An entry at fault is dropped; where two meet in one replica all
-//! pruning waits too, since the other may prune what only the dropped one would keep.
+//! Faults between entries that are right by themselves: replicas inside a source, sources inside replicas, two sources on
+//! one replica, names that grow too long. An entry at fault is dropped. When two meet in one replica all pruning waits
+//! too, because the one that stays may prune what only the dropped one would keep.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::core::config::{Config, Destination, Entry};
 use crate::core::fault::Fault;
+use crate::core::load::reach::Faults;
 use crate::core::name::Dataset;
 use crate::core::selection;
 
-/// What is an entry's own affair goes to `contained`, the other faults to `faults`.
-pub fn drop_conflicting(config: &mut Config, contained: &mut Vec<Fault>, faults: &mut Vec<Fault>) {
-    let alone = by_key(
-        sources_and_roots(config)
-            .into_iter()
-            .chain(too_long(config))
-            .chain(replicas_too_long(config)),
-    );
-    let meeting = by_key(replicas(config));
-    config
-        .entries
-        .retain(|entry| !alone.contains_key(&entry.key) && !meeting.contains_key(&entry.key));
-    config
-        .dropped
-        .extend(alone.keys().chain(meeting.keys()).cloned());
-    contained.extend(alone.into_values());
-    faults.extend(meeting.into_values());
+pub fn drop_conflicting(config: &mut Config, faults: &mut Faults) {
+    let mut alone = Conflicts::default();
+    find_roots_in_sources(config, &mut alone);
+    find_sources_in_roots(config, &mut alone);
+    find_too_long(config, &mut alone);
+    let mut meeting = Conflicts::default();
+    find_meeting(config, &mut meeting);
+    let dropped: BTreeSet<String> = alone.0.keys().chain(meeting.0.keys()).cloned().collect();
+    config.entries.retain(|entry| !dropped.contains(&entry.key));
+    config.dropped.extend(dropped);
+    faults.contained.extend(alone.0.into_values());
+    faults.wide.extend(meeting.0.into_values());
 }
 
-fn by_key<'c>(found: impl IntoIterator<Item = (&'c Entry, String)>) -> BTreeMap<String, Fault> {
-    found
-        .into_iter()
-        .map(|(entry, message)| {
-            (
-                entry.key.clone(),
-                Fault {
-                    at: entry.at,
-                    message,
-                },
-            )
-        })
-        .collect()
+/// One fault for each entry at fault, by its key; the last that is found.
+#[derive(Default)]
+struct Conflicts(BTreeMap<String, Fault>);
+
+impl Conflicts {
+    fn add(&mut self, entry: &Entry, message: String) {
+        self.0.insert(entry.key.clone(), entry.at.fault(message));
+    }
 }
 
-/// A replica is no source: the snapshots made there would be foreign to the replication that fills it.
-fn sources_and_roots(config: &Config) -> Vec<(&Entry, String)> {
-    let destinations = config.entries.iter().flat_map(|entry| &entry.destinations);
-    let used = destinations.map(|to| (to.host_name(), &to.root));
-    let roots: BTreeSet<(Option<&str>, &Dataset)> = used
-        .chain(config.roots.iter().map(|root| (None, root)))
-        .collect();
-    let under = config.entries.iter().filter_map(|entry| {
-        let above: Vec<Dataset> = entry.dataset.and_above().collect();
-        let root = above.iter().find(|above| roots.contains(&(entry.host_name(), above)))?;
-        Some((entry, format!("{} lies under {root}, where a destination keeps its replicas, and a replica is no source; remove the entry, or give the destination another root", entry.key)))
-    });
-    let inside = roots.iter().filter_map(|(host, root)| {
-        let entry = selection::governing(config, *host, root)?;
-        Some((entry, format!("the destination's root {root} lies inside {}: exclude it, or choose a root outside", entry.key)))
-    });
-    inside.chain(under).collect()
+/// Where replicas go: the roots that entries use, and all those on this machine.
+fn roots(config: &Config) -> BTreeSet<(Option<&str>, &Dataset)> {
+    let used = config.entries.iter().flat_map(|entry| &entry.destinations);
+    let mut roots: BTreeSet<_> = used.map(|to| (to.host_name(), &to.root)).collect();
+    roots.extend(config.roots.iter().map(|root| (None, root)));
+    roots
 }
 
-/// What has no room for a bookmark cannot be replicated, nor what has no room for a snapshot be snapshot.
-fn too_long(config: &Config) -> impl Iterator<Item = (&Entry, String)> {
-    let (limit, length) = (config.prefix.dataset_max(), |entry: &Entry| {
-        entry.dataset.as_str().len()
-    });
-    let message = move |n| {
-        format!(
-            "the name has {n} bytes, and its bookmarks leave room for {limit} of ZFS's 255; use a shorter one"
-        )
-    };
-    config
-        .entries
-        .iter()
-        .filter(move |entry| length(entry) > limit)
-        .map(move |entry| (entry, message(length(entry))))
+fn find_roots_in_sources(config: &Config, conflicts: &mut Conflicts) {
+    for (host, root) in roots(config) {
+        if let Some(entry) = selection::governing(config, host, root) {
+            let key = &entry.key;
+            conflicts.add(entry, format!("the destination's root {root} lies inside {key}: exclude it, or choose a root outside"));
+        }
+    }
 }
 
-fn replicas_too_long(config: &Config) -> Vec<(&Entry, String)> {
-    let limit = config.prefix.dataset_max();
-    let mut problems = Vec::new();
+/// A replica is no source, because the snapshots made there would be foreign to the replication that fills it.
+fn find_sources_in_roots(config: &Config, conflicts: &mut Conflicts) {
+    let roots = roots(config);
     for entry in &config.entries {
+        let mut above = entry.dataset.and_above();
+        if let Some(root) = above.find(|above| roots.contains(&(entry.host_name(), above))) {
+            conflicts.add(entry, format!("{} lies under {root}, where a destination keeps its replicas, and a replica is no source; remove the entry, or give the destination another root", entry.key));
+        }
+    }
+}
+
+/// A name must leave room for those of its snapshots and bookmarks, or nothing can be snapshot or replicated.
+fn find_too_long(config: &Config, conflicts: &mut Conflicts) {
+    let limit = config.prefix.dataset_max();
+    for entry in &config.entries {
+        let length = entry.dataset.as_str().len();
+        if length > limit {
+            conflicts.add(entry, format!("the name has {length} bytes, and its bookmarks leave room for {limit} of ZFS's 255; use a shorter one"));
+        }
         let mut replicas = entry
             .destinations
             .iter()
             .map(|to| to.replica(&entry.dataset));
         if let Some(replica) = replicas.find(|replica| replica.as_str().len() > limit) {
             let length = replica.as_str().len();
-            let message = format!(
-                "its replica {replica} would have a name of {length} bytes, and there is room for {limit}; choose a shorter root"
-            );
-            problems.push((entry, message));
+            conflicts.add(entry, format!("its replica {replica} would have a name of {length} bytes, and there is room for {limit}; choose a shorter root"));
         }
     }
-    problems
 }
 
-/// Two entries that meet in one replica are both at fault: which of them is wrong, only a person can say. Of two whose
-/// replicas lie one in the other, the inner one is.
-fn replicas(config: &Config) -> Vec<(&Entry, String)> {
-    let all = || {
-        config
-            .entries
-            .iter()
-            .flat_map(|entry| entry.destinations.iter().map(move |to| (entry, to)))
-    };
-    type Users<'c> = Vec<(&'c Entry, &'c Destination)>;
-    let mut places: BTreeMap<(Option<&str>, Dataset), Users> = BTreeMap::new();
-    for (entry, to) in all() {
-        places
-            .entry((to.host_name(), to.replica(&entry.dataset)))
-            .or_default()
-            .push((entry, to));
+/// An entry with one of its destinations.
+#[derive(Clone, Copy)]
+struct User<'c> {
+    entry: &'c Entry,
+    to: &'c Destination,
+}
+
+/// The users of each replica, by its host and name.
+type Replicas<'c> = BTreeMap<(Option<&'c str>, Dataset), Vec<User<'c>>>;
+
+/// Two entries that meet in one replica are both at fault, because only a person can say which of them is wrong. If one
+/// replica lies inside the other, the inner entry is at fault.
+fn find_meeting(config: &Config, conflicts: &mut Conflicts) {
+    let mut replicas = Replicas::new();
+    for entry in &config.entries {
+        for to in &entry.destinations {
+            let replica = (to.host_name(), to.replica(&entry.dataset));
+            replicas
+                .entry(replica)
+                .or_default()
+                .push(User { entry, to });
+        }
     }
-    let mut problems = Vec::new();
-    for ((host, replica), users) in &places {
-        let above = replica
-            .and_above()
-            .skip(1)
-            .filter_map(|d| places.get(&(*host, d)));
-        let apart = |(a, at): (&Entry, &Destination), (b, bt): (&Entry, &Destination)| {
-            a.host != b.host || at.root != bt.root
-        };
-        let nested = above.flatten().find(|other| apart(users[0], **other));
-        for (i, (entry, _)) in users.iter().enumerate() {
-            if let Some((other, _)) = users
-                .iter()
-                .enumerate()
-                .find(|(j, _)| *j != i)
-                .map(|(_, user)| user)
-                .or(nested)
-            {
-                let who = if entry.key == other.key {
+    for ((host, replica), users) in &replicas {
+        let outer = outer_user(&replicas, *host, replica, users[0]);
+        for (position, user) in users.iter().enumerate() {
+            let beside = if position == 0 {
+                users.get(1)
+            } else {
+                users.first()
+            };
+            if let Some(other) = beside.copied().or(outer) {
+                let who = if user.entry.key == other.entry.key {
                     "two of its destinations".into()
                 } else {
-                    format!("{} and {}", entry.key, other.key)
+                    format!("{} and {}", user.entry.key, other.entry.key)
                 };
-                let message = format!(
-                    "{who} would meet in the replica {replica}; give one of them another root"
+                conflicts.add(
+                    user.entry,
+                    format!(
+                        "{who} would meet in the replica {replica}; give one of them another root"
+                    ),
                 );
-                problems.push((*entry, message));
             }
         }
     }
-    problems
+}
+
+/// Who has a replica above this one, of other sources: those of one tree lie in each other.
+fn outer_user<'c>(
+    replicas: &Replicas<'c>,
+    host: Option<&'c str>,
+    replica: &Dataset,
+    user: User,
+) -> Option<User<'c>> {
+    let above = replica.and_above().skip(1);
+    let mut users = above
+        .filter_map(|above| replicas.get(&(host, above)))
+        .flatten();
+    users
+        .find(|other| user.entry.host != other.entry.host || user.to.root != other.to.root)
+        .copied()
 }

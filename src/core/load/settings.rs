@@ -1,41 +1,65 @@
-//! The parts that settings are made of: windows, hooks, idle conditions, and periods that a timer can follow. Knows not
-//! where they are used.
+//! The parts that settings are made of: windows, hooks, idle conditions, and periods that a timer can follow. Does not
+//! know where they are used.
 
 use crate::core::config::{Hooks, Idle, Window};
 use crate::core::fault::Fault;
 use crate::core::load::fields::Fields;
-use crate::core::load::yaml::Node;
-use crate::core::scalars::Otherwise;
+use crate::core::load::keys::{HOOKS, IDLE, WINDOW};
+use crate::core::load::tree::Node;
+use crate::core::scalars::{otherwise, text};
 use crate::core::schedule;
 use crate::core::span::{Period, Span};
 
 /// A period that a timer can follow.
-pub fn schedulable(fields: &mut Fields, name: &'static str) -> Option<Period> {
-    let node = fields.node(name)?;
-    let period = node.scalar(fields.faults)?;
-    schedule::check(period)
-        .map_err(|message| fields.faults.push(node.fault(message)))
-        .ok()
-        .map(|()| period)
+pub fn schedulable(fields: &mut Fields, name: &str) -> Option<Period> {
+    fields.parse(name, |text| {
+        let period = text.parse()?;
+        schedule::check(period)?;
+        Ok(period)
+    })
 }
 
-/// An empty list is no policy: "keep nothing" cannot be said (invariant 3).
+/// An empty list is no policy, because "keep nothing" cannot be said (invariant 3).
 pub fn windows(fields: &mut Fields) -> Vec<Window> {
     let Some(node) = fields.node("windows") else {
         return Vec::new();
     };
     if node.items().is_empty() {
-        fields.faults.push(node.fault(
+        fields.faults.push(node.at.fault(
             "an empty list keeps nothing: name a window like {max-age: 2d, period: 1h}, or leave `windows` out to prune nothing",
         ));
     }
-    node.items()
-        .iter()
-        .filter_map(|node| window(node, fields.faults))
-        .collect()
+    let mut windows = Vec::new();
+    for item in node.items() {
+        windows.extend(window(item, fields.faults));
+    }
+    windows
 }
 
-/// What other tools have words for, and what they are here.
+fn window(node: &Node, faults: &mut Vec<Fault>) -> Option<Window> {
+    if !node.is_map() {
+        faults.push(not_a_window(node));
+        return None;
+    }
+    let mut fields = Fields::new(node.map(faults)?, &WINDOW, faults);
+    let max_age: Option<Span> = fields.get("max-age");
+    let Some(period_node) = fields.node("period") else {
+        faults.push(
+            node.at
+                .fault("a window needs a `period`: it keeps one snapshot for each"),
+        );
+        return None;
+    };
+    let period: Period = fields.get("period")?;
+    if max_age.is_some_and(|age| age.seconds() < period.span().seconds()) {
+        faults.push(period_node.at.fault(format!(
+            "the period {period} must not be longer than the window's max-age, or the window keeps next to nothing"
+        )));
+    }
+    Some(Window { max_age, period })
+}
+
+/// Words of other tools, and what they are called here.
 const WORDS: [(&str, &str); 5] = [
     ("hourly", "1h"),
     ("daily", "1d"),
@@ -44,78 +68,42 @@ const WORDS: [(&str, &str); 5] = [
     ("yearly", "1y"),
 ];
 
-/// A right window in place of what stands there.
-fn no_window(node: &Node) -> Fault {
+/// Shows a right window that is near to what was written.
+fn not_a_window(node: &Node) -> Fault {
     let text = node.text().unwrap_or_default();
-    let word = WORDS
-        .iter()
-        .find(|(word, _)| *word == text)
-        .map(|(_, period)| *period);
-    let period = word
-        .or_else(|| text.parse::<Period>().is_ok().then_some(text))
-        .unwrap_or("1h");
-    node.fault(format!(
+    let period = match WORDS.iter().find(|(word, _)| *word == text) {
+        Some((_, period)) => period,
+        None if text.parse::<Period>().is_ok() => text,
+        None => "1h",
+    };
+    node.at.fault(format!(
         "a window is a map: write {{max-age: 1y, period: {period}}} to keep one snapshot for each {period} of a year, or \
          {{period: {period}}} for ever"
     ))
 }
 
-fn window(node: &Node, faults: &mut Vec<Fault>) -> Option<Window> {
-    if !node.is_map() {
-        faults.push(no_window(node));
-        return None;
-    }
-    let mut fields = Fields::new(node.map(faults)?, faults);
-    let (max_age, period_node): (Option<Span>, _) = (fields.get("max-age"), fields.node("period"));
-    let period: Option<Period> = fields.get("period");
-    fields.finish();
-    match (period, period_node) {
-        (None, None) => {
-            faults.push(node.fault("a window needs a `period`: it keeps one snapshot for each"))
-        }
-        (Some(period), Some(node))
-            if max_age.is_some_and(|age: Span| age.seconds() < period.span().seconds()) =>
-        {
-            faults.push(node.fault(format!(
-                "the period {period} must not be longer than the window's max-age, or the window keeps next to nothing"
-            )));
-        }
-        _ => {}
-    }
-    Some(Window {
-        max_age,
-        period: period?,
+pub fn hooks(node: &Node, faults: &mut Vec<Fault>) -> Option<Hooks> {
+    let mut fields = Fields::new(node.map(faults)?, &HOOKS, faults);
+    Some(Hooks {
+        before: fields.list("before", text),
+        after: fields.list("after", text),
     })
 }
 
-pub fn hooks(node: &Node, faults: &mut Vec<Fault>) -> Hooks {
-    let mut fields = Fields::new(node.entries(faults), faults);
-    let hooks = Hooks {
-        before: fields.texts("before"),
-        after: fields.texts("after"),
-    };
-    fields.finish();
-    hooks
-}
-
-pub fn idle(node: &Node, faults: &mut Vec<Fault>) -> Idle {
-    let mut fields = Fields::new(node.entries(faults), faults);
-    if let Some(node) = fields
-        .node("windows")
-        .filter(|node| node.items().is_empty())
-    {
-        fields.faults.push(node.fault(
+pub fn idle(node: &Node, faults: &mut Vec<Fault>) -> Option<Idle> {
+    let mut fields = Fields::new(node.map(faults)?, &IDLE, faults);
+    let windows = fields.node("windows");
+    if let Some(node) = windows.filter(|node| node.items().is_empty()) {
+        fields.faults.push(node.at.fault(
             "an empty list is no time at all: name one like 22:00-06:00, or leave `windows` out",
         ));
     }
-    let idle = Idle {
-        windows: fields.list("windows"),
+    Some(Idle {
+        windows: fields.list("windows", str::parse),
         on_ac_power: fields.flag("on-ac-power"),
         user_idle: fields.get("user-idle"),
         unmetered: fields.flag("unmetered"),
         pool: fields.flag("pool"),
-        run_at_last: fields.get("otherwise").is_some_and(|Otherwise(run)| run),
-    };
-    fields.finish();
-    idle
+        run_at_last: fields.parse("otherwise", otherwise).unwrap_or_default(),
+    })
 }
