@@ -99,7 +99,7 @@ impl<'t> Transfer<'t> {
     /// Whether certainly nothing has arrived. Waits for no machine that may not answer, nor while somebody waits for the
     /// end of the run.
     fn has_left_nothing(&self, error: &anyhow::Error) -> bool {
-        let is_late = is_later(&error);
+        let is_late = is_later(error);
         if stop::is_wanted() || is_late && self.replication.run.entry.host.is_some() {
             return false;
         }
