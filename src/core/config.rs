@@ -29,9 +29,9 @@ pub struct Config {
     pub roots: BTreeSet<Dataset>,
     /// The keys of entries at fault.
     pub dropped: BTreeSet<String>,
-    /// Why nothing may be pruned: a fault that could have meant another policy for any dataset (invariant 10).
+    /// Why nothing may be pruned: a fault that may have meant another policy for any dataset (invariant 10).
     pub pruning_waits: Option<String>,
-    /// What is no fault and should be known.
+    /// What a person should know although it is no fault.
     pub notes: Vec<String>,
 }
 
@@ -52,7 +52,7 @@ pub struct Entry {
     /// As the configuration names it: the dataset, or `HOST:dataset` of a pulled one.
     pub key: String,
     pub at: At,
-    /// Where the dataset is; none for this machine. A pulled entry has destinations alone.
+    /// The machine of the dataset; none for this one. A pulled entry has destinations alone.
     pub host: Option<Arc<Host>>,
     pub dataset: Dataset,
     pub recursive: bool,
@@ -97,7 +97,7 @@ pub struct Destination {
     pub stall_timeout: Span,
     /// None: as many as the machine is good for.
     pub parallel: Option<u8>,
-    /// What is set for it, in its definition and by the entry, and where it stands.
+    /// Every setting in its definition and in the entry, and where it stands.
     pub settings: Vec<Setting>,
 }
 
@@ -123,7 +123,7 @@ pub struct Idle {
 }
 
 impl Idle {
-    /// Whether anything besides the windows is asked, so that a job tries again and again until it may run.
+    /// Whether something besides the windows decides, so that a job tries again and again until it may run.
     pub fn is_polled(&self) -> bool {
         self.on_ac_power || self.user_idle.is_some() || self.unmetered || self.pool
     }
@@ -167,14 +167,16 @@ impl FromStr for Verb {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let all = [Verb::Snapshot, Verb::Replicate, Verb::Prune];
-        all.into_iter()
-            .find(|verb| verb.to_string() == text)
-            .ok_or_else(|| format!("`{text}` is no verb of a job"))
+        match text {
+            "snapshot" => Ok(Verb::Snapshot),
+            "replicate" => Ok(Verb::Replicate),
+            "prune" => Ok(Verb::Prune),
+            _ => Err(format!("`{text}` is not a verb of a job")),
+        }
     }
 }
 
-/// A verb on an entry; for replicate, and for pruning a replica: and a destination.
+/// A verb on an entry. Replicating, and pruning a replica, have a destination too.
 #[derive(Clone, Copy, Debug)]
 pub struct Job<'c> {
     pub verb: Verb,
@@ -186,32 +188,42 @@ pub struct Job<'c> {
 impl<'c> Job<'c> {
     /// The conditions for starting it; pruning and snapshots have none.
     pub fn idle(&self) -> Option<&'c Idle> {
-        self.destination
-            .filter(|_| self.verb == Verb::Replicate)
-            .and_then(|to| to.idle.as_ref())
+        match self.verb {
+            Verb::Replicate => self.destination?.idle.as_ref(),
+            Verb::Snapshot | Verb::Prune => None,
+        }
     }
 
-    /// `VERB/DATASET` or `VERB:DESTINATION/DATASET`: what the job's units are named after.
+    /// `VERB/DATASET` or `VERB:DESTINATION/DATASET`. The job's units are named after it.
     pub fn path(&self) -> String {
-        let to = self
-            .destination
-            .map(|d| format!(":{}", d.name))
-            .unwrap_or_default();
-        format!("{}{to}/{}", self.verb, self.entry.key)
+        let (verb, key) = (self.verb, &self.entry.key);
+        match self.destination {
+            Some(to) => format!("{verb}:{}/{key}", to.name),
+            None => format!("{verb}/{key}"),
+        }
     }
 }
 
-/// As the configuration names a dataset of this machine or of a host.
+/// The configuration's name for a dataset of a host, or of this machine.
 pub fn key(host: Option<&str>, dataset: &Dataset) -> String {
-    host.map_or_else(|| dataset.to_string(), |host| format!("{host}:{dataset}"))
+    match host {
+        Some(host) => format!("{host}:{dataset}"),
+        None => dataset.to_string(),
+    }
 }
 
 impl Config {
     pub fn entry(&self, key: &str) -> Option<&Entry> {
-        self.entries
-            .binary_search_by(|e| e.key.as_str().cmp(key))
-            .ok()
-            .map(|i| &self.entries[i])
+        let found = self
+            .entries
+            .binary_search_by(|entry| entry.key.as_str().cmp(key));
+        found.ok().map(|position| &self.entries[position])
+    }
+
+    /// The keys of all entries, sound or at fault.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        let sound = self.entries.iter().map(|entry| &entry.key);
+        sound.chain(&self.dropped).map(String::as_str)
     }
 
     /// Whether an entry at fault names this dataset.
@@ -231,31 +243,31 @@ impl Entry {
 
     /// The jobs of this entry. A setting that is absent means that its job does not exist.
     pub fn jobs(&self) -> Vec<Job<'_>> {
-        let job = |verb, destination, period| Job {
+        let mut jobs = Vec::new();
+        jobs.extend(self.job(Verb::Snapshot, None, self.snapshot_period));
+        if !self.windows.is_empty() {
+            jobs.extend(self.job(Verb::Prune, None, Some(self.prune_period)));
+        }
+        for to in &self.destinations {
+            jobs.extend(self.job(Verb::Replicate, Some(to), to.replication_period));
+            if !to.windows.is_empty() {
+                jobs.extend(self.job(Verb::Prune, Some(to), to.prune_period));
+            }
+        }
+        jobs
+    }
+
+    fn job<'c>(
+        &'c self,
+        verb: Verb,
+        destination: Option<&'c Destination>,
+        period: Option<Period>,
+    ) -> Option<Job<'c>> {
+        Some(Job {
             verb,
             entry: self,
             destination,
-            period,
-        };
-        let mut jobs = Vec::new();
-        jobs.extend(
-            self.snapshot_period
-                .map(|period| job(Verb::Snapshot, None, period)),
-        );
-        if !self.windows.is_empty() {
-            jobs.push(job(Verb::Prune, None, self.prune_period));
-        }
-        for to in &self.destinations {
-            jobs.extend(
-                to.replication_period
-                    .map(|period| job(Verb::Replicate, Some(to), period)),
-            );
-            jobs.extend(
-                to.prune_period
-                    .filter(|_| !to.windows.is_empty())
-                    .map(|period| job(Verb::Prune, Some(to), period)),
-            );
-        }
-        jobs
+            period: period?,
+        })
     }
 }

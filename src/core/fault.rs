@@ -30,6 +30,13 @@ impl At {
             message: message.into(),
         }
     }
+
+    /// The value that was parsed here. An error becomes a fault.
+    pub fn accept<T>(self, parsed: Result<T, String>, faults: &mut Vec<Fault>) -> Option<T> {
+        parsed
+            .map_err(|message| faults.push(self.fault(message)))
+            .ok()
+    }
 }
 
 /// What is wrong with a configuration, where, and what would be right.

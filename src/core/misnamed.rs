@@ -1,21 +1,24 @@
-//! Names that stand in the configuration and name nothing, near one that exists: a slip that is no fault, since a dataset
-//! may be made later. What exists under the near name is governed by a shorter entry, against the wish (invariant 10).
-//! By names alone.
+//! Names in the configuration that name nothing and are near one that exists: slips that are no faults, since a dataset
+//! may be made later. Meanwhile a shorter entry governs what exists under the near name, against the wish of whoever
+//! wrote the other one, so its pruning waits (invariant 10). Looks at names alone.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use strsim::osa_distance;
 
 use crate::core::config::{Config, Entry};
 use crate::core::name::Dataset;
-use strsim::levenshtein;
+use crate::core::pattern::Pattern;
 
 /// A name that may be meant to be another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Misnamed {
-    /// As the configuration has it.
+    /// The name in the configuration.
     pub name: Dataset,
-    /// What exists.
+    /// The dataset that exists.
     pub near: Dataset,
-    /// This, or what is above it.
+    /// The dataset whose pruning waits: `near`, or one below it.
     pub waits: Dataset,
 }
 
@@ -28,8 +31,8 @@ impl Misnamed {
     }
 }
 
-/// The datasets of `governed` that may be meant by other names than they have, of which none is in `existing`. Whoever
-/// lists a part of a pool has to ask whether a name elsewhere exists.
+/// The datasets of `governed` that may be meant by other names, none of which is in `existing`. A caller that lists only
+/// a part of a pool has to ask whether those names exist elsewhere.
 pub fn misnamed(
     config: &Config,
     entry: &Entry,
@@ -39,95 +42,101 @@ pub fn misnamed(
     if governed.iter().all(|dataset| *dataset == entry.dataset) {
         return Vec::new();
     }
-    let missing: Vec<Dataset> = named(config, entry)
-        .into_iter()
-        .filter(|name| !existing.contains(name))
-        .collect();
-    let mut index: BTreeMap<String, Vec<&Dataset>> = BTreeMap::new();
-    for name in &missing {
-        places(name)
-            .into_iter()
-            .for_each(|place| index.entry(place).or_default().push(name));
-    }
+    let mut missing = named(config, entry);
+    missing.retain(|name| !existing.contains(name));
+    let index = Index::new(&missing);
     let mut found = Vec::new();
     for waits in governed {
         for near in waits
             .and_above()
             .take_while(|above| *above != entry.dataset)
         {
-            let names: BTreeSet<&Dataset> = places(&near)
-                .iter()
-                .filter_map(|place| index.get(place))
-                .flatten()
-                .copied()
-                .collect();
-            let names = names.into_iter().filter(|name| is_near(name, &near));
-            found.extend(names.map(|name| Misnamed {
-                name: name.clone(),
-                near: near.clone(),
-                waits: waits.clone(),
-            }));
+            for name in index.near(&near) {
+                found.push(Misnamed {
+                    name: name.clone(),
+                    near: near.clone(),
+                    waits: waits.clone(),
+                });
+            }
         }
     }
     found
 }
 
-/// What other entries, sound or not, and the exclusions of this one name by full names.
+/// The full names in other entries, sound or not, and in the exclusions of this one.
 fn named(config: &Config, entry: &Entry) -> BTreeSet<Dataset> {
     let host = entry
         .host_name()
         .map_or(String::new(), |host| format!("{host}:"));
-    let keys = config
-        .entries
-        .iter()
-        .map(|entry| &entry.key)
-        .chain(&config.dropped)
-        .filter(|key| **key != entry.key);
-    let others = keys.filter_map(|key| key.strip_prefix(&host)?.parse().ok());
-    let excluded = entry.exclude.iter().filter_map(|pattern| pattern.path());
-    others.chain(excluded).collect()
+    let mut named: BTreeSet<Dataset> = entry.exclude.iter().filter_map(Pattern::path).collect();
+    for key in config.keys().filter(|key| **key != entry.key) {
+        let name = key.strip_prefix(&host);
+        named.extend(name.and_then(|name| name.parse::<Dataset>().ok()));
+    }
+    named
 }
 
-/// The name with one component left open, or two that a / may divide, so that names are compared only where all else
-/// agrees; its words; and its letters without any /.
-fn places(name: &Dataset) -> Vec<String> {
+/// Names by their shapes, so that each name is compared only with those that have one in common.
+struct Index<'n>(BTreeMap<String, Vec<&'n Dataset>>);
+
+impl<'n> Index<'n> {
+    fn new(names: &'n BTreeSet<Dataset>) -> Self {
+        let mut index: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for name in names {
+            for shape in shapes(name) {
+                index.entry(shape).or_default().push(name);
+            }
+        }
+        Index(index)
+    }
+
+    fn near(&self, other: &Dataset) -> BTreeSet<&'n Dataset> {
+        let mut near = BTreeSet::new();
+        for names in shapes(other).iter().filter_map(|shape| self.0.get(shape)) {
+            near.extend(names.iter().copied().filter(|name| is_near(name, other)));
+        }
+        near
+    }
+}
+
+/// Two names that are near have one of these in common: the name with one component left open, or with two of them, which a
+/// / may divide wrongly; its words; its letters without any /.
+fn shapes(name: &Dataset) -> Vec<String> {
     let parts: Vec<&str> = name.as_str().split('/').collect();
-    let open = |at: usize, count: usize| {
-        [&parts[..at], &["*"], &parts[at + count..]]
-            .concat()
-            .join("/")
-    };
-    let one = (0..parts.len()).map(|at| open(at, 1));
-    let two = (1..parts.len()).map(|at| open(at - 1, 2));
-    one.chain(two)
-        .chain(name.as_str().split(' ').map(Into::into))
-        .chain([parts.concat()])
-        .collect()
+    let mut shapes = vec![parts.concat()];
+    shapes.extend(name.as_str().split(' ').map(String::from));
+    for at in 0..parts.len() {
+        shapes.push(with_open(&parts, at..at + 1));
+        if at > 0 {
+            shapes.push(with_open(&parts, at - 1..at + 1));
+        }
+    }
+    shapes
 }
 
-/// A slip of the hand away, in one component or in a /; or one of several names between which a comma is missing. Numbers
-/// alone tell apart what was meant to be told apart, where both have one.
+fn with_open(parts: &[&str], open: Range<usize>) -> String {
+    let parts = [&parts[..open.start], &["*"], &parts[open.end..]];
+    parts.concat().join("/")
+}
+
+/// Whether the names are a slip of the hand apart, in one component or in a /, or `name` is several names without a comma
+/// between them.
 fn is_near(name: &Dataset, other: &Dataset) -> bool {
-    if name.as_str().split(' ').any(|word| word == other.as_str()) {
+    let (name, other) = (name.as_str(), other.as_str());
+    let is_word = name.split(' ').any(|word| word == other);
+    if is_word || name.replace('/', "") == other.replace('/', "") {
         return true;
     }
-    let (parts, others): (Vec<&str>, Vec<&str>) = (
-        name.as_str().split('/').collect(),
-        other.as_str().split('/').collect(),
-    );
-    if parts.concat() == others.concat() {
-        return true;
-    }
+    let parts: Vec<&str> = name.split('/').collect();
+    let others: Vec<&str> = other.split('/').collect();
     if parts.len() != others.len() {
-        return levenshtein(name.as_str(), other.as_str()) <= 1;
+        return osa_distance(name, other) <= 1;
     }
-    parts
-        .iter()
-        .zip(&others)
-        .all(|(a, b)| a == b || (is_slip(a, b) && !is_numbered(a, b)))
+    let mut pairs = parts.iter().zip(&others);
+    pairs.all(|(a, b)| a == b || (is_slip(a, b) && !is_numbered(a, b)))
 }
 
-/// Whether two names differ by their numbers alone.
+/// Whether two names differ by their numbers alone. Numbers tell apart what was meant to be told apart.
 fn is_numbered(a: &str, b: &str) -> bool {
     let is_digit = |c: char| c.is_ascii_digit();
     a.contains(is_digit)
@@ -135,25 +144,12 @@ fn is_numbered(a: &str, b: &str) -> bool {
         && a.replace(is_digit, "") == b.replace(is_digit, "")
 }
 
-/// At most two letters, in a short word one, and never all of them.
+/// At most two edits, in a short word one, and never one for each letter. Two neighbours that change places are one edit.
 fn is_slip(a: &str, b: &str) -> bool {
-    if a.eq_ignore_ascii_case(b) {
-        return true;
-    }
     let longest = a.len().max(b.len());
     let limit = (longest / 4 + 1).min(2);
-    a.len().abs_diff(b.len()) <= limit
-        && (is_swapped(a, b) || (levenshtein(a, b) <= limit && levenshtein(a, b) < longest))
-}
-
-/// Two neighbours that changed places.
-fn is_swapped(a: &str, b: &str) -> bool {
-    let (a, b) = (a.as_bytes(), b.as_bytes());
-    let Some(first) = a.iter().zip(b).position(|(a, b)| a != b) else {
-        return false;
-    };
-    let swapped = a.get(first + 1) == b.get(first) && b.get(first + 1) == a.get(first);
-    a.len() == b.len() && swapped && a.get(first + 2..) == b.get(first + 2..)
+    let distance = osa_distance(a, b);
+    a.eq_ignore_ascii_case(b) || (distance <= limit && distance < longest)
 }
 
 #[cfg(test)]

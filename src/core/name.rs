@@ -1,10 +1,9 @@
 //! Names: datasets, the labels of hosts and destinations, and the names that mark a snapshot or bookmark as ours.
-//! A name that parsed is right; nothing else checks names again. Keeps invariant 5: a name says who owns a
-//! snapshot and nothing more, so no time is ever read from one.
+//! A name is checked when it is parsed, and nowhere else. Keeps invariant 5: a name says who owns a snapshot and
+//! nothing more, so no time is ever read from one.
 
 use std::borrow::Borrow;
 use std::fmt;
-use std::ops::Range;
 use std::str::FromStr;
 
 use chrono::{DateTime, NaiveDate};
@@ -14,49 +13,33 @@ use serde::Serialize;
 pub const NAME_MAX: usize = 255;
 const TIME: &str = "%Y%m%dT%H%M%SZ";
 
-/// The name of a filesystem or volume: `pool/path`. Ordered so that a parent comes before its children. The default,
-/// empty, only stands in for one at fault until what holds it is dropped.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+/// The name of a filesystem or volume: `pool/path`. In the order of names a parent comes before its children.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct Dataset(String);
 
 impl FromStr for Dataset {
     type Err = String;
 
-    /// The rules of zfs(8) and OpenZFS's zfs_namecheck.c. `%` is ZFS's own, so it is refused here too.
+    /// The rules of zfs(8) and of OpenZFS's zfs_namecheck.c. Names with `%` are ZFS's own, so they are refused here too.
     fn from_str(name: &str) -> Result<Self, String> {
-        let wrong = |why: &str| Err(format!("`{name}` is no dataset: {why}"));
-        if name.contains(['@', '#']) {
-            return wrong("name the filesystem or volume, without @snapshot or #bookmark");
-        }
-        if let Some(bad) = name
-            .chars()
-            .find(|&c| !c.is_ascii_alphanumeric() && !"-_.: /".contains(c))
-        {
-            return wrong(&format!(
-                "ZFS allows letters, digits, and - _ . : space in names, not `{bad}`"
-            ));
-        }
-        if name.is_empty() {
-            return wrong("write one like tank/home");
-        }
-        if name
-            .split('/')
-            .any(|c| c.is_empty() || c == "." || c == "..")
-        {
-            return wrong(
-                "it must begin with its pool, without a / before, and have no / too many and no component . or ..",
-            );
-        }
-        if !name.starts_with(|c: char| c.is_ascii_alphabetic()) {
-            return wrong("a pool's name begins with a letter; write one like tank/home");
-        }
-        if name.len() > NAME_MAX {
-            return wrong(&format!(
-                "it has {} bytes, and ZFS allows {NAME_MAX}",
-                name.len()
-            ));
-        }
-        Ok(Dataset(name.into()))
+        let is_legal = |c: char| c.is_ascii_alphanumeric() || "-_.: /".contains(c);
+        let has_wrong_part = name.split('/').any(|part| ["", ".", ".."].contains(&part));
+        let why = if name.contains(['@', '#']) {
+            "name the filesystem or volume, without @snapshot or #bookmark".into()
+        } else if let Some(bad) = name.chars().find(|c| !is_legal(*c)) {
+            format!("ZFS allows letters, digits, and - _ . : space in names, not `{bad}`")
+        } else if name.is_empty() {
+            "write one like tank/home".into()
+        } else if has_wrong_part {
+            "it must begin with its pool, without a / before, and have no / too many and no component . or ..".into()
+        } else if !name.starts_with(|c: char| c.is_ascii_alphabetic()) {
+            "a pool's name begins with a letter; write one like tank/home".into()
+        } else if name.len() > NAME_MAX {
+            format!("it has {} bytes, and ZFS allows {NAME_MAX}", name.len())
+        } else {
+            return Ok(Dataset(name.into()));
+        };
+        Err(format!("`{name}` is not a valid dataset name: {why}"))
     }
 }
 
@@ -65,30 +48,26 @@ impl Dataset {
         &self.0
     }
 
-    /// By component: `tank/ab` is not within `tank/a`. A dataset is within itself.
+    /// Goes by component: `tank/ab` is not within `tank/a`. A dataset is within itself.
     pub fn is_within(&self, ancestor: &Dataset) -> bool {
-        self.0
-            .strip_prefix(&ancestor.0)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        let rest = self.0.strip_prefix(&ancestor.0);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
-    /// `root.join(tank/home)` is `root/tank/home`: where the replica of a dataset lies.
+    /// `root.join(tank/home)` is `root/tank/home`, the replica of that dataset.
     pub fn join(&self, below: &Dataset) -> Dataset {
         Dataset(format!("{}/{}", self.0, below.0))
     }
 
-    /// What follows `root/`: the source's name of a replica.
+    /// The source of a replica: what follows `root/`.
     pub fn below(&self, root: &Dataset) -> Option<Dataset> {
-        self.0
-            .strip_prefix(&root.0)?
-            .strip_prefix('/')
-            .map(|rest| Dataset(rest.into()))
+        let source = self.0.strip_prefix(&root.0)?.strip_prefix('/')?;
+        Some(Dataset(source.into()))
     }
 
     pub fn parent(&self) -> Option<Dataset> {
-        self.0
-            .rsplit_once('/')
-            .map(|(parent, _)| Dataset(parent.into()))
+        let (parent, _) = self.0.rsplit_once('/')?;
+        Some(Dataset(parent.into()))
     }
 
     /// The dataset, its parent, and so on up to the pool.
@@ -127,14 +106,10 @@ impl FromStr for Label {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        if name.is_empty()
-            || name.starts_with('-')
-            || !name
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c))
-        {
+        let is_legal = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+        if name.is_empty() || name.starts_with('-') || !name.chars().all(is_legal) {
             return Err(format!(
-                "`{name}` is no name: use letters, digits, _ . and - (but - not first)"
+                "`{name}` is not a valid name: use letters, digits, _ . and - (but - not first)"
             ));
         }
         Ok(Label(name.into()))
@@ -147,7 +122,7 @@ impl fmt::Display for Label {
     }
 }
 
-/// What the names of our snapshots and bookmarks begin with, followed by `_`.
+/// The beginning of the names of our snapshots and bookmarks. A `_` follows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prefix(String);
 
@@ -161,10 +136,11 @@ impl FromStr for Prefix {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let legal = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);
-        if text.is_empty() || text.len() > 32 || text.starts_with('-') || !text.chars().all(legal) {
+        let is_legal = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);
+        let has_length = (1..=32).contains(&text.len());
+        if !has_length || text.starts_with('-') || !text.chars().all(is_legal) {
             return Err(format!(
-                "`{text}` is no prefix: use up to 32 letters, digits, and - _ . : (no - first)"
+                "`{text}` is not a valid prefix: use up to 32 letters, digits, and - _ . : (no - first)"
             ));
         }
         Ok(Prefix(text.into()))
@@ -180,21 +156,19 @@ impl fmt::Display for Prefix {
 impl Prefix {
     /// `zam_20261122T213727Z`: the name of a snapshot taken at `time` (epoch seconds).
     pub fn snapshot(&self, time: i64) -> String {
-        format!(
-            "{}_{}",
-            self.0,
-            DateTime::from_timestamp(time, 0)
-                .unwrap_or_default()
-                .format(TIME)
-        )
+        let time = DateTime::from_timestamp(time, 0).unwrap_or_default();
+        format!("{}_{}", self.0, time.format(TIME))
+    }
+
+    /// What follows `PREFIX_` in a name.
+    fn strip<'n>(&self, name: &'n str) -> Option<&'n str> {
+        name.strip_prefix(&self.0)?.strip_prefix('_')
     }
 
     /// True for exactly the form that [`Prefix::snapshot`] gives.
     pub fn owns_snapshot(&self, name: &str) -> bool {
-        let time = name
-            .strip_prefix(&self.0)
-            .and_then(|rest| rest.strip_prefix('_'));
-        time.is_some_and(|time| is_time(time.as_bytes()))
+        self.strip(name)
+            .is_some_and(|time| is_time(time.as_bytes()))
     }
 
     /// `zam_ID_GUID`: the cursor of the destination whose root dataset has the GUID `root`.
@@ -202,15 +176,12 @@ impl Prefix {
         format!("{}_{:08x}_{guid:016x}", self.0, destination_id(root))
     }
 
-    /// The destination's id, when the name is one of our bookmarks and says the GUID that the bookmark has.
+    /// The destination's id, if the name is that of one of our bookmarks and says the GUID that the bookmark has.
     pub fn owns_bookmark(&self, name: &str, guid: u64) -> Option<u32> {
-        let (id, rest) = name
-            .strip_prefix(&self.0)?
-            .strip_prefix('_')?
-            .split_once('_')?;
+        let rest = self.strip(name)?;
+        let (id, _) = rest.split_once('_')?;
         let id = u32::from_str_radix(id, 16).ok()?;
-        (rest == format!("{guid:016x}") && name == format!("{}_{id:08x}_{rest}", self.0))
-            .then_some(id)
+        (rest == format!("{id:08x}_{guid:016x}")).then_some(id)
     }
 
     /// The longest dataset name that leaves room for a bookmark: `#PREFIX_ID_GUID`.
@@ -219,26 +190,39 @@ impl Prefix {
     }
 }
 
-/// Whether this is a moment of the calendar in the form of [`TIME`] (second 60 is a leap second). By hand, since every
+/// Whether this is a moment of the calendar in the form of [`TIME`] (second 60 is a leap second). By hand, because every
 /// plan asks it of every snapshot, and chrono takes ten times as long.
 fn is_time(text: &[u8]) -> bool {
-    let number = |at: Range<usize>| {
-        text[at].iter().try_fold(0, |number, digit| {
-            digit
-                .is_ascii_digit()
-                .then(|| number * 10 + u32::from(digit - b'0'))
-        })
-    };
-    let moment = || {
-        let date = NaiveDate::from_ymd_opt(number(0..4)? as i32, number(4..6)?, number(6..8)?)?;
-        Some((date, number(9..11)?, number(11..13)?, number(13..15)?))
-    };
-    let form = text.len() == 16 && text[8] == b'T' && text[15] == b'Z';
-    form && moment()
-        .is_some_and(|(_, hour, minute, second)| hour < 24 && minute < 60 && second <= 60)
+    let has_form = text.len() == 16 && text[8] == b'T' && text[15] == b'Z';
+    has_form && is_date(&text[..8]) && is_time_of_day(&text[9..15])
 }
 
-/// What tells one destination from another on the source: the first 8 hex digits of its root dataset's GUID.
+/// `20261122`.
+fn is_date(text: &[u8]) -> bool {
+    let (Some(year), Some(month), Some(day)) =
+        (number(&text[..4]), number(&text[4..6]), number(&text[6..]))
+    else {
+        return false;
+    };
+    NaiveDate::from_ymd_opt(year as i32, month, day).is_some()
+}
+
+/// `213727`.
+fn is_time_of_day(text: &[u8]) -> bool {
+    let parts = [number(&text[..2]), number(&text[2..4]), number(&text[4..])];
+    matches!(parts, [Some(0..24), Some(0..60), Some(0..=60)])
+}
+
+/// None if there is anything but digits.
+fn number(text: &[u8]) -> Option<u32> {
+    let mut number = 0;
+    for byte in text {
+        number = number * 10 + char::from(*byte).to_digit(10)?;
+    }
+    Some(number)
+}
+
+/// Tells one destination from another on the source: the first 8 hex digits of the GUID of its root dataset.
 pub fn destination_id(root: u64) -> u32 {
     (root >> 32) as u32
 }

@@ -10,7 +10,7 @@ use crate::core::name::Dataset;
 #[derive(Clone, Debug)]
 pub struct Pattern {
     regex: Regex,
-    /// A path or glob, as it was written; a regular expression has none.
+    /// A path or glob as it was written. A regular expression has none.
     glob: Option<String>,
 }
 
@@ -18,48 +18,58 @@ impl FromStr for Pattern {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let expression = text
+        let inside = text
             .strip_prefix('/')
             .and_then(|rest| rest.strip_suffix('/'));
-        let glob = expression.is_none().then(|| text.to_owned());
-        let expression = match expression {
-            Some(expression) if expression.contains("/ ") || expression.contains(" /") => {
-                return Err(format!(
-                    "`{text}`: is a comma missing between two expressions? Write \\x20 for a space beside a /"
-                ));
-            }
-            None if text.contains(['*', '?'])
-                && text.split(' ').skip(1).any(|word| word.contains('/')) =>
-            {
-                return Err(format!(
-                    "`{text}`: is a comma missing between two names? Write ? for the space of a name"
-                ));
-            }
-            Some("") => {
-                return Err("an empty expression excludes everything; write one, or a name".into());
-            }
-            Some(expression) => expression.to_owned(),
-            None if text.contains("**") => {
-                return Err(format!(
-                    "`{text}`: * stays within a component; use a /regular expression/ to go beyond"
-                ));
+        let regex = match inside {
+            Some(expression) => {
+                check_expression(text, expression)?;
+                expression.to_owned()
             }
             None => {
-                // Stand-ins of the right shape, so that the rest can be judged as a name.
-                text.replace(['*', '?'], "x")
-                    .parse::<Dataset>()
-                    .map_err(|e| format!("{e} (a regular expression goes between slashes)"))?;
-                format!(
-                    "^{}$",
-                    regex_lite::escape(text)
-                        .replace("\\*", "[^/]*")
-                        .replace("\\?", "[^/]")
-                )
+                check_glob(text)?;
+                let regex = regex_lite::escape(text)
+                    .replace("\\*", "[^/]*")
+                    .replace("\\?", "[^/]");
+                format!("^{regex}$")
             }
         };
-        let regex = Regex::new(&expression)
-            .map_err(|e| format!("`{text}` is no regular expression: {e} (use \\ before a character that means itself)"))?;
+        let regex = Regex::new(&regex).map_err(|e| {
+            format!("`{text}` is not a valid regular expression: {e} (use \\ before a character that means itself)")
+        })?;
+        let glob = inside.is_none().then(|| text.to_owned());
         Ok(Pattern { regex, glob })
+    }
+}
+
+fn check_expression(text: &str, expression: &str) -> Result<(), String> {
+    if expression.is_empty() {
+        return Err("an empty expression excludes everything; write one, or a name".into());
+    }
+    if expression.contains("/ ") || expression.contains(" /") {
+        return Err(format!(
+            "`{text}`: is a comma missing between two expressions? Write \\x20 for a space beside a /"
+        ));
+    }
+    Ok(())
+}
+
+fn check_glob(text: &str) -> Result<(), String> {
+    let mut words_after_a_space = text.split(' ').skip(1);
+    if text.contains(['*', '?']) && words_after_a_space.any(|word| word.contains('/')) {
+        return Err(format!(
+            "`{text}`: is a comma missing between two names? Write ? for the space of a name"
+        ));
+    }
+    if text.contains("**") {
+        return Err(format!(
+            "`{text}`: * stays within a component; use a /regular expression/ to go beyond"
+        ));
+    }
+    // Letters stand in for * and ?, so that the rest can be judged as a name.
+    match text.replace(['*', '?'], "x").parse::<Dataset>() {
+        Ok(_) => Ok(()),
+        Err(e) => Err(format!("{e} (a regular expression goes between slashes)")),
     }
 }
 
@@ -70,21 +80,23 @@ impl Pattern {
 
     /// The one dataset that it names, if it is a full name.
     pub fn path(&self) -> Option<Dataset> {
-        self.glob
-            .as_ref()
-            .filter(|glob| !glob.contains(['*', '?']))?
-            .parse()
-            .ok()
+        let glob = self.glob.as_ref()?;
+        if glob.contains(['*', '?']) {
+            None
+        } else {
+            glob.parse().ok()
+        }
     }
 
-    /// Whether any name below `entry` could match. A regular expression is not asked.
+    /// Whether any name below `entry` could match. True for every regular expression.
     pub fn can_match_below(&self, entry: &Dataset) -> bool {
         let Some(glob) = &self.glob else { return true };
+        let parts: Vec<&str> = glob.split('/').collect();
         let depth = entry.as_str().split('/').count();
-        let above = Vec::from_iter(glob.split('/').take(depth)).join("/");
-        glob.split('/').count() > depth
-            && above
-                .parse()
-                .is_ok_and(|above: Pattern| above.matches(entry))
+        if parts.len() <= depth {
+            return false;
+        }
+        let above = parts[..depth].join("/").parse();
+        above.is_ok_and(|above: Pattern| above.matches(entry))
     }
 }

@@ -1,44 +1,54 @@
 //! Which datasets an entry governs: its recursion, what it excludes, and best fit (the longest matching entry).
-//! Pure: by names alone, so it works on what exists and on what is only planned.
+//! Looks at names alone, so it works on what exists and on what is only planned.
 
 use crate::core::config::{Config, Entry, key};
 use crate::core::name::Dataset;
 use crate::core::nearest::nearest;
 
-/// The entry that governs a dataset of this machine, or of `host`.
+/// The entry that governs a dataset of `host`, or of this machine.
 pub fn governing<'c>(
     config: &'c Config,
     host: Option<&str>,
     dataset: &Dataset,
 ) -> Option<&'c Entry> {
-    nearest_above(config, host, dataset).filter(|best| !is_excluded(best, dataset))
+    nearest_above(config, host, dataset).filter(|entry| !is_excluded(entry, dataset))
 }
 
 pub fn governs(config: &Config, entry: &Entry, dataset: &Dataset) -> bool {
-    governing(config, entry.host_name(), dataset).is_some_and(|e| e.key == entry.key)
+    governing(config, entry.host_name(), dataset).is_some_and(|best| best.key == entry.key)
 }
 
-/// The longest entry that is the dataset itself, or recursive and above it. What a dropped entry was about goes to no
-/// other: a typo in one policy must not put its datasets under a shorter one.
+/// The longest entry that is the dataset itself, or recursive and above it. What a dropped entry names goes to no shorter
+/// entry, because a typo in one policy must not put its datasets under another.
 fn nearest_above<'c>(
     config: &'c Config,
     host: Option<&str>,
     dataset: &Dataset,
 ) -> Option<&'c Entry> {
-    let sound = dataset
-        .and_above()
-        .take_while(|d| !config.is_dropped(host, d));
-    sound
-        .filter_map(|d| config.entry(&key(host, &d)))
-        .find(|entry| entry.recursive || entry.dataset == *dataset)
+    for above in dataset.and_above() {
+        if config.is_dropped(host, &above) {
+            return None;
+        }
+        if let Some(entry) = config.entry(&key(host, &above))
+            && (entry.recursive || above == *dataset)
+        {
+            return Some(entry);
+        }
+    }
+    None
 }
 
 /// An excluded dataset takes its children with it.
 fn is_excluded(entry: &Entry, dataset: &Dataset) -> bool {
-    dataset
+    let mut below = dataset
         .and_above()
-        .take_while(|d| *d != entry.dataset)
-        .any(|d| entry.exclude.iter().any(|pattern| pattern.matches(&d)))
+        .take_while(|above| *above != entry.dataset);
+    below.any(|dataset| {
+        entry
+            .exclude
+            .iter()
+            .any(|pattern| pattern.matches(&dataset))
+    })
 }
 
 /// The entry and the dataset that a command line's DATASET means: an entry, or a dataset inside one.
@@ -48,72 +58,69 @@ fn is_excluded(entry: &Entry, dataset: &Dataset) -> bool {
 pub fn find<'c>(config: &'c Config, argument: &str) -> Result<(&'c Entry, Dataset), String> {
     let (host, name) = split_host(config, argument);
     let dataset: Dataset = name.parse()?;
-    governing(config, host, &dataset)
-        .map(|entry| (entry, dataset.clone()))
-        .ok_or_else(|| {
-            let keys = config
-                .entries
-                .iter()
-                .map(|e| e.key.as_str())
-                .chain(config.dropped.iter().map(String::as_str));
-            let above = dataset.and_above().find_map(|d| {
-                keys.clone()
-                    .find(|key| split_host(config, key) == (host, d.as_str()))
-            });
-            let why = match (nearest_above(config, host, &dataset), above) {
-                (Some(e), _) => format!("; the entry {} excludes it", e.key),
-                (None, Some(above)) => {
-                    format!("; the entry {above} above it is not recursive, or at fault")
-                }
-                (None, None) => nearest(argument, keys)
-                    .map(|key| format!("; did you mean {key}?"))
-                    .unwrap_or_default(),
-            };
-            format!("no entry of the configuration governs {argument}{why}")
-        })
+    match governing(config, host, &dataset) {
+        Some(entry) => Ok((entry, dataset)),
+        None => {
+            let why = why_not(config, host, &dataset);
+            Err(format!(
+                "no entry of the configuration governs {argument}{why}"
+            ))
+        }
+    }
+}
+
+/// Why no entry governs the dataset, or which one may have been meant.
+fn why_not(config: &Config, host: Option<&str>, dataset: &Dataset) -> String {
+    if let Some(entry) = nearest_above(config, host, dataset) {
+        return format!("; the entry {} excludes it", entry.key);
+    }
+    for above in dataset.and_above() {
+        let above = key(host, &above);
+        if config.entry(&above).is_some() || config.dropped.contains(&above) {
+            return format!("; the entry {above} above it is not recursive, or at fault");
+        }
+    }
+    match nearest(&key(host, dataset), config.keys()) {
+        Some(near) => format!("; did you mean {near}?"),
+        None => String::new(),
+    }
 }
 
 /// Why `entry` governs `dataset`, in words.
 pub fn why(config: &Config, entry: &Entry, dataset: &Dataset) -> String {
-    let shorter = entry
-        .dataset
-        .and_above()
-        .skip(1)
-        .filter_map(|d| config.entry(&key(entry.host_name(), &d)));
-    let shorter = shorter
-        .filter(|e| e.recursive)
-        .map(|e| e.key.as_str())
-        .collect::<Vec<_>>()
-        .join(", ");
-    let shorter = if shorter.is_empty() {
-        shorter
-    } else {
-        format!(" (a shorter one: {shorter})")
+    let mut shorter = Vec::new();
+    for above in entry.dataset.and_above().skip(1) {
+        let above = config.entry(&key(entry.host_name(), &above));
+        shorter.extend(
+            above
+                .filter(|above| above.recursive)
+                .map(|above| above.key.as_str()),
+        );
+    }
+    let shorter = match shorter.join(", ") {
+        none if none.is_empty() => none,
+        shorter => format!(" (a shorter one: {shorter})"),
     };
     let recursive = if entry.recursive {
         "recursive"
     } else {
         "not recursive"
     };
+    let governor = &entry.key;
     if *dataset == entry.dataset {
-        return format!(
-            "{} has an entry of its own{shorter}; {recursive}",
-            entry.key
-        );
+        return format!("{governor} has an entry of its own{shorter}; {recursive}");
     }
     let name = key(entry.host_name(), dataset);
     format!(
-        "{name} is governed by {}: the longest entry on its path{shorter}; {recursive}, not excluded",
-        entry.key
+        "{name} is governed by {governor}: the longest entry on its path{shorter}; {recursive}, not excluded"
     )
 }
 
-/// `HOST:dataset` is a dataset of HOST if that is one of the hosts; otherwise the colon belongs to the name.
-pub fn split_host<'a>(config: &Config, key: &'a str) -> (Option<&'a str>, &'a str) {
+/// The host and the dataset of a key. `HOST:dataset` is a dataset of HOST if that is one of the hosts; otherwise the
+/// colon belongs to the name.
+fn split_host<'a>(config: &Config, key: &'a str) -> (Option<&'a str>, &'a str) {
     match key.split_once(':') {
-        Some((host, dataset)) if config.hosts.keys().any(|h| h.as_str() == host) => {
-            (Some(host), dataset)
-        }
+        Some((host, dataset)) if config.hosts.contains_key(host) => (Some(host), dataset),
         _ => (None, key),
     }
 }

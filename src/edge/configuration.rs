@@ -12,17 +12,17 @@ use crate::edge::outcome::Exit;
 
 const DEFAULT: &str = "/etc/zam/zam.yaml";
 const LAST_GOOD: &str = "/var/lib/zam/last-good.yaml";
-/// More is no configuration, but a device or a log under a wrong name.
+/// A larger file is no configuration, but a device or a log under a wrong name.
 const SIZE_MAX: u64 = 16 << 20;
 
 pub struct Loaded {
     pub config: Config,
     pub sources: Vec<Source>,
-    /// What is wrong, rendered with its place. Empty: nothing.
+    /// The faults, rendered with their positions.
     pub faults: Vec<String>,
     /// How many faults there are; not all of them are rendered.
     pub errors: usize,
-    /// Nothing of the files can be in force, and this is what they said when something last could.
+    /// Whether this is the last good configuration, because nothing in the files of today can be in force.
     pub is_last_good: bool,
 }
 
@@ -36,15 +36,11 @@ impl Loaded {
         Exit::Misconfigured(format!("{errors} in the configuration"))
     }
 
-    /// What is left of a configuration that could not be read at all.
+    /// In place of a configuration that could not be read at all.
     pub fn nothing(path: &Path, fault: String) -> Self {
-        let sources = vec![Source {
-            path: path.display().to_string(),
-            text: String::new(),
-        }];
         Loaded {
             config: Config::default(),
-            sources,
+            sources: vec![source(path, String::new())],
             faults: vec![fault],
             errors: 1,
             is_last_good: false,
@@ -52,23 +48,28 @@ impl Loaded {
     }
 }
 
-/// Where the configuration is: as given, or `ZAM_CONFIG`, or /etc/zam/zam.yaml.
-pub fn path(given: Option<PathBuf>) -> PathBuf {
-    given
-        .or_else(|| std::env::var_os("ZAM_CONFIG").map(PathBuf::from))
-        .unwrap_or_else(|| DEFAULT.into())
+fn source(path: &Path, text: String) -> Source {
+    let path = path.display().to_string();
+    Source { path, text }
 }
 
-/// The one that systemd has the generator read.
+/// The path of the configuration: the given one, or `ZAM_CONFIG`, or /etc/zam/zam.yaml.
+pub fn path(given: Option<PathBuf>) -> PathBuf {
+    let variable = || std::env::var_os("ZAM_CONFIG").map(PathBuf::from);
+    given.or_else(variable).unwrap_or_else(path_of_generator)
+}
+
+/// The configuration that the generator reads when systemd runs it.
 pub fn path_of_generator() -> PathBuf {
     DEFAULT.into()
 }
 
-/// Reads `path` and the `*.yaml` in `zam.d` beside it. None when there is none of them.
+/// Reads `path` and the `*.yaml` in `zam.d` beside it. None when there is no such file. The last good configuration
+/// stands in for files that cannot be read or parsed, and for files in which every entry is at fault, because a slip in
+/// `defaults` must not stop everything.
 ///
 /// # Errors
-/// A file cannot be read or parsed, and there is no last good configuration (which also stands in where every entry is at
-/// fault: a slip in `defaults` must not stop everything).
+/// A file cannot be read or parsed, and there is no last good configuration.
 pub fn read(path: &Path) -> Result<Option<Loaded>, String> {
     let files = Files::read(path);
     if files.sources.is_empty() && files.unreadable.is_empty() {
@@ -76,32 +77,24 @@ pub fn read(path: &Path) -> Result<Option<Loaded>, String> {
     }
     let good = read_last_good(path);
     let gone = gone(path, good.as_deref(), &files.sources);
-    let loaded = files.load(gone);
-    if loaded
-        .as_ref()
-        .is_ok_and(|loaded| !loaded.config.entries.is_empty())
+    let loaded = match files.load(gone) {
+        Ok(loaded) if !loaded.config.entries.is_empty() => return Ok(Some(loaded)),
+        other => other,
+    };
+    if let Some(sources) = good
+        && let Ok((config, _)) = load(&sources)
     {
-        return Ok(loaded.ok());
+        let faults = loaded.map_or_else(|faults| faults, |loaded| loaded.faults);
+        return Ok(Some(last_good_instead(config, sources, faults)));
     }
-    match (
-        loaded,
-        good.and_then(|good| Some((load(&good).ok()?.0, good))),
-    ) {
-        (Ok(loaded), None) => Ok(Some(loaded)),
-        (Err(faults), None) => Err(faults.join("\n")),
-        (Ok(Loaded { faults, .. }) | Err(faults), Some((config, sources))) => {
-            Ok(Some(last_good_instead(config, sources, faults)))
-        }
-    }
+    loaded.map(Some).map_err(|faults| faults.join("\n"))
 }
 
-/// Under what was in force once nothing is pruned: it may have been given up since (invariant 10).
+/// Nothing is pruned under the last good configuration, because it may have been given up since (invariant 10).
 fn last_good_instead(mut config: Config, sources: Vec<Source>, mut faults: Vec<String>) -> Loaded {
     const NOTICE: &str = "the last good configuration is in force instead";
-    let first = faults
-        .first()
-        .and_then(|fault| fault.lines().next())
-        .unwrap_or_default();
+    let first = faults.first().and_then(|fault| fault.lines().next());
+    let first = first.unwrap_or_default();
     config.pruning_waits = Some(format!("{first}; {NOTICE}, and nothing is pruned under it"));
     let errors = faults.len();
     faults.push(NOTICE.into());
@@ -114,18 +107,12 @@ fn last_good_instead(mut config: Config, sources: Vec<Source>, mut faults: Vec<S
     }
 }
 
-/// A file that was in force and is not there: what it said of its datasets, nothing says now. Without a copy of what was in
-/// force only the first file is known to be missed.
+/// Says that a file which was in force is not there: nothing says now what it said of its datasets. Without a copy of
+/// what was in force only the first file is known to be missed.
 fn gone(path: &Path, good: Option<&[Source]>, now: &[Source]) -> Option<String> {
-    let first = [Source {
-        path: path.display().to_string(),
-        text: String::new(),
-    }];
-    let is_there = |source: &Source| now.iter().any(|other| other.path == source.path);
-    let gone = good
-        .unwrap_or(&first)
-        .iter()
-        .find(|source| !is_there(source))?;
+    let first = [source(path, String::new())];
+    let mut expected = good.unwrap_or(&first).iter();
+    let gone = expected.find(|source| now.iter().all(|other| other.path != source.path))?;
     Some(format!(
         "{} was part of the configuration and is gone: put it back, or accept that with zam reload",
         gone.path
@@ -142,9 +129,9 @@ pub fn is_unchanged(path: &Path, loaded: &Loaded) -> bool {
 #[derive(Default)]
 struct Files {
     sources: Vec<Source>,
-    /// Why one cannot be read: then nothing is known of what was meant.
+    /// Why a file cannot be read. With a single one nobody knows what was meant.
     unreadable: Vec<String>,
-    /// Those that are not read because of their names, and look as if they should be.
+    /// Files that are not read because of their names, and look as if they should be.
     misnamed: Vec<String>,
 }
 
@@ -155,9 +142,7 @@ impl Files {
         let more = path.with_file_name("zam.d");
         match list(&more) {
             Ok(paths) => paths.iter().for_each(|path| files.add_if_named(path)),
-            Err(e) => files
-                .unreadable
-                .push(format!("cannot read {}: {e}", more.display())),
+            Err(e) => files.cannot_read(&more, &e),
         }
         files
     }
@@ -165,11 +150,7 @@ impl Files {
     /// Hidden files, notes, and copies that editors, packages and people leave (`x.yaml~`, `x.yaml.dpkg-old`) are nobody's
     /// configuration. Everything else may be meant to be read.
     fn add_if_named(&mut self, path: &Path) {
-        let name = path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .to_lowercase();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
         if name.starts_with('.') {
             return;
         }
@@ -178,13 +159,11 @@ impl Files {
             .is_some_and(|extension| extension == "yaml")
         {
             self.add(path);
-        } else if !is_left_aside(&name) {
-            let right = path.with_extension("yaml");
-            self.misnamed.push(format!(
-                "{} is not read: rename it to {}",
-                path.display(),
-                right.display()
-            ));
+        } else if !is_left_aside(&name.to_lowercase()) {
+            let (path, right) = (path.display(), path.with_extension("yaml"));
+            let right = right.display();
+            self.misnamed
+                .push(format!("{path} is not read: rename it to {right}"));
         }
     }
 
@@ -193,60 +172,66 @@ impl Files {
             Ok(None) => {}
             Ok(Some(bytes)) => {
                 let text = String::from_utf8_lossy(&bytes).into_owned();
-                self.sources.push(Source {
-                    path: path.display().to_string(),
-                    text,
-                });
+                self.sources.push(source(path, text));
             }
-            Err(e) => self
-                .unreadable
-                .push(format!("cannot read {}: {e}", path.display())),
+            Err(e) => self.cannot_read(path, &e),
         }
     }
 
-    /// What they give together, or the faults for which they give nothing. `gone` is why they may not be all.
+    fn cannot_read(&mut self, path: &Path, error: &io::Error) {
+        let message = format!("cannot read {}: {error}", path.display());
+        self.unreadable.push(message);
+    }
+
+    /// The configuration that the files give together. `gone` says why they may not be all.
+    ///
+    /// # Errors
+    /// The faults because of which they give none.
     fn load(self, gone: Option<String>) -> Result<Loaded, Vec<String>> {
         if !self.unreadable.is_empty() {
             return Err(self.unreadable);
         }
-        let (mut config, faults) =
-            load(&self.sources).map_err(|fault| vec![fault.render(&self.sources)])?;
+        let loaded = load(&self.sources);
+        let (mut config, faults) = loaded.map_err(|fault| vec![fault.render(&self.sources)])?;
         let errors = faults.len() + self.misnamed.len();
-        config.pruning_waits = config
-            .pruning_waits
-            .or_else(|| self.misnamed.first().cloned())
-            .or(gone);
-        let faults = [render(&faults, &self.sources), self.misnamed].concat();
+        if config.pruning_waits.is_none() {
+            config.pruning_waits = self.misnamed.first().cloned().or(gone);
+        }
         Ok(Loaded {
             config,
+            faults: [render(&faults, &self.sources), self.misnamed].concat(),
             sources: self.sources,
-            faults,
             errors,
             is_last_good: false,
         })
     }
 }
 
-/// The paths in a directory by name; none when there is no such directory.
+fn is_missing(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_err_and(|e| e.kind() == io::ErrorKind::NotFound)
+}
+
+/// The paths in a directory, by name; none when there is no such directory.
 fn list(directory: &Path) -> io::Result<Vec<PathBuf>> {
-    if fs::symlink_metadata(directory).is_err_and(|e| e.kind() == io::ErrorKind::NotFound) {
-        return Ok(Vec::new());
+    let mut paths = Vec::new();
+    if is_missing(directory) {
+        return Ok(paths);
     }
-    let mut paths = fs::read_dir(directory)?
-        .map(|entry| Ok(entry?.path()))
-        .collect::<io::Result<Vec<_>>>()?;
+    for entry in fs::read_dir(directory)? {
+        paths.push(entry?.path());
+    }
     paths.sort();
     Ok(paths)
 }
 
-/// None when there is no such file. A link to nothing is one that should be there. Nothing but a regular file is opened:
-/// a pipe would be waited for, and a device may do anything.
+/// None when there is no such file; a link to nothing is one that should be there. Opens only a regular file, because a
+/// pipe would have to be waited for, and a device may do anything.
 fn read_file(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    if fs::symlink_metadata(path).is_err_and(|e| e.kind() == io::ErrorKind::NotFound) {
+    if is_missing(path) {
         return Ok(None);
     }
     if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("it is no regular file"));
+        return Err(io::Error::other("it is not a regular file"));
     }
     let mut bytes = Vec::new();
     File::open(path)?
@@ -258,42 +243,39 @@ fn read_file(path: &Path) -> io::Result<Option<Vec<u8>>> {
     Ok(Some(bytes))
 }
 
-/// Where the last good copy lies, and a second one beside the configuration: /var may be a file system that is not
-/// mounted yet when systemd runs the generator. The copy of another configuration than the machine's lies only there.
-fn last_good(path: &Path) -> Vec<PathBuf> {
+/// The paths of the last good copy. A second one lies beside the configuration, because /var may be a file system that is
+/// not mounted yet when systemd runs the generator. The copy of a configuration other than the machine's lies only there.
+fn last_good(path: &Path) -> (PathBuf, Option<PathBuf>) {
     let beside = path.with_extension("last-good");
     if path == Path::new(DEFAULT) {
-        vec![LAST_GOOD.into(), beside]
+        (LAST_GOOD.into(), Some(beside))
     } else {
-        vec![beside]
+        (beside, None)
     }
 }
 
-/// Keeps the sources for a day on which they cannot be parsed. Whole or not at all, and for root alone.
+/// Keeps the sources for a day on which they cannot be parsed. A copy is written whole or not at all, and for root alone.
 ///
 /// # Errors
-/// The copy cannot be written. The second one may fail: /etc can be read-only.
+/// The first copy cannot be written. The second one may fail, because /etc can be read-only.
 pub fn keep_as_last_good(path: &Path, sources: &[Source]) -> io::Result<()> {
-    // JSON is YAML too, and needs no mark that a comment could hold.
-    let pairs: Vec<(&str, &str)> = sources
-        .iter()
-        .map(|source| (source.path.as_str(), source.text.as_str()))
-        .collect();
-    let text = serde_json::to_vec_pretty(&pairs)?;
-    let mut written = last_good(path)
-        .into_iter()
-        .map(|copy| replace(&copy, &text));
-    let first = written.next().unwrap_or(Ok(()));
-    written.for_each(drop);
-    first
+    // JSON is YAML too, and needs no separator that a comment could hold.
+    let pairs = sources.iter().map(|source| (&source.path, &source.text));
+    let text = serde_json::to_vec_pretty(&Vec::from_iter(pairs))?;
+    let (first, second) = last_good(path);
+    let written = replace(&first, &text);
+    if let Some(second) = second {
+        drop(replace(&second, &text));
+    }
+    written
 }
 
 /// Follows no link: the new file takes the place of whatever has the name.
 fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
-    let directory = path
+    let parent = path
         .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
+        .filter(|parent| !parent.as_os_str().is_empty());
+    let directory = parent.unwrap_or(Path::new("."));
     fs::create_dir_all(directory)?;
     let mut file = tempfile::NamedTempFile::new_in(directory)?;
     io::Write::write_all(&mut file, text)?;
@@ -303,28 +285,26 @@ fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
 }
 
 fn read_last_good(path: &Path) -> Option<Vec<Source>> {
-    let read = |copy: PathBuf| {
-        serde_json::from_slice::<Vec<(String, String)>>(&read_file(&copy).ok()??).ok()
-    };
-    let pairs = last_good(path).into_iter().find_map(read)?;
-    Some(
-        pairs
-            .into_iter()
-            .map(|(path, text)| Source { path, text })
-            .collect(),
-    )
+    let (first, second) = last_good(path);
+    read_copy(&first).or_else(|| read_copy(&second?))
 }
 
-/// By a file's name in lower case.
+fn read_copy(path: &Path) -> Option<Vec<Source>> {
+    let bytes = read_file(path).ok()??;
+    let pairs: Vec<(String, String)> = serde_json::from_slice(&bytes).ok()?;
+    let sources = pairs.into_iter().map(|(path, text)| Source { path, text });
+    Some(sources.collect())
+}
+
+/// Whether the name, in lower case, is that of a note or of a copy.
 fn is_left_aside(name: &str) -> bool {
+    const OF_PACKAGES: [&str; 4] = ["dpkg-", "rpm", "ucf-", "pac"];
     const ENDS: [&str; 12] = [
         "bak", "backup", "old", "orig", "rej", "save", "swp", "tmp", "disabled", "off", "example",
         "md",
     ];
     let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
-    let is_packages = ["dpkg-", "rpm", "ucf-", "pac"]
-        .iter()
-        .any(|start| extension.starts_with(start));
+    let is_packages = OF_PACKAGES.iter().any(|start| extension.starts_with(start));
     let is_editors = name.ends_with('~') || name.starts_with('#');
     is_editors || is_packages || ENDS.contains(&extension) || name.starts_with("readme")
 }

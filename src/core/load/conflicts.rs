@@ -45,8 +45,11 @@ fn roots(config: &Config) -> BTreeSet<(Option<&str>, &Dataset)> {
 fn find_roots_in_sources(config: &Config, conflicts: &mut Conflicts) {
     for (host, root) in roots(config) {
         if let Some(entry) = selection::governing(config, host, root) {
-            let key = &entry.key;
-            conflicts.add(entry, format!("the destination's root {root} lies inside {key}: exclude it, or choose a root outside"));
+            let message = format!(
+                "the destination's root {root} lies inside {}: exclude it, or choose a root outside",
+                entry.key
+            );
+            conflicts.add(entry, message);
         }
     }
 }
@@ -57,7 +60,12 @@ fn find_sources_in_roots(config: &Config, conflicts: &mut Conflicts) {
     for entry in &config.entries {
         let mut above = entry.dataset.and_above();
         if let Some(root) = above.find(|above| roots.contains(&(entry.host_name(), above))) {
-            conflicts.add(entry, format!("{} lies under {root}, where a destination keeps its replicas, and a replica is no source; remove the entry, or give the destination another root", entry.key));
+            let message = format!(
+                "{} lies under {root}, where a destination keeps its replicas, and a replica is no source; remove the \
+                 entry, or give the destination another root",
+                entry.key
+            );
+            conflicts.add(entry, message);
         }
     }
 }
@@ -68,15 +76,20 @@ fn find_too_long(config: &Config, conflicts: &mut Conflicts) {
     for entry in &config.entries {
         let length = entry.dataset.as_str().len();
         if length > limit {
-            conflicts.add(entry, format!("the name has {length} bytes, and its bookmarks leave room for {limit} of ZFS's 255; use a shorter one"));
+            let message = format!(
+                "the name has {length} bytes, and its bookmarks leave room for {limit} of ZFS's 255; use a shorter one"
+            );
+            conflicts.add(entry, message);
         }
-        let mut replicas = entry
-            .destinations
-            .iter()
-            .map(|to| to.replica(&entry.dataset));
+        let destinations = entry.destinations.iter();
+        let mut replicas = destinations.map(|to| to.replica(&entry.dataset));
         if let Some(replica) = replicas.find(|replica| replica.as_str().len() > limit) {
             let length = replica.as_str().len();
-            conflicts.add(entry, format!("its replica {replica} would have a name of {length} bytes, and there is room for {limit}; choose a shorter root"));
+            let message = format!(
+                "its replica {replica} would have a name of {length} bytes, and there is room for {limit}; choose a \
+                 shorter root"
+            );
+            conflicts.add(entry, message);
         }
     }
 }
@@ -94,42 +107,38 @@ type Replicas<'c> = BTreeMap<(Option<&'c str>, Dataset), Vec<User<'c>>>;
 /// Two entries that meet in one replica are both at fault, because only a person can say which of them is wrong. If one
 /// replica lies inside the other, the inner entry is at fault.
 fn find_meeting(config: &Config, conflicts: &mut Conflicts) {
-    let mut replicas = Replicas::new();
-    for entry in &config.entries {
-        for to in &entry.destinations {
-            let replica = (to.host_name(), to.replica(&entry.dataset));
-            replicas
-                .entry(replica)
-                .or_default()
-                .push(User { entry, to });
-        }
-    }
+    let replicas = replicas(config);
     for ((host, replica), users) in &replicas {
         let outer = outer_user(&replicas, *host, replica, users[0]);
         for (position, user) in users.iter().enumerate() {
-            let beside = if position == 0 {
-                users.get(1)
-            } else {
-                users.first()
-            };
+            let beside = users.get(if position == 0 { 1 } else { 0 });
             if let Some(other) = beside.copied().or(outer) {
-                let who = if user.entry.key == other.entry.key {
-                    "two of its destinations".into()
-                } else {
-                    format!("{} and {}", user.entry.key, other.entry.key)
+                let who = match (&user.entry.key, &other.entry.key) {
+                    (key, other) if key == other => "two of its destinations".into(),
+                    (key, other) => format!("{key} and {other}"),
                 };
-                conflicts.add(
-                    user.entry,
-                    format!(
-                        "{who} would meet in the replica {replica}; give one of them another root"
-                    ),
+                let message = format!(
+                    "{who} would meet in the replica {replica}; give one of them another root"
                 );
+                conflicts.add(user.entry, message);
             }
         }
     }
 }
 
-/// Who has a replica above this one, of other sources: those of one tree lie in each other.
+fn replicas(config: &Config) -> Replicas<'_> {
+    let mut replicas = Replicas::new();
+    for entry in &config.entries {
+        for to in &entry.destinations {
+            let replica = (to.host_name(), to.replica(&entry.dataset));
+            let users = replicas.entry(replica).or_default();
+            users.push(User { entry, to });
+        }
+    }
+    replicas
+}
+
+/// Who has a replica above this one. The replicas of one tree of sources lie in each other, so they do not count.
 fn outer_user<'c>(
     replicas: &Replicas<'c>,
     host: Option<&'c str>,

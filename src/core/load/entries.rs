@@ -102,10 +102,7 @@ impl<'n> Reader<'n> {
 
     fn entry(&self, key: &'n Key, node: &'n Node, faults: &mut Vec<Fault>) -> Option<Entry> {
         let (host, name) = self.split(key);
-        let parsed = name.parse();
-        let dataset: Dataset = parsed
-            .map_err(|message: String| faults.push(key.at.fault(message)))
-            .ok()?;
+        let dataset: Dataset = key.at.accept(name.parse(), faults)?;
         if reach::is_setting(name, node) {
             faults.push(key.at.fault(format!(
                 "`{name}` stands here as a dataset: indent it below the one that it belongs to"

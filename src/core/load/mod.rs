@@ -36,8 +36,8 @@ use crate::core::scalars::{file, text, user};
 /// A source is empty or no YAML at all, no source names a dataset, or the prefix is wrong: then nobody can say what was
 /// meant.
 pub fn load(sources: &[Source]) -> Result<(Config, Vec<Fault>), Fault> {
-    let mut files = Vec::new();
     refuse_empty(sources)?;
+    let mut files = Vec::new();
     for file in 0..sources.len() {
         files.push(parse(sources, file)?);
     }
@@ -56,14 +56,14 @@ pub fn load(sources: &[Source]) -> Result<(Config, Vec<Fault>), Fault> {
 }
 
 fn refuse_empty(sources: &[Source]) -> Result<(), Fault> {
-    let message = "the file is empty, as a power cut or an editor that is still writing leaves it: name a dataset below `datasets:`, like `tank/home: {snapshot-period: 1h}`; or remove the file";
-    match sources
-        .iter()
-        .position(|source| source.text.trim().is_empty())
-    {
-        Some(file) => Err(At::start_of(file).fault(message)),
-        None => Ok(()),
-    }
+    let empty = |source: &Source| source.text.trim().is_empty();
+    let Some(file) = sources.iter().position(empty) else {
+        return Ok(());
+    };
+    Err(At::start_of(file).fault(
+        "the file is empty, as a power cut or an editor that is still writing leaves it: name a dataset below \
+         `datasets:`, like `tank/home: {snapshot-period: 1h}`; or remove the file",
+    ))
 }
 
 /// Without any dataset it is no configuration, but one that is still being written, or that has a misspelt section.
@@ -77,19 +77,18 @@ fn require_datasets(sections: &Sections, first: Option<&Fault>) -> Result<(), Fa
     }
     let near = nearest("datasets", sections.top.keys().copied());
     let at = near.map_or(At::start_of(0), |name| sections.top[name].0.at);
-    Err(at.fault("the configuration names no dataset: write one below `datasets:`, like `tank/home: {snapshot-period: 1h}`"))
+    Err(at.fault(
+        "the configuration names no dataset: write one below `datasets:`, like `tank/home: {snapshot-period: 1h}`",
+    ))
 }
 
 /// The keys of the datasets that have no entry because of a fault. No shorter entry governs them instead.
 fn dropped(sections: &Sections, config: &Config) -> BTreeSet<String> {
-    let sound = sections.datasets.keys().copied();
-    let named = sound
-        .chain(sections.doubled_datasets())
-        .chain(sections.lost.iter().copied());
-    named
-        .map(tidy)
-        .filter(|key| config.entry(key).is_none())
-        .collect()
+    let mut dropped: BTreeSet<String> = sections.datasets.keys().map(|key| tidy(key)).collect();
+    dropped.extend(sections.doubled_datasets().map(tidy));
+    dropped.extend(sections.lost.iter().map(|key| tidy(key)));
+    dropped.retain(|key| config.entry(key).is_none());
+    dropped
 }
 
 /// The dataset that a malformed key is likely to have meant.
@@ -136,9 +135,8 @@ fn prefix(sections: &Sections) -> Result<Prefix, Fault> {
         return Ok(Prefix::default());
     };
     if sections.is_doubled("", "prefix") {
-        return Err(key
-            .at
-            .fault("`prefix` stands here a second time; remove one"));
+        let message = "`prefix` stands here a second time; remove one";
+        return Err(key.at.fault(message));
     }
     if node.is_null() {
         let message = "`prefix` has no value: write one, or remove the line (then it is zam)";

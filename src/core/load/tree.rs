@@ -48,12 +48,8 @@ impl Key {
         )
     }
 
-    /// The key, parsed by its type, whose error becomes a fault.
     pub fn parse<T: FromStr<Err = String>>(&self, faults: &mut Vec<Fault>) -> Option<T> {
-        let parsed = self.text.parse();
-        parsed
-            .map_err(|message: String| faults.push(self.at.fault(message)))
-            .ok()
+        self.at.accept(self.text.parse(), faults)
     }
 }
 
@@ -75,7 +71,7 @@ impl Node {
         }
     }
 
-    /// A single value, given to `parser`, whose error becomes a fault.
+    /// A single value, given to `parser`.
     pub fn parse<T>(
         &self,
         parser: fn(&str) -> Result<T, String>,
@@ -88,9 +84,7 @@ impl Node {
                 self.kind()
             )),
         };
-        parsed
-            .map_err(|message| faults.push(self.at.fault(message)))
-            .ok()
+        self.at.accept(parsed, faults)
     }
 
     /// The text of a single value.
