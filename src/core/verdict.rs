@@ -26,7 +26,7 @@ pub struct End {
     /// Its zfs first, and then what packs or unpacks the stream, which only suffers from it; over ssh, ssh alone. Never
     /// empty.
     pub processes: Vec<Ended>,
-    /// As errors call it.
+    /// The name that errors give it.
     pub name: String,
     /// Over ssh, whose own exit code is 255.
     pub is_remote: bool,
@@ -35,7 +35,7 @@ pub struct End {
 /// Why zam itself ended a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut {
-    /// By SIGTERM or SIGINT.
+    /// SIGTERM or SIGINT asked for it.
     Stopped,
     /// Nothing moved for so many seconds.
     Stalled(u64),

@@ -18,7 +18,7 @@ use crate::edge::outcome::Exit::Later;
 use crate::edge::outcome::is_later;
 use crate::edge::{process, sockets};
 
-/// Where `zfs` may be, besides what PATH says: an ordinary user's PATH has no sbin.
+/// Directories to look for `zfs` in after those of PATH: an ordinary user's PATH has no sbin.
 const SBIN: &str = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin";
 
 /// How long the end of an ssh connection may take.
@@ -51,7 +51,7 @@ impl std::error::Error for Failure {}
 pub struct Pipeline {
     /// An error where there can be no such command.
     pub commands: Result<Vec<Command>>,
-    /// As errors call it.
+    /// The name that errors give it.
     pub name: String,
     /// Over ssh, whose own exit code is 255.
     pub is_remote: bool,
@@ -238,7 +238,7 @@ fn ssh(host: &Host, line: &str) -> Result<Command> {
     Ok(ssh)
 }
 
-/// What a stream of bytes between two programs needs, whatever ssh_config(5) says for a person at a terminal.
+/// Options that a stream of bytes between two programs needs. ssh_config(5) may say otherwise for a person at a terminal.
 const NEEDED: [&str; 21] = [
     "BatchMode=yes",
     "LogLevel=ERROR",
@@ -260,7 +260,7 @@ const NEEDED: [&str; 21] = [
     "Tunnel=no",
     "PermitLocalCommand=no",
     "VisualHostKey=no",
-    // The first SetEnv counts alone.
+    // ssh uses only the first SetEnv that it is given.
     "SetEnv=LC_ALL=C",
 ];
 

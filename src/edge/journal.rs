@@ -1,5 +1,5 @@
-//! What is said, and where: structured events to the journal, errors and warnings to stderr, where systemd knows the
-//! unit of every line (a native message of a process that ends at once can lose it: systemd issue 2913).
+//! Where zam's words go: structured events to the journal, errors and warnings to stderr, where systemd knows the unit of
+//! every line (a native message of a process that ends at once can lose it: systemd issue 2913).
 
 use std::fmt::Display;
 use std::io::{Write, stderr, stdout};

@@ -20,7 +20,7 @@ static OPEN: Mutex<Option<Sockets>> = Mutex::new(None);
 
 struct Sockets {
     directory: TempDir,
-    /// By the names of hosts.
+    /// The numbers of the sockets, by the names of their hosts.
     numbers: BTreeMap<String, usize>,
     next: usize,
 }

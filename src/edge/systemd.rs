@@ -1,4 +1,4 @@
-//! What zam asks of systemd: how its jobs stand, to put new units into force; and what a service tells systemd while it
+//! Talk with systemd: how zam's jobs stand, new units that are put into force, and what a service says of itself while it
 //! runs.
 
 use std::collections::{BTreeMap, BTreeSet};

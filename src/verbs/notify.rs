@@ -24,7 +24,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 #[derive(Serialize, Deserialize)]
 pub struct Alert {
     pub unit: String,
-    /// As systemd calls it: `exit-code`, `watchdog`, ...
+    /// How it failed, in systemd's word: `exit-code`, `watchdog`, ...
     pub result: String,
     /// The exit code, or the signal's name.
     pub status: String,
