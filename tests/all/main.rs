@@ -16,6 +16,7 @@ mod replicating;
 mod replication;
 mod retention;
 mod schema;
+mod selection;
 mod shells;
 mod simulate;
 mod slips;
