@@ -1,5 +1,5 @@
-//! What zfs complains of on stderr, line by line. It puts the names that it speaks of in quotes; other lines are not
-//! zfs's (a greeting, a warning about a locale), or name nobody.
+//! The complaints of zfs on stderr, line by line. It quotes the names of which it speaks; other lines are not zfs's (a
+//! greeting, a warning about a locale), or name nobody.
 
 /// `cannot create snapshot 'tank/a@x': out of space`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -8,6 +8,9 @@ pub struct Complaint<'t> {
     pub name: &'t str,
     pub reason: &'t str,
 }
+
+/// The reason of a first attempt that ZFS itself repeated (two snapshots in one transaction group): it refuses nothing.
+const TRY_AGAIN: &str = "pool I/O is currently suspended";
 
 /// All that have a name and a reason, in their order.
 pub fn complaints(stderr: &str) -> impl Iterator<Item = Complaint<'_>> {
@@ -18,30 +21,18 @@ pub fn complaints(stderr: &str) -> impl Iterator<Item = Complaint<'_>> {
     })
 }
 
-/// Of `datasets` those that `zfs snapshot` refused, each once, with the reason. Where a dataset itself is named and not
-/// its snapshot (it cannot be opened; its `snapshot_limit` is reached), whatever lies below it is refused as well.
+/// Those of `datasets` that `zfs snapshot` refused, each once, with the reason. If zfs names a dataset itself and not its
+/// snapshot (it cannot be opened; its `snapshot_limit` is reached), everything below it is refused as well.
 pub fn refused<'t>(stderr: &'t str, datasets: &[&'t str]) -> Vec<Complaint<'t>> {
-    let complaints: Vec<Complaint> = complaints(stderr)
-        .filter(|complaint| complaint.reason != TRY_AGAIN)
-        .collect();
-    let of = |dataset: &str| {
-        complaints
-            .iter()
-            .find(|complaint| concerns(complaint.name, dataset))
-    };
-    datasets
-        .iter()
-        .filter_map(|dataset| {
-            Some(Complaint {
-                name: dataset,
-                reason: of(dataset)?.reason,
-            })
-        })
-        .collect()
+    let mut complaints: Vec<Complaint> = complaints(stderr).collect();
+    complaints.retain(|complaint| complaint.reason != TRY_AGAIN);
+    let mut refused = Vec::new();
+    for name in datasets {
+        let found = complaints.iter().find(|found| concerns(found.name, name));
+        refused.extend(found.map(|Complaint { reason, .. }| Complaint { name, reason }));
+    }
+    refused
 }
-
-/// Of a first attempt that ZFS itself repeated (two snapshots in one transaction group): it refuses none.
-const TRY_AGAIN: &str = "pool I/O is currently suspended";
 
 fn concerns(name: &str, dataset: &str) -> bool {
     match name.split_once('@') {
@@ -56,12 +47,16 @@ fn concerns(name: &str, dataset: &str) -> bool {
 pub fn was_gone(stderr: &str, name: &str) -> bool {
     let dataset = name.split(['@', '#']).next().unwrap_or(name);
     let quoted = [format!("'{name}'"), format!("'{dataset}'")];
-    let gone = |line: &str| {
-        line.starts_with("could not find any snapshots to destroy")
-            || line.contains("does not exist") && quoted.iter().any(|name| line.contains(name))
-    };
-    let refuses = |line: &str| line.starts_with("cannot ") && !gone(line);
-    stderr.lines().any(gone) && !stderr.lines().any(refuses)
+    let mut was_gone = false;
+    for line in stderr.lines() {
+        let is_absent = line.contains("does not exist") && quoted.iter().any(|q| line.contains(q));
+        if is_absent || line.starts_with("could not find any snapshots to destroy") {
+            was_gone = true;
+        } else if line.starts_with("cannot ") {
+            return false;
+        }
+    }
+    was_gone
 }
 
 #[cfg(test)]

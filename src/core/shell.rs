@@ -1,5 +1,6 @@
-//! Commands as shells read them. One for another machine meets a shell that nobody chose: sh, dash, bash, zsh, ksh, csh, tcsh and fish read it alike. Keeps the
-//! second half of invariant 1: whoever cuts the line short may not make it destroy more.
+//! Commands as shells read them. A command for another machine meets a shell that nobody chose: sh, dash, bash, zsh, ksh,
+//! csh, tcsh and fish read it alike. Keeps the second half of invariant 1: cutting the line short cannot make it destroy
+//! more.
 
 /// Comes first in every line. A shell that ends the line at one of these characters ends it here, before any program that
 /// changes something.
@@ -18,12 +19,11 @@ const BEFORE: [&str; 4] = [
 /// # Errors
 /// A word holds a character that shells read differently.
 pub fn line(argv: &[&str]) -> Result<String, String> {
-    let words: Result<Vec<String>, String> = BEFORE
-        .iter()
-        .chain(argv)
-        .map(|argument| word(argument))
-        .collect();
-    words.map(|words| words.join(" "))
+    let mut words = Vec::new();
+    for argument in BEFORE.iter().chain(argv) {
+        words.push(word(argument)?);
+    }
+    Ok(words.join(" "))
 }
 
 /// Names with `@` and `#` always stand in quotes: one that is cut short lacks the second quote, and no shell runs that.
@@ -32,9 +32,7 @@ fn word(word: &str) -> Result<String, String> {
     if !word.is_empty() && !word.starts_with('=') && word.chars().all(is_plain) {
         return Ok(word.into());
     }
-    // fish reads \ in single quotes, csh reads ! and ends at a newline; what is no ASCII depends on the locale.
-    let is_alike = |c: char| (c == ' ' || c.is_ascii_graphic()) && !"'\\!".contains(c);
-    match word.chars().find(|c| !is_alike(*c)) {
+    match word.chars().find(|c| !is_read_alike(*c)) {
         None => Ok(format!("'{word}'")),
         Some(c) => Err(format!(
             "{word:?} holds {c:?}, which shells read differently; no name of ZFS has it"
@@ -42,8 +40,14 @@ fn word(word: &str) -> Result<String, String> {
     }
 }
 
-/// The word as it stands in a command that a message tells a person to run: in quotes where a shell would read it
-/// otherwise. Names of ZFS may hold spaces, and what another machine lists may hold anything.
+/// Whether all shells read a character in single quotes alike. fish reads \ there, csh reads ! and ends at a newline, and
+/// the meaning of a character outside ASCII depends on the locale.
+fn is_read_alike(c: char) -> bool {
+    (c == ' ' || c.is_ascii_graphic()) && !"'\\!".contains(c)
+}
+
+/// The word for a command that a message tells a person to run: in quotes if a shell would read it otherwise. Names of ZFS
+/// may hold spaces, and a listing from another machine may hold anything.
 pub fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._=,@:-".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {

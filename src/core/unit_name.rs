@@ -1,6 +1,4 @@
-//! How the units of a job are called. systemd-escape(1) and systemd.unit(5) give the rules.
-
-use std::fmt::Write;
+//! The names of a job's units. systemd-escape(1) and systemd.unit(5) give the rules.
 
 use crate::core::config::Job;
 
@@ -9,7 +7,7 @@ pub fn service(job: &Job) -> String {
     format!("zam@{}.service", instance(job))
 }
 
-/// What stands between `zam@` and `.service`.
+/// The part between `zam@` and `.service`.
 pub fn instance(job: &Job) -> String {
     escape(&job.path())
 }
@@ -20,12 +18,12 @@ pub fn is_job(instance: &str) -> bool {
     verb.len() < instance.len() && ["snapshot", "replicate", "prune"].contains(&verb)
 }
 
-/// The longest escaped name that is kept whole. With what is put around it, it stays below systemd's limits: 231 bytes
-/// for a service with LogExtraFields=, 249 for a timer with Persistent= (both tried on 252 and 257).
+/// The longest escaped name that is kept whole. Together with its prefix and suffix it stays below systemd's limits: 231
+/// bytes for a service with LogExtraFields=, 249 for a timer with Persistent= (both tried on 252 and 257).
 const WHOLE_MAX: usize = 180;
 
-/// As `systemd-escape` does it; what is too long is cut between two characters and gets a hash of the whole. A cut name
-/// is longer than any whole one, so the two never meet.
+/// Escapes as `systemd-escape` does. A name that is too long is cut between two characters and gets a hash of the whole.
+/// A cut name is longer than any whole one, so the two never meet.
 pub fn escape(path: &str) -> String {
     let mut escaped = String::new();
     let mut cut = 0;
@@ -38,21 +36,23 @@ pub fn escape(path: &str) -> String {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b':' | b'_' | b'.' => {
                 escaped.push(byte as char)
             }
-            _ => drop(write!(escaped, "\\x{byte:02x}")),
+            _ => escaped += &format!("\\x{byte:02x}"),
         }
     }
     if escaped.len() > WHOLE_MAX {
         escaped.truncate(cut);
-        let _ = write!(escaped, "_{:016x}", fnv1a(path));
+        escaped += &format!("_{:016x}", fnv1a(path));
     }
     escaped
 }
 
 /// FNV-1a, 64 bits: the same on every machine and in every release, which std's hasher does not promise.
 fn fnv1a(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+    for byte in text.bytes() {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    }
+    hash
 }
 
 #[cfg(test)]
