@@ -12,7 +12,7 @@ use crate::core::fault::At;
 use crate::core::name::{Dataset, Label, Prefix};
 use crate::core::pattern::Pattern;
 use crate::core::scalars::{Compression, Rate};
-use crate::core::schedule;
+use crate::core::schedule::{self, Timing};
 use crate::core::span::{Period, Span};
 
 #[derive(Clone, Debug, Default)]
@@ -109,6 +109,14 @@ impl Destination {
     pub fn replica(&self, source: &Dataset) -> Dataset {
         self.root.join(source)
     }
+
+    /// The windows of its replications. Empty: at any time.
+    pub fn idle_windows(&self) -> &[schedule::Window] {
+        match &self.idle {
+            Some(idle) => &idle.windows,
+            None => &[],
+        }
+    }
 }
 
 /// When a job may run.
@@ -191,6 +199,17 @@ impl<'c> Job<'c> {
         match self.verb {
             Verb::Replicate => self.destination?.idle.as_ref(),
             Verb::Snapshot | Verb::Prune => None,
+        }
+    }
+
+    /// When its timer fires.
+    pub fn timing(&self) -> Timing<'c> {
+        let is_elsewhere = self.destination.is_some_and(|to| to.host.is_some());
+        Timing {
+            period: self.period,
+            windows: self.idle().map_or(&[], |idle| idle.windows.as_slice()),
+            is_polled: self.idle().is_some_and(Idle::is_polled),
+            is_remote: is_elsewhere || self.entry.host.is_some(),
         }
     }
 

@@ -1,14 +1,14 @@
 //! Why a replica cannot be continued: what was found on both sides, and the command that mends it. zam reports a
-//! divergence and never decides what is to be given up (invariant 4). Pure.
+//! divergence and never decides what is given up (invariant 4). Pure.
 
 use std::fmt;
 
 use crate::core::shell::quoted;
 
-/// How many names a message shows of many.
+/// How many names a message shows at most.
 const SHOWN: usize = 5;
 
-/// What was found, on a replica and the source that it belongs to.
+/// What was found on a replica and on its source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Divergence {
     pub source: String,
@@ -18,12 +18,12 @@ pub struct Divergence {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// Both have snapshots, and none of them is the same.
+    /// The replica has snapshots, and the source has none of them.
     NoCommon {
-        /// The source's oldest and newest.
-        of_source: Option<(String, String)>,
+        of_source: Option<Ends>,
+        /// The replica's newest.
         newest: String,
-        /// A bookmark of zam's on the source: some replica has been continued.
+        /// The source has a bookmark of zam's, so some replica has been continued.
         has_cursor: bool,
     },
     /// The replica has snapshots of its own after the newest in common.
@@ -31,25 +31,23 @@ pub enum Cause {
         common: String,
         foreign: Vec<String>,
     },
-    /// What is to be sent would have the name of another snapshot of the replica.
-    TakenNames {
-        taken: Vec<String>,
-    },
-    Written {
-        common: String,
-        bytes: u64,
-    },
-    /// It exists, and a first stream makes a dataset.
-    NoSnapshots {
-        raw: bool,
-    },
-    MixedKinds {
-        was_raw: bool,
-    },
+    /// Snapshots to be sent have the names of other snapshots of the replica.
+    TakenNames { taken: Vec<String> },
+    /// The replica was written to after its newest snapshot.
+    Written { common: String, bytes: u64 },
+    /// The replica exists without a snapshot, and a first stream is received only into a dataset that it makes.
+    NoSnapshots { raw: bool },
+    /// The replica was received raw and would be continued plain, or the other way round.
+    MixedKinds { was_raw: bool },
     /// One side is a volume, the other a filesystem.
-    WrongType {
-        volume: bool,
-    },
+    WrongType { is_source_volume: bool },
+}
+
+/// A source's oldest and newest snapshot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ends {
+    pub oldest: String,
+    pub newest: String,
 }
 
 impl Divergence {
@@ -64,14 +62,127 @@ impl Divergence {
             Cause::WrongType { .. } => "wrong-type",
         }
     }
+}
+
+impl fmt::Display for Divergence {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(&match &self.cause {
+            Cause::NoCommon {
+                of_source,
+                newest,
+                has_cursor,
+            } => self.no_common(of_source.as_ref(), newest, *has_cursor),
+            Cause::ForeignSnapshots { common, foreign } => self.foreign_snapshots(common, foreign),
+            Cause::TakenNames { taken } => self.taken_names(taken),
+            Cause::Written { common, bytes } => self.written(common, *bytes),
+            Cause::NoSnapshots { raw } => self.no_snapshots(*raw),
+            Cause::MixedKinds { was_raw } => self.mixed_kinds(*was_raw),
+            Cause::WrongType { is_source_volume } => self.wrong_type(*is_source_volume),
+        })
+    }
+}
+
+/// A sentence for each cause, with the command that mends it.
+impl Divergence {
+    fn no_common(&self, of_source: Option<&Ends>, newest: &str, has_cursor: bool) -> String {
+        let Divergence {
+            source, replica, ..
+        } = self;
+        let range = match of_source {
+            Some(Ends { oldest, newest }) => format!("@{oldest} to @{newest}"),
+            None => "no snapshot".into(),
+        };
+        let other_copy = if has_cursor {
+            "A bookmark of zam's stands there, so another replica was continued since, perhaps another copy of this one \
+             (half of a split mirror needs a root dataset of its own). "
+        } else {
+            ""
+        };
+        format!(
+            "{replica} (newest @{newest}) and {source} ({range}) have no snapshot in common, nor a bookmark of one; \
+             nothing was changed. {other_copy}To begin again beside it: {}",
+            self.aside()
+        )
+    }
+
+    fn foreign_snapshots(&self, common: &str, foreign: &[String]) -> String {
+        format!(
+            "{} has snapshots that {} has not ({}), newer than the newest in common, @{common}; to give them up: {}",
+            self.replica,
+            self.source,
+            some(foreign),
+            self.rollback(common)
+        )
+    }
+
+    fn taken_names(&self, taken: &[String]) -> String {
+        let mends: Vec<String> = taken
+            .iter()
+            .take(SHOWN)
+            .map(|name| self.rename(name))
+            .collect();
+        format!(
+            "{} has other snapshots under names that are to be sent ({}); to keep both: {}",
+            self.replica,
+            some(taken),
+            mends.join(" && ")
+        )
+    }
+
+    fn written(&self, common: &str, bytes: u64) -> String {
+        format!(
+            "{} was written to since its newest snapshot, or a newer snapshot of it was destroyed ({bytes} bytes); to give \
+             that up: {}",
+            self.replica,
+            self.rollback(common)
+        )
+    }
+
+    fn no_snapshots(&self, raw: bool) -> String {
+        let flags = if raw { "-Lcw" } else { "-Lc" };
+        format!(
+            "{} exists and holds no snapshot, so that a first stream cannot be received into it. If nothing was ever \
+             written to it (what lies below it is not touched): zfs send {flags} {} | zfs receive -F -u -o readonly=on {}, \
+             with the oldest snapshot of zam's as FIRST; otherwise give the destination another root",
+            self.replica,
+            quoted(&format!("{}@FIRST", self.source)),
+            quoted(&self.replica)
+        )
+    }
+
+    fn mixed_kinds(&self, was_raw: bool) -> String {
+        let replica = &self.replica;
+        if was_raw {
+            format!(
+                "{replica} was received raw, and `decrypt: true` would mix the kinds; take the setting back, or choose \
+                 another root"
+            )
+        } else {
+            format!(
+                "{replica} was received decrypted (or its key was changed to inherit), and a raw stream would mix the kinds; \
+                 if `decrypt: true` was set before, set it again, otherwise choose another root"
+            )
+        }
+    }
+
+    fn wrong_type(&self, is_source_volume: bool) -> String {
+        let (of_source, of_replica) = if is_source_volume {
+            ("volume", "filesystem")
+        } else {
+            ("filesystem", "volume")
+        };
+        format!(
+            "{} is a {of_replica}, and {} is a {of_source}; nothing was changed. To begin again beside it: {}",
+            self.replica,
+            self.source,
+            self.aside()
+        )
+    }
 
     /// The replica keeps all that it has, under another name.
     fn aside(&self) -> String {
-        format!(
-            "zfs rename {} {}",
-            quoted(&self.replica),
-            quoted(&format!("{}-old", self.replica))
-        )
+        let (from, to) = (&self.replica, format!("{}-old", self.replica));
+        format!("zfs rename {} {}", quoted(from), quoted(&to))
     }
 
     fn rollback(&self, common: &str) -> String {
@@ -83,122 +194,18 @@ impl Divergence {
     }
 
     fn rename(&self, name: &str) -> String {
-        let (from, to) = (
-            format!("{}@{name}", self.replica),
-            format!("{}@{name}-foreign", self.replica),
-        );
+        let from = format!("{}@{name}", self.replica);
+        let to = format!("{from}-foreign");
         format!("zfs rename {} {}", quoted(&from), quoted(&to))
-    }
-
-    fn write_no_common(
-        &self,
-        f: &mut fmt::Formatter,
-        of_source: Option<&(String, String)>,
-        newest: &str,
-    ) -> fmt::Result {
-        let range = of_source.map_or_else(
-            || "no snapshot".into(),
-            |(first, last)| format!("@{first} to @{last}"),
-        );
-        write!(
-            f,
-            "{} (newest @{newest}) and {} ({range}) have no snapshot in common, nor a bookmark of one; nothing was changed. ",
-            self.replica, self.source
-        )
-    }
-}
-
-impl fmt::Display for Divergence {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let Divergence {
-            source,
-            replica,
-            cause,
-        } = self;
-        match cause {
-            Cause::NoCommon {
-                of_source,
-                newest,
-                has_cursor,
-            } => {
-                self.write_no_common(f, of_source.as_ref(), newest)?;
-                if *has_cursor {
-                    f.write_str(
-                        "A bookmark of zam's stands there, so another replica was continued since, perhaps another copy of this \
-                         one (half of a split mirror needs a root dataset of its own). ",
-                    )?;
-                }
-                write!(f, "To begin again beside it: {}", self.aside())
-            }
-            Cause::ForeignSnapshots { common, foreign } => write!(
-                f,
-                "{replica} has snapshots that {source} has not ({}), newer than the newest in common, @{common}; to give them up: {}",
-                some(foreign),
-                self.rollback(common)
-            ),
-            Cause::TakenNames { taken } => {
-                let mends: Vec<String> = taken
-                    .iter()
-                    .take(SHOWN)
-                    .map(|name| self.rename(name))
-                    .collect();
-                write!(
-                    f,
-                    "{replica} has other snapshots under names that are to be sent ({}); to keep both: {}",
-                    some(taken),
-                    mends.join(" && ")
-                )
-            }
-            Cause::Written { common, bytes } => write!(
-                f,
-                "{replica} was written to since its newest snapshot, or a newer snapshot of it was destroyed ({bytes} bytes); to \
-                 give that up: {}",
-                self.rollback(common)
-            ),
-            Cause::NoSnapshots { raw } => {
-                let (flags, first) = (
-                    if *raw { "-Lcw" } else { "-Lc" },
-                    quoted(&format!("{source}@FIRST")),
-                );
-                write!(
-                    f,
-                    "{replica} exists and holds no snapshot, so that a first stream cannot be received into it. If nothing was \
-                     ever written to it (what lies below it is not touched): zfs send {flags} {first} | zfs receive -F -u -o \
-                     readonly=on {}, with the oldest snapshot of zam's as FIRST; otherwise give the destination another root",
-                    quoted(replica)
-                )
-            }
-            Cause::MixedKinds { was_raw: true } => write!(
-                f,
-                "{replica} was received raw, and `decrypt: true` would mix the kinds; take the setting back, or choose another root"
-            ),
-            Cause::MixedKinds { was_raw: false } => write!(
-                f,
-                "{replica} was received decrypted (or its key was changed to inherit), and a raw stream would mix the kinds; if \
-                 `decrypt: true` was set before, set it again, otherwise choose another root"
-            ),
-            Cause::WrongType { volume } => {
-                let (theirs, ours) = if *volume {
-                    ("filesystem", "volume")
-                } else {
-                    ("volume", "filesystem")
-                };
-                write!(
-                    f,
-                    "{replica} is a {theirs}, and {source} is a {ours}; nothing was changed. To begin again beside it: {}",
-                    self.aside()
-                )
-            }
-        }
     }
 }
 
 /// The first few of the names, and how many more there are.
 fn some(names: &[String]) -> String {
-    let shown = names[..names.len().min(SHOWN)].join(", ");
-    if names.len() > SHOWN {
-        format!("{shown} and {} more", names.len() - SHOWN)
-    } else {
-        shown
+    match names.get(..SHOWN) {
+        Some(shown) if names.len() > SHOWN => {
+            format!("{} and {} more", shown.join(", "), names.len() - SHOWN)
+        }
+        _ => names.join(", "),
     }
 }

@@ -1,16 +1,16 @@
-//! Whether it is time for a job, asked again at the moment of starting: a timer also fires when the machine comes back
-//! after its slots, and more often than the period where something besides the clock decides. Pure: the moment comes in.
+//! Whether it is time for a job, asked again at the moment of starting. A timer also fires when the machine comes back
+//! after its slots, and more often than the period when something besides the clock decides. Pure: the moment comes in.
 
 use chrono::Weekday;
 
 use crate::core::config::Job;
 use crate::core::schedule::Week;
-use crate::core::span::{DAY, Period};
+use crate::core::span::{DAY, Epoch, MINUTE, Period, Rough};
 
-/// A moment, in epoch seconds and as the clock on the wall shows it.
+/// A moment, and how the clock on the wall shows it.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment {
-    pub epoch: i64,
+    pub epoch: Epoch,
     pub weekday: Weekday,
     /// Of the day.
     pub minute: u32,
@@ -19,56 +19,48 @@ pub struct Moment {
 /// Whether systemd has to ask `zam gate` before the job: its timer fires more often than it is due, or may fire outside
 /// its windows.
 pub fn is_gated(job: &Job) -> bool {
-    job.idle().is_some() || job.period.span().seconds() >= DAY
+    job.idle().is_some() || job.period.seconds() >= DAY
 }
 
-/// Why it is not time for the job, if it is not. `last` is when it last ended with 0; a success that lies in the future
+/// Why it is not time for the job; none if it is. `last` is when it last ended with 0; a success that lies in the future
 /// proves nothing.
 pub fn not_now(job: &Job, now: Moment, last: Option<Moment>) -> Option<String> {
-    let windows = job
-        .idle()
-        .map(|idle| idle.windows.as_slice())
-        .unwrap_or_default();
+    let windows = job.timing().windows;
     let week = Week::new(windows);
     if !week.contains(now.weekday, now.minute) {
         let windows: Vec<String> = windows.iter().map(ToString::to_string).collect();
         return Some(format!("outside its windows ({})", windows.join(", ")));
     }
-    let ago = (now.epoch - last?.epoch) / 60;
-    (!is_due(job.period, &week, now, last)).then(|| {
-        format!(
-            "it is not due: done {} h {} min ago, and wanted every {}",
-            ago / 60,
-            ago % 60,
-            job.period
-        )
-    })
+    if is_due(job.period, &week, now, last) {
+        return None;
+    }
+    let ago = Rough(now.epoch - last?.epoch);
+    Some(format!(
+        "it is not due: done {ago} ago, and wanted every {}",
+        job.period
+    ))
 }
 
-/// Whether there was no success yet in the period that `now` belongs to.
+/// Whether there was no success yet in the period to which `now` belongs.
 pub fn is_due(period: Period, week: &Week, now: Moment, last: Option<Moment>) -> bool {
     let last = last.filter(|last| last.epoch <= now.epoch);
     last.is_none_or(|last| turn(period, week, last) != turn(period, week, now))
 }
 
-/// Which of its periods a moment belongs to. With a period of a day or more, a whole window belongs to the day on which
-/// it opens.
+/// The number of the period to which a moment belongs. With a period of a day or more, a whole window belongs to the day
+/// on which it opens.
 fn turn(period: Period, week: &Week, at: Moment) -> i64 {
-    let open = if period.span().seconds() >= DAY {
+    let open = if period.seconds() >= DAY {
         week.open_for(at.weekday, at.minute)
     } else {
         0
     };
-    period.bucket(at.epoch - i64::from(open) * 60)
+    period.bucket(at.epoch - i64::from(open) * MINUTE)
 }
 
 /// Whether no other slot comes before the window closes.
 pub fn is_last_slot(job: &Job, now: Moment) -> bool {
-    let windows = job
-        .idle()
-        .map(|idle| idle.windows.as_slice())
-        .unwrap_or_default();
-    Week::new(windows).last_slot(now.weekday, now.minute, job.period)
+    job.timing().is_last_slot(now.weekday, now.minute)
 }
 
 #[cfg(test)]
@@ -76,18 +68,18 @@ mod tests {
     use super::*;
     use crate::core::fault::Source;
     use crate::core::load::load;
+    use crate::core::span::HOUR;
 
     /// 2026-11-23 is a Monday; local time is UTC here.
     const MONDAY: i64 = 1_795_392_000;
-    const HOUR: i64 = 3600;
 
     fn moment(epoch: i64) -> Moment {
-        let week = (epoch - MONDAY).rem_euclid(7 * DAY as i64);
-        let weekday = Weekday::try_from((week / DAY as i64) as u8).expect("a day");
+        let week = (epoch - MONDAY).rem_euclid(7 * DAY);
+        let weekday = Weekday::try_from((week / DAY) as u8).expect("a day");
         Moment {
             epoch,
             weekday,
-            minute: (week % DAY as i64 / 60) as u32,
+            minute: (week % DAY / 60) as u32,
         }
     }
 
@@ -130,7 +122,7 @@ mod tests {
             not_now_at("1h", night, 24 * HOUR, Some(23 * HOUR + 900)),
             None
         );
-        // Of a night, which has two days, one run; and none of the night before counts.
+        // A night has two dates and one run, and a run of the night before does not count.
         assert!(not_now_at("1d", night, 25 * HOUR, Some(22 * HOUR)).is_some());
         assert_eq!(not_now_at("1d", night, 46 * HOUR, Some(25 * HOUR)), None);
         assert!(not_now_at("1w", night, 5 * 24 * HOUR, Some(22 * HOUR)).is_some());

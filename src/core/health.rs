@@ -1,12 +1,12 @@
-//! How well a replica keeps up with its source: by what both hold, never by what was said to have been done. Pure.
+//! How well a replica keeps up with its source: judged by what both hold, never by what was said to have been done. Pure.
 
 use serde::Serialize;
 
 use crate::core::config::{Destination, Entry};
-use crate::core::listing::{Snapshot, State};
 use crate::core::name::Prefix;
-use crate::core::replication::{Kind, Side, Wish, plan};
+use crate::core::replication::{Kind, Plan, Side, Wish, plan};
 use crate::core::schedule::Week;
+use crate::core::span::{Epoch, HOUR, MINUTE};
 
 /// Ordered by gravity: a tree is in the state of its worst dataset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -27,24 +27,24 @@ pub enum Health {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Judgement {
     pub health: Health,
-    /// When the newest snapshot that both sides have was taken, in epoch seconds.
-    pub newest: Option<i64>,
+    /// When the newest snapshot that both sides have was taken.
+    pub newest: Option<Epoch>,
     /// Seconds from that one to the source's newest.
     pub lag: Option<i64>,
-    /// Why, where the state alone does not say it.
+    /// The reason, when the state alone does not say it.
     pub why: Option<String>,
 }
 
-/// After this a snapshot should have been sent, also where a run takes its time (seconds).
-const GRACE: i64 = 3600;
+/// The seconds after which a snapshot should have been sent, even if a run takes its time.
+const GRACE: i64 = HOUR;
 
-/// The replica at `to` of one source; both listed with TREE_COLUMNS. `now` in epoch seconds.
+/// The replica of one source at `to`. Both sides are listed with TREE_COLUMNS.
 pub fn judge(
     prefix: &Prefix,
     to: &Destination,
     source: &Side,
     replica: Option<&Side>,
-    now: i64,
+    now: Epoch,
 ) -> Judgement {
     let wish = Wish {
         prefix,
@@ -53,82 +53,67 @@ pub fn judge(
         now,
     };
     let plan = plan(&wish, source, replica, None);
-    let base = plan.base.as_ref().map(|base| base.guid);
-    let base = base.and_then(|guid| replica?.state.snapshot(guid));
-    let ours: Vec<&Snapshot> = owned(prefix, source.state).collect();
-    let txg = plan.base.as_ref().map_or(0, |base| base.createtxg);
-    let waiting = ours
-        .iter()
-        .find(|s| s.createtxg > txg)
-        .map(|s| now - s.creation);
-    let newest = base.map(|s| s.creation);
-    let health = match (plan.kind, newest, waiting) {
+    let newest = newest_common(&plan, replica);
+    let sent_until = plan.base.as_ref().map_or(0, |base| base.createtxg);
+    let mut ours = source.state.owned(prefix);
+    let last = ours.clone().next_back();
+    let health = match (plan.kind, newest, ours.find(|s| s.createtxg > sent_until)) {
         (Kind::Diverged, ..) => Health::Diverged,
         (_, None, _) => Health::Never,
-        (_, Some(newest), Some(waiting)) if is_stale(to, now - newest, waiting) => Health::Stale,
-        (_, _, Some(waiting)) if to.replication_period.is_some() && waiting > turn(to) + GRACE => {
-            Health::Late
-        }
-        _ => Health::Ok,
+        (_, Some(newest), Some(first)) => punctuality(to, now - newest, now - first.creation),
+        (_, Some(_), None) => Health::Ok,
     };
-    let lag = newest
-        .zip(ours.last())
-        .map(|(newest, last)| (last.creation - newest).max(0));
     Judgement {
         health,
         newest,
-        lag,
+        lag: newest
+            .zip(last)
+            .map(|(newest, last)| (last.creation - newest).max(0)),
         why: (health == Health::Diverged).then_some(plan.why),
     }
 }
 
-/// A replica is stale when its newest is older than `alert-after` although the source has had a newer one for an hour.
-fn is_stale(to: &Destination, age: i64, waiting: i64) -> bool {
-    to.alert_after
-        .is_some_and(|after| age > after.seconds() as i64)
-        && waiting >= GRACE
+/// When the newest snapshot that both sides have was taken.
+fn newest_common(plan: &Plan, replica: Option<&Side>) -> Option<Epoch> {
+    let base = replica?.state.snapshot(plan.base.as_ref()?.guid)?;
+    Some(base.creation)
 }
 
-/// Seconds in which a replication has its turn, wherever they begin: its period, and as long as its windows stay shut.
-fn turn(to: &Destination) -> i64 {
-    let windows = to
-        .idle
-        .as_ref()
-        .map(|idle| idle.windows.as_slice())
-        .unwrap_or_default();
-    let period = to
-        .replication_period
-        .map_or(0, |period| period.span().seconds());
-    period.max(u64::from(Week::new(windows).longest_wait()) * 60) as i64
-}
-
-/// Whether a source's own snapshots come as they should: judged by its newest, in epoch seconds.
-pub fn of_source(entry: &Entry, newest: Option<i64>, now: i64) -> Health {
-    match (newest, entry.snapshot_period) {
-        (None, _) => Health::Never,
-        (Some(newest), Some(period)) if now - newest > 2 * period.span().seconds() as i64 => {
-            Health::Late
-        }
+/// The health of a replica whose newest snapshot has this age, while a newer one has waited on the source for `waiting`
+/// (both in seconds). It is stale only if that one has waited for an hour: it may have just been taken.
+fn punctuality(to: &Destination, age: i64, waiting: i64) -> Health {
+    let is_old = to.alert_after.is_some_and(|after| age > after.seconds());
+    if is_old && waiting >= GRACE {
+        return Health::Stale;
+    }
+    match to.replication_period {
+        Some(period) if waiting > turn(to, period.seconds()) + GRACE => Health::Late,
         _ => Health::Ok,
     }
 }
 
-/// The snapshots of ours, oldest first.
-pub fn owned<'s>(prefix: &'s Prefix, state: &'s State) -> impl Iterator<Item = &'s Snapshot> {
-    state
-        .snapshots
-        .iter()
-        .filter(|s| prefix.owns_snapshot(&s.name))
+/// The seconds in which a replication has its turn, whenever they begin: its period, or as long as its windows stay shut.
+fn turn(to: &Destination, period: i64) -> i64 {
+    let shut = Week::new(to.idle_windows()).longest_wait();
+    period.max(i64::from(shut) * MINUTE)
+}
+
+/// Whether a source's own snapshots come as they should: judged by when its newest was taken.
+pub fn of_source(entry: &Entry, newest: Option<Epoch>, now: Epoch) -> Health {
+    match (newest, entry.snapshot_period) {
+        (None, _) => Health::Never,
+        (Some(newest), Some(period)) if now - newest > 2 * period.seconds() => Health::Late,
+        _ => Health::Ok,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::core::fault::Source;
+    use crate::core::listing::{Snapshot, State};
     use crate::core::load::load;
-
-    const HOUR: i64 = 3600;
-    const DAY: i64 = 24 * HOUR;
+    use crate::core::span::DAY;
 
     /// Snapshots of ours taken at these hours, in this order; the same hour is the same snapshot on both sides.
     fn state(hours: &[i64]) -> State {

@@ -1,6 +1,6 @@
-//! Which snapshots are kept, and why: fixed buckets of time in UTC, the oldest snapshot of each bucket, whole buckets
-//! expiring at once. Pure. Keeps invariants 1 and 2: what is not owned, held, cloned, dated in the future, the newest
-//! or still needed by a destination is never in the destroyed part.
+//! Which snapshots are kept, and why. Time is cut into fixed buckets in UTC; the oldest snapshot of each bucket is kept, and
+//! whole buckets expire at once. Pure. Keeps invariants 1 and 2: a snapshot that is not owned, held, cloned, dated in the
+//! future, the newest, or still needed by a destination is never given up.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -10,6 +10,7 @@ use serde::ser::{Serialize, Serializer};
 use crate::core::config::Window;
 use crate::core::listing::Snapshot;
 use crate::core::name::Prefix;
+use crate::core::span::{DAY, Epoch};
 
 /// Why a snapshot is kept.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,11 +20,11 @@ pub enum Reason {
     Held,
     Cloned,
     Future,
-    /// The newest that the two sides of a replication have in common.
+    /// The newest snapshot that both sides of a replication have.
     Base,
-    /// The newest that a destination has may be this one, as far as its bookmarks tell.
+    /// It may be the newest that a destination has, as far as the destination's bookmarks tell.
     Unconfirmed,
-    /// A destination may have it, and the bookmark that would say so is gone.
+    /// A destination may have it, but the bookmark that would say so is gone.
     Unmarked,
     NotOurs,
     SuspiciousClock,
@@ -40,7 +41,7 @@ impl fmt::Display for Reason {
             Reason::Base => f.write_str("the newest common with the other side"),
             Reason::Unconfirmed => f.write_str("a transfer to a destination is unconfirmed"),
             Reason::Unmarked => {
-                f.write_str("a destination may have it, and the bookmark of that is gone: the next replication makes another")
+                f.write_str("a destination may have it, but its bookmark is gone; the next replication makes a new one")
             }
             Reason::NotOurs => f.write_str("not one of zam's"),
             Reason::SuspiciousClock => f.write_str("the clock is suspicious"),
@@ -57,7 +58,7 @@ impl Serialize for Reason {
 #[derive(Debug)]
 pub struct Verdict<'s> {
     pub snapshot: &'s Snapshot,
-    /// Empty: it goes.
+    /// Empty: it is given up.
     pub reasons: Vec<Reason>,
 }
 
@@ -71,98 +72,98 @@ impl Verdict<'_> {
 pub struct Plan<'s> {
     /// Oldest first.
     pub verdicts: Vec<Verdict<'s>>,
-    /// More than half would have gone just after a leap of the clock, so nothing goes.
+    /// The clock has just leapt and more than half would have been given up, so nothing is.
     pub suspicious: bool,
 }
 
 impl<'s> Plan<'s> {
-    /// What nothing keeps, oldest first.
+    /// The snapshots that nothing keeps, oldest first.
     pub fn given_up(&self) -> impl Iterator<Item = &'s Snapshot> {
-        self.verdicts
-            .iter()
-            .filter(|verdict| !verdict.keep())
-            .map(|verdict| verdict.snapshot)
+        let given_up = self.verdicts.iter().filter(|verdict| !verdict.keep());
+        given_up.map(|verdict| verdict.snapshot)
+    }
+
+    /// Keeps everything if the clock has just leapt and more than half would be given up.
+    fn distrust_a_leap(&mut self, owned: &[&Snapshot]) {
+        let mut gaps = owned.windows(2);
+        let leap = gaps.rposition(|pair| pair[1].creation - pair[0].creation > LEAP);
+        let is_believed = leap.is_none_or(|before| owned.len() - (before + 1) >= BELIEVED);
+        self.suspicious = !is_believed && self.given_up().count() * 2 > owned.len();
+        if self.suspicious {
+            for verdict in self.verdicts.iter_mut().filter(|verdict| !verdict.keep()) {
+                verdict.reasons.push(Reason::SuspiciousClock);
+            }
+        }
     }
 }
 
-/// A gap longer than this may be a clock that was set wrong (seconds).
-const LEAP: i64 = 30 * 86_400;
-/// So many snapshots after a leap make it believed.
+/// A longer gap between two snapshots may be a clock that was set wrong (seconds).
+const LEAP: i64 = 30 * DAY;
+/// So many snapshots after a leap prove that the clock is right.
 const BELIEVED: usize = 20;
 
-/// The verdict on every snapshot of a dataset. `now` is in epoch seconds; `forced` may give a reason of its own.
+/// The verdict on every snapshot of a dataset. `forced` may give a reason of its own to keep one.
 pub fn plan<'s>(
     prefix: &Prefix,
     snapshots: &'s [Snapshot],
     windows: &[Window],
-    now: i64,
+    now: Epoch,
     forced: impl Fn(&Snapshot) -> Option<Reason>,
 ) -> Plan<'s> {
     let mut ordered: Vec<&Snapshot> = snapshots.iter().collect();
     ordered.sort_by(|a, b| (a.createtxg, &a.name).cmp(&(b.createtxg, &b.name)));
-    let (owned, foreign): (Vec<&Snapshot>, Vec<&Snapshot>) =
-        ordered.iter().partition(|s| prefix.owns_snapshot(&s.name));
-    let wanted = wanted(&owned, windows, now);
+    let owned = ordered.iter().filter(|s| prefix.owns_snapshot(&s.name));
+    let owned: Vec<&Snapshot> = owned.copied().collect();
     let newest = owned.last().map(|s| s.guid);
-    let mut verdicts: Vec<Verdict> = owned
-        .iter()
-        .zip(wanted)
-        .map(|(s, windows)| judge(s, windows, newest, now, &forced))
-        .collect();
-    let suspicious =
-        after_a_leap(&owned) && verdicts.iter().filter(|v| !v.keep()).count() * 2 > owned.len();
-    for verdict in verdicts.iter_mut().filter(|v| suspicious && !v.keep()) {
-        verdict.reasons.push(Reason::SuspiciousClock);
+    let mut wanted = wanted(&owned, windows, now).into_iter();
+    let mut verdicts = Vec::with_capacity(ordered.len());
+    for snapshot in ordered {
+        let mut reasons = vec![Reason::NotOurs];
+        if prefix.owns_snapshot(&snapshot.name) {
+            let windows = wanted.next().unwrap_or_default();
+            reasons = windows.into_iter().map(Reason::Window).collect();
+            reasons.extend(besides(snapshot, newest, now));
+            reasons.extend(forced(snapshot));
+        }
+        verdicts.push(Verdict { snapshot, reasons });
     }
-    verdicts.extend(foreign.into_iter().map(|snapshot| Verdict {
-        snapshot,
-        reasons: vec![Reason::NotOurs],
-    }));
-    verdicts.sort_by(|a, b| {
-        (a.snapshot.createtxg, &a.snapshot.name).cmp(&(b.snapshot.createtxg, &b.snapshot.name))
-    });
-    Plan {
+    let mut plan = Plan {
         verdicts,
-        suspicious,
-    }
+        suspicious: false,
+    };
+    plan.distrust_a_leap(&owned);
+    plan
 }
 
-fn judge<'s>(
-    snapshot: &'s Snapshot,
-    windows: Vec<Window>,
-    newest: Option<u64>,
-    now: i64,
-    forced: impl Fn(&Snapshot) -> Option<Reason>,
-) -> Verdict<'s> {
-    let mut reasons: Vec<Reason> = windows.into_iter().map(Reason::Window).collect();
-    let mut besides = |applies: bool, reason: Reason| {
-        if applies {
-            reasons.push(reason);
-        }
-    };
-    besides(newest == Some(snapshot.guid), Reason::Newest);
-    besides(snapshot.held, Reason::Held);
-    besides(snapshot.cloned, Reason::Cloned);
-    besides(snapshot.creation > now, Reason::Future);
-    reasons.extend(forced(snapshot));
-    Verdict { snapshot, reasons }
+/// The reasons besides the windows to keep a snapshot of ours.
+fn besides(snapshot: &Snapshot, newest: Option<u64>, now: Epoch) -> impl Iterator<Item = Reason> {
+    let reasons = [
+        (newest == Some(snapshot.guid), Reason::Newest),
+        (snapshot.held, Reason::Held),
+        (snapshot.cloned, Reason::Cloned),
+        (snapshot.creation > now, Reason::Future),
+    ];
+    let applying = reasons.into_iter().filter(|(applies, _)| *applies);
+    applying.map(|(_, reason)| reason)
 }
 
 /// For each of `owned` (oldest first), the windows that want it. The oldest of each bucket is wanted until the bucket's
 /// end has passed the window's max-age, counted back from the newest snapshot (capped by `now`): so the choice never
 /// changes, however often pruning runs, and a machine that stands still loses nothing.
-pub fn wanted(owned: &[&Snapshot], windows: &[Window], now: i64) -> Vec<Vec<Window>> {
+pub fn wanted(owned: &[&Snapshot], windows: &[Window], now: Epoch) -> Vec<Vec<Window>> {
     let mut wanted = vec![Vec::new(); owned.len()];
     let reference = owned.last().map_or(now, |newest| newest.creation.min(now));
     // Creation may step back among rising createtxg, so that a bucket can return after others.
-    let in_order = owned.is_sorted_by_key(|s| s.creation);
+    let is_in_order = owned.is_sorted_by_key(|s| s.creation);
     for window in windows {
-        let limit = window.max_age.map_or(i64::MIN, |age| age.before(reference));
+        let limit = window
+            .max_age
+            .map_or(Epoch::MIN, |age| age.before(reference));
         let (mut seen, mut last) = (HashSet::new(), None);
         for (snapshot, wanted) in owned.iter().zip(&mut wanted) {
             let bucket = window.period.bucket(snapshot.creation);
-            let is_oldest =
-                last.replace(bucket) != Some(bucket) && (in_order || seen.insert(bucket));
+            let is_other = last.replace(bucket) != Some(bucket);
+            let is_oldest = is_other && (is_in_order || seen.insert(bucket));
             if is_oldest && window.period.start(bucket + 1) > limit {
                 wanted.reserve_exact(1); // mostly there is one, and there are many of these lists
                 wanted.push(*window);
@@ -170,11 +171,4 @@ pub fn wanted(owned: &[&Snapshot], windows: &[Window], now: i64) -> Vec<Vec<Wind
         }
     }
     wanted
-}
-
-fn after_a_leap(owned: &[&Snapshot]) -> bool {
-    let leap = owned
-        .windows(2)
-        .rposition(|pair| pair[1].creation - pair[0].creation > LEAP);
-    leap.is_some_and(|before| owned.len() - (before + 1) < BELIEVED)
 }

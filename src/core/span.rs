@@ -1,83 +1,121 @@
-//! Spans of time as systemd.time(7) writes them, and the fixed buckets that retention cuts time into.
-//! Everything is UTC; months and years are the calendar's. Knows nothing of windows, snapshots or clocks.
+//! Spans of time as systemd.time(7) writes them, and the fixed buckets into which retention cuts time. Everything is UTC;
+//! months and years are the calendar's. Knows nothing of windows, snapshots or clocks.
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
-use chrono::{DateTime, Datelike, Months, NaiveDate};
+use chrono::{DateTime, Datelike, Months, NaiveDate, Utc};
 
-pub const DAY: u64 = 86_400;
+/// Seconds since 1970-01-01 00:00 UTC.
+pub type Epoch = i64;
+
+/// Lengths of time in seconds.
+pub const MINUTE: i64 = 60;
+pub const HOUR: i64 = 60 * MINUTE;
+pub const DAY: i64 = 24 * HOUR;
+pub const WEEK: i64 = 7 * DAY;
+/// A mean month: 30.4375 days.
+pub const MONTH: i64 = 2_629_800;
+/// A mean year: 365.25 days.
+pub const YEAR: i64 = 12 * MONTH;
+
 /// 1970-01-05 was a Monday.
 const FIRST_MONDAY: i64 = 4;
+
+/// The moment in the calendar; 1970-01-01 if it lies beyond what chrono can hold (some 260,000 years from now).
+pub fn utc(time: Epoch) -> DateTime<Utc> {
+    DateTime::from_timestamp(time, 0).unwrap_or_default()
+}
 
 /// A length of time. The units that mean different buckets (days, weeks, months) stay apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
     pub months: u32,
     pub weeks: u32,
-    pub seconds: u64,
+    pub seconds: i64,
 }
-
-/// The units of systemd.time(7), in microseconds; `mo` is ours.
-const UNITS: [(&str, &[&str], u64); 7] = [
-    ("us", &["usec", "us", "µs", "μs"], 1),
-    ("ms", &["msec", "ms"], 1_000),
-    ("s", &["seconds", "second", "sec", "s"], 1_000_000),
-    ("min", &["minutes", "minute", "min", "m"], 60_000_000),
-    ("h", &["hours", "hour", "hr", "h"], 3_600_000_000),
-    ("d", &["days", "day", "d"], DAY * 1_000_000),
-    ("w", &["weeks", "week", "w"], 7 * DAY * 1_000_000),
-];
 
 impl FromStr for Span {
     type Err = String;
 
-    /// `1h 30min`, `2d`, `1.5h`, `6mo`. At least one number with its unit, whole seconds in all.
+    /// `1h 30min`, `2d`, `1.5h`, `6mo`: at least one number with its unit, and whole seconds in all.
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = |why: String| {
+        Amounts::read(text).and_then(Amounts::whole).map_err(|why| {
             format!("`{text}` is not a span of time{why}; write one like 15min, 4h, 2d, 1w or 6mo")
-        };
-        let (mut months, mut weeks, mut micros) = (0f64, 0f64, 0f64);
+        })
+    }
+}
+
+/// The numbers of a span as it is written. Its errors follow "is not a span of time".
+#[derive(Default)]
+struct Amounts {
+    months: f64,
+    weeks: f64,
+    microseconds: f64,
+}
+
+impl Amounts {
+    fn read(text: &str) -> Result<Self, String> {
+        let mut amounts = Amounts::default();
         let mut rest = text.trim();
         if rest.is_empty() {
-            return Err(wrong(String::new()));
+            return Err(String::new());
         }
         while !rest.is_empty() {
             let (number, tail) = split(rest, |c| c.is_ascii_digit() || c == '.');
             let (unit, tail) = split(tail.trim_start(), char::is_alphabetic);
-            let number: f64 = number.parse().map_err(|_| wrong(String::new()))?;
-            match unit {
-                "" => return Err(wrong(format!(" (`{number}` has no unit)"))),
-                "months" | "month" | "mo" | "M" => months += number,
-                "years" | "year" | "y" => months += 12.0 * number,
-                _ => match UNITS.iter().find(|(_, names, _)| names.contains(&unit)) {
-                    Some(("w", ..)) if number.fract() == 0.0 => weeks += number,
-                    Some((.., size)) => micros += number * *size as f64,
-                    None => return Err(wrong(format!(" (`{unit}` is no unit)"))),
-                },
-            }
+            amounts.add(number.parse().map_err(|_| String::new())?, unit)?;
             rest = tail.trim_start();
         }
-        let (seconds, limit) = (micros / 1e6, 1e11);
-        if [months, weeks, seconds]
-            .iter()
-            .any(|n| n.fract() != 0.0 || *n > limit)
-            || months > 12_000.0
-            || weeks > 60_000.0
-        {
-            return Err(wrong(
-                " (only whole seconds and months are, below a thousand years)".into(),
-            ));
+        Ok(amounts)
+    }
+
+    fn add(&mut self, number: f64, unit: &str) -> Result<(), String> {
+        match unit {
+            "" => return Err(format!(" (`{number}` has no unit)")),
+            "years" | "year" | "y" => self.months += 12.0 * number,
+            "months" | "month" | "mo" | "M" => self.months += number,
+            // A part of a week is so many days.
+            "weeks" | "week" | "w" if number.fract() == 0.0 => self.weeks += number,
+            _ => match microseconds(unit) {
+                Some(size) => self.microseconds += number * size as f64,
+                None => return Err(format!(" (`{unit}` is not a unit)")),
+            },
+        }
+        Ok(())
+    }
+
+    fn whole(self) -> Result<Span, String> {
+        let (months, weeks, seconds) = (self.months, self.weeks, self.microseconds / 1e6);
+        let is_whole = [months, weeks, seconds].iter().all(|n| n.fract() == 0.0);
+        if !is_whole || months > 12_000.0 || weeks > 60_000.0 || seconds > 1e11 {
+            return Err(" (use whole seconds or whole months, less than a thousand years)".into());
         }
         if months + weeks + seconds == 0.0 {
-            return Err(wrong(" (it is empty)".into()));
+            return Err(" (it is empty)".into());
         }
         Ok(Span {
             months: months as u32,
             weeks: weeks as u32,
-            seconds: seconds as u64,
+            seconds: seconds as i64,
         })
     }
+}
+
+/// The units of systemd.time(7) whose length is fixed.
+fn microseconds(unit: &str) -> Option<i64> {
+    const SECOND: i64 = 1_000_000;
+    Some(match unit {
+        "weeks" | "week" | "w" => WEEK * SECOND,
+        "days" | "day" | "d" => DAY * SECOND,
+        "hours" | "hour" | "hr" | "h" => HOUR * SECOND,
+        "minutes" | "minute" | "min" | "m" => MINUTE * SECOND,
+        "seconds" | "second" | "sec" | "s" => SECOND,
+        "msec" | "ms" => 1_000,
+        "usec" | "us" | "µs" | "μs" => 1,
+        _ => return None,
+    })
 }
 
 fn split(text: &str, inside: impl Fn(char) -> bool) -> (&str, &str) {
@@ -85,54 +123,92 @@ fn split(text: &str, inside: impl Fn(char) -> bool) -> (&str, &str) {
 }
 
 impl Span {
-    /// Epoch seconds of the moment this long before `time`; a month's day is clamped (31 March − 1mo = 28 February).
-    pub fn before(self, time: i64) -> i64 {
-        let back = |t: DateTime<chrono::Utc>| t.checked_sub_months(Months::new(self.months));
-        let time = DateTime::from_timestamp(time, 0)
-            .and_then(back)
-            .map_or(i64::MIN / 2, |t| t.timestamp());
-        time - (u64::from(self.weeks) * 7 * DAY + self.seconds) as i64
+    pub const fn of_seconds(seconds: i64) -> Self {
+        Span {
+            months: 0,
+            weeks: 0,
+            seconds,
+        }
     }
 
-    /// Epoch seconds of the moment this long after `time`, with the day clamped likewise.
-    pub fn after(self, time: i64) -> i64 {
-        let on = |t: DateTime<chrono::Utc>| t.checked_add_months(Months::new(self.months));
-        let time = DateTime::from_timestamp(time, 0)
-            .and_then(on)
-            .map_or(i64::MAX / 2, |t| t.timestamp());
-        time + (u64::from(self.weeks) * 7 * DAY + self.seconds) as i64
+    /// The moment this long before `time`; the day of the month is clamped (31 March − 1mo = 28 February).
+    pub fn before(self, time: Epoch) -> Epoch {
+        let months = Months::new(self.months);
+        let earlier = DateTime::from_timestamp(time, 0).and_then(|t| t.checked_sub_months(months));
+        earlier.map_or(Epoch::MIN / 2, |t| t.timestamp()) - self.without_months()
     }
 
-    /// In seconds, a month being 30.4375 days: for comparing and for waiting, never for retention.
-    pub fn seconds(self) -> u64 {
-        u64::from(self.months) * 2_629_800 + u64::from(self.weeks) * 7 * DAY + self.seconds
+    /// The moment this long after `time`, with the day clamped likewise.
+    pub fn after(self, time: Epoch) -> Epoch {
+        let months = Months::new(self.months);
+        let later = DateTime::from_timestamp(time, 0).and_then(|t| t.checked_add_months(months));
+        later.map_or(Epoch::MAX / 2, |t| t.timestamp()) + self.without_months()
+    }
+
+    fn without_months(self) -> i64 {
+        i64::from(self.weeks) * WEEK + self.seconds
+    }
+
+    /// In seconds, with mean months: for comparing and for waiting, never for retention.
+    pub fn seconds(self) -> i64 {
+        i64::from(self.months) * MONTH + self.without_months()
+    }
+
+    pub fn duration(self) -> Duration {
+        Duration::from_secs(self.seconds().unsigned_abs())
     }
 }
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let mut parts = Vec::new();
-        let mut part = |n: u64, unit: &str| {
-            if n > 0 {
-                parts.push(format!("{n}{unit}"));
-            }
-        };
-        part(u64::from(self.months / 12), "y");
-        part(u64::from(self.months % 12), "mo");
-        part(u64::from(self.weeks), "w");
-        part(self.seconds / DAY, "d");
-        part(self.seconds % DAY / 3600, "h");
-        part(self.seconds % 3600 / 60, "min");
-        part(self.seconds % 60, "s");
-        f.write_str(&parts.join(" "))
+        let parts = [
+            (i64::from(self.months / 12), "y"),
+            (i64::from(self.months % 12), "mo"),
+            (i64::from(self.weeks), "w"),
+            (self.seconds / DAY, "d"),
+            (self.seconds % DAY / HOUR, "h"),
+            (self.seconds % HOUR / MINUTE, "min"),
+            (self.seconds % MINUTE, "s"),
+        ];
+        let mut space = "";
+        for (number, unit) in parts.into_iter().filter(|(number, _)| *number > 0) {
+            write!(f, "{space}{number}{unit}")?;
+            space = " ";
+        }
+        Ok(())
     }
 }
 
-/// A span that time can be cut by: part of a day, or whole days, weeks or months.
+/// About so many seconds, at a glance: `45s`, `90min`, `2d`. One unit, rounded: the greatest of which there are two or
+/// more, or just one. Nothing for a negative number.
+pub struct Rough(pub i64);
+
+impl fmt::Display for Rough {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        const UNITS: [(i64, &str); 6] = [
+            (YEAR, "y"),
+            (MONTH, "mo"),
+            (WEEK, "w"),
+            (DAY, "d"),
+            (HOUR, "h"),
+            (MINUTE, "min"),
+        ];
+        let seconds = self.0.max(0);
+        let is_two = |size: i64| seconds * 100 >= size * 195;
+        let is_one = |size: i64| (size * 97..=size * 103).contains(&(seconds * 100));
+        let (size, unit) = UNITS
+            .into_iter()
+            .find(|(size, _)| is_two(*size) || is_one(*size))
+            .unwrap_or((1, "s"));
+        write!(f, "{}{unit}", (seconds as f64 / size as f64).round())
+    }
+}
+
+/// A span by which time can be cut: part of a day, or whole days, weeks or months.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Period {
-    Seconds(u64),
-    Days(u64),
+    Seconds(i64),
+    Days(i64),
     Weeks(u32),
     Months(u32),
 }
@@ -141,81 +217,55 @@ impl FromStr for Period {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match text.parse()? {
-            Span {
-                months,
-                weeks: 0,
-                seconds: 0,
-            } => Ok(Period::Months(months)),
-            Span {
-                months: 0,
-                weeks,
-                seconds: 0,
-            } => Ok(Period::Weeks(weeks)),
-            span @ Span { months: 0, .. } => match span.seconds() {
-                seconds if seconds < DAY => Ok(Period::Seconds(seconds)),
-                seconds if seconds % DAY == 0 => Ok(Period::Days(seconds / DAY)),
-                _ => Err(Self::wrong(text)),
-            },
-            _ => Err(Self::wrong(text)),
+        let span: Span = text.parse()?;
+        let seconds = span.seconds();
+        match (span.months, span.weeks, span.seconds) {
+            (months, 0, 0) => Ok(Period::Months(months)),
+            (0, weeks, 0) => Ok(Period::Weeks(weeks)),
+            (0, ..) if seconds < DAY => Ok(Period::Seconds(seconds)),
+            (0, ..) if seconds % DAY == 0 => Ok(Period::Days(seconds / DAY)),
+            _ => Err(format!(
+                "`{text}` is not a period: it must be less than a day, or whole days, whole weeks, or whole months and years"
+            )),
         }
     }
 }
 
 impl Period {
-    fn wrong(text: &str) -> String {
-        format!(
-            "`{text}` is no period: it must be less than a day, or whole days, whole weeks, or whole months and years"
-        )
-    }
-
-    /// The number of the bucket that `time` (epoch seconds) lies in.
-    pub fn bucket(self, time: i64) -> i64 {
-        let days = time.div_euclid(DAY as i64);
+    /// The number of the bucket in which `time` lies.
+    pub fn bucket(self, time: Epoch) -> i64 {
+        let days = time.div_euclid(DAY);
         match self {
-            Period::Seconds(n) => time.div_euclid(n as i64),
-            Period::Days(n) => days.div_euclid(n as i64),
+            Period::Seconds(n) => time.div_euclid(n),
+            Period::Days(n) => days.div_euclid(n),
             Period::Weeks(n) => (days - FIRST_MONDAY).div_euclid(7 * i64::from(n)),
             Period::Months(n) => month(time).div_euclid(i64::from(n)),
         }
     }
 
-    /// Epoch seconds of the bucket's first moment; its end is the next one's start.
-    pub fn start(self, bucket: i64) -> i64 {
-        let day = DAY as i64;
+    /// The bucket's first moment; its end is the next one's start.
+    pub fn start(self, bucket: i64) -> Epoch {
         match self {
-            Period::Seconds(n) => bucket * n as i64,
-            Period::Days(n) => bucket * n as i64 * day,
-            Period::Weeks(n) => (bucket * 7 * i64::from(n) + FIRST_MONDAY) * day,
-            Period::Months(n) => {
-                let months = bucket * i64::from(n);
-                let first = NaiveDate::from_ymd_opt(
-                    1970 + months.div_euclid(12) as i32,
-                    months.rem_euclid(12) as u32 + 1,
-                    1,
-                );
-                first.map_or(i64::MAX, |d| {
-                    d.and_time(Default::default()).and_utc().timestamp()
-                })
-            }
+            Period::Seconds(n) => bucket * n,
+            Period::Days(n) => bucket * n * DAY,
+            Period::Weeks(n) => bucket * i64::from(n) * WEEK + FIRST_MONDAY * DAY,
+            Period::Months(n) => first_of(bucket * i64::from(n)),
         }
     }
 
     pub fn span(self) -> Span {
-        let none = Span {
-            months: 0,
-            weeks: 0,
-            seconds: 0,
-        };
+        let none = Span::of_seconds(0);
         match self {
-            Period::Seconds(seconds) => Span { seconds, ..none },
-            Period::Days(n) => Span {
-                seconds: n * DAY,
-                ..none
-            },
+            Period::Seconds(n) => Span::of_seconds(n),
+            Period::Days(n) => Span::of_seconds(n * DAY),
             Period::Weeks(weeks) => Span { weeks, ..none },
             Period::Months(months) => Span { months, ..none },
         }
+    }
+
+    /// In seconds, as [`Span::seconds`].
+    pub fn seconds(self) -> i64 {
+        self.span().seconds()
     }
 }
 
@@ -225,10 +275,19 @@ impl fmt::Display for Period {
     }
 }
 
-/// Months since 1970-01.
-fn month(time: i64) -> i64 {
-    let date = DateTime::from_timestamp(time, 0).unwrap_or_default();
+/// The months since 1970-01.
+fn month(time: Epoch) -> i64 {
+    let date = utc(time);
     i64::from(date.year() - 1970) * 12 + i64::from(date.month0())
+}
+
+/// The first moment of a month, counted from 1970-01.
+fn first_of(month: i64) -> Epoch {
+    let (year, month) = (1970 + month.div_euclid(12), month.rem_euclid(12) + 1);
+    let first = NaiveDate::from_ymd_opt(year as i32, month as u32, 1);
+    first.map_or(Epoch::MAX, |day| {
+        day.and_time(Default::default()).and_utc().timestamp()
+    })
 }
 
 #[cfg(test)]
@@ -346,5 +405,26 @@ mod tests {
             span.after(at("2026-01-31T10:00:00Z")),
             at("2026-02-28T10:00:00Z")
         );
+    }
+
+    #[test]
+    fn a_rough_span_has_one_unit() {
+        for (seconds, text) in [
+            (-1, "0s"),
+            (45, "45s"),
+            (10 * MINUTE, "10min"),
+            (HOUR, "1h"),
+            (90 * MINUTE, "90min"),
+            (47 * HOUR, "2d"),
+            (2 * DAY, "2d"),
+            (WEEK, "1w"),
+            (13 * DAY, "13d"),
+            (42 * DAY, "6w"),
+            (183 * DAY, "6mo"),
+            (366 * DAY, "1y"),
+            (2200 * DAY, "6y"),
+        ] {
+            assert_eq!(Rough(seconds).to_string(), text);
+        }
     }
 }

@@ -8,7 +8,7 @@ use chrono::DateTime;
 
 use crate::core::config::{Idle, Job};
 use crate::core::gate::{Moment, is_last_slot, not_now};
-use crate::core::span::Span;
+use crate::core::span::{Rough, Span};
 use crate::edge::command::Machine;
 use crate::edge::outcome::Exit::Undecided;
 use crate::edge::outcome::Outcome;
@@ -76,9 +76,9 @@ fn not_idle(job: &Job, wanted: &Idle, now: i64) -> Result<Option<String>> {
 fn in_use(wanted: Span, now: i64) -> Result<Option<String>> {
     Ok(match idle::idle_for(now)? {
         None => Some("the machine is in use".into()),
-        Some(seconds) if seconds < wanted.seconds() => Some(format!(
-            "the machine was in use {} min ago, and is idle after {wanted}",
-            seconds / 60
+        Some(seconds) if seconds < wanted.seconds().unsigned_abs() => Some(format!(
+            "the machine was in use {} ago, and is idle after {wanted}",
+            Rough(seconds as i64)
         )),
         Some(_) => None,
     })

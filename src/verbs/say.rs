@@ -23,25 +23,6 @@ pub(super) fn does_not_exist(dataset: &Dataset, machine: &Machine) -> anyhow::Er
     )
 }
 
-/// `4 min`, `3 h`, `2 d`: how long ago something was, or how far ahead it is, at a glance.
-pub(super) fn rough(seconds: i64) -> String {
-    const UNITS: [(i64, &str); 6] = [
-        (1, "s"),
-        (60, "min"),
-        (3600, "h"),
-        (86_400, "d"),
-        (30 * 86_400, "mo"),
-        (365 * 86_400, "y"),
-    ];
-    let seconds = seconds.max(0);
-    // A unit is used from two of it on, because `90 min` says more than `1 h`.
-    let (size, unit) = UNITS
-        .into_iter()
-        .rfind(|(size, _)| seconds >= 2 * size)
-        .unwrap_or(UNITS[0]);
-    format!("{} {unit}", seconds / size)
-}
-
 /// `12.0 MiB of 300.0 MiB, 50.0 MiB/s, 6 s left`; `total` is none when nobody knows how much there is.
 pub(super) fn progress(bytes: u64, total: Option<u64>, elapsed: Duration) -> String {
     let rate = bytes as f64 / elapsed.as_secs_f64().max(0.001);
@@ -54,12 +35,8 @@ pub(super) fn progress(bytes: u64, total: Option<u64>, elapsed: Duration) -> Str
         && total > bytes
         && rate > 0.0
     {
-        let seconds = ((total - bytes) as f64 / rate) as u64;
-        let left = Span {
-            months: 0,
-            weeks: 0,
-            seconds: seconds.max(1),
-        };
+        let seconds = ((total - bytes) as f64 / rate) as i64;
+        let left = Span::of_seconds(seconds.max(1));
         text += &format!(", {left} left");
     }
     text

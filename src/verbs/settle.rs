@@ -3,14 +3,14 @@
 
 use anyhow::Result;
 
-use crate::core::span::DAY;
+use crate::core::span::{DAY, Rough};
 use crate::edge::outcome::Exit::Misconfigured;
 use crate::edge::outcome::Outcome;
 use crate::edge::records;
 use crate::verbs::notify;
 
 /// In seconds. A little less than a day: the second run of a daily job fails although it may come a moment early.
-const PATIENCE: i64 = DAY as i64 - 600;
+const PATIENCE: i64 = DAY - 600;
 
 /// Records how the run of a job ended, and returns that; `instance` is the job's, `now` in epoch seconds.
 ///
@@ -30,13 +30,13 @@ pub fn settle(result: Result<Outcome>, instance: &str, now: i64) -> Result<Outco
     if waits < PATIENCE {
         return result;
     }
-    let hours = waits / 3600;
     let why = match result {
         Ok(_) => String::new(),
         Err(error) => format!(": {error:#}"),
     };
     Err(Misconfigured(format!(
-        "pruning has waited for {hours} h for the configuration to be mended{why}"
+        "pruning has waited for {} for the configuration to be mended{why}",
+        Rough(waits)
     ))
     .into())
 }

@@ -106,11 +106,7 @@ fn long_enough(entries: &[&Entry]) -> Span {
     }
     let ages = windows.iter().filter_map(|window| window.max_age);
     let longest = ages.map(Span::seconds).max().unwrap_or(0);
-    Span {
-        months: 0,
-        weeks: 0,
-        seconds: (longest * 5 / 4 / DAY).clamp(31, 3653) * DAY,
-    }
+    Span::of_seconds((longest * 5 / 4 / DAY).clamp(31, 3653) * DAY)
 }
 
 /// One object for each entry, by their names.

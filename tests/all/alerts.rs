@@ -187,7 +187,7 @@ fn pruning_that_waits_for_more_than_a_day_fails() {
     assert!(at(1000 + DAY - 3600, "waits").contains(later));
     let told = at(1000 + DAY + 3600, "waits");
     assert!(
-        told.contains("78") && told.contains("waited for 25 h") && told.contains("unknown key"),
+        told.contains("78") && told.contains("waited for 25h") && told.contains("unknown key"),
         "{told}"
     );
     assert!(
@@ -196,7 +196,7 @@ fn pruning_that_waits_for_more_than_a_day_fails() {
     );
     let told = at(1000 + DAY + 3600, "waits in part");
     assert!(
-        told.contains("78") && told.contains("waited for 25 h"),
+        told.contains("78") && told.contains("waited for 25h"),
         "{told}"
     );
 }

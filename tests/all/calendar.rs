@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, subsequence};
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
-use zam::core::schedule::{Schedule, Week, Window, check, slots};
+use zam::core::schedule::{Schedule, Timing, Week, Window, check};
 use zam::core::span::Period;
 
 const DAY: i64 = 1440;
@@ -72,12 +72,12 @@ fn a_window() -> impl Strategy<Value = Plain> {
 }
 
 fn a_period() -> impl Strategy<Value = Period> {
-    let parts: Vec<u64> = (1..60).filter(|n| 60 % n == 0).collect();
+    let parts: Vec<i64> = (1..60).filter(|n| 60 % n == 0).collect();
     prop_oneof![
         1 => any::<Index>().prop_map(move |i| Period::Seconds(*i.get(&parts))),
-        2 => (1u64..1440).prop_map(|n| Period::Seconds(n * 60)),
+        2 => (1i64..1440).prop_map(|n| Period::Seconds(n * 60)),
         4 => any::<Index>().prop_map(|i| Period::Seconds(60 * *i.get(&[5, 10, 15, 20, 30, 60, 120, 180, 240, 360, 480, 720]))),
-        1 => (1u64..400).prop_map(Period::Days),
+        1 => (1i64..400).prop_map(Period::Days),
         1 => (1u32..60).prop_map(Period::Weeks),
         1 => (1u32..60).prop_map(Period::Months),
     ]
@@ -92,7 +92,16 @@ struct Case {
 
 impl Case {
     fn schedule(&self) -> Schedule {
-        slots(self.period, &self.windows(), self.polled, true)
+        self.timing(&self.windows()).schedule()
+    }
+
+    fn timing<'w>(&self, windows: &'w [Window]) -> Timing<'w> {
+        Timing {
+            period: self.period,
+            windows,
+            is_polled: self.polled,
+            is_remote: true,
+        }
     }
 
     fn windows(&self) -> Vec<Window> {
@@ -100,7 +109,9 @@ impl Case {
     }
 
     fn step(&self) -> i64 {
-        (self.period.span().seconds() as i64).min(if self.polled { 900 } else { 86_400 })
+        self.period
+            .seconds()
+            .min(if self.polled { 900 } else { 86_400 })
     }
 
     fn seconds(&self) -> Vec<i64> {
@@ -211,7 +222,7 @@ proptest! {
         let wanted = (case.period.span().seconds() / 4).min(300);
         let last = case.seconds().last().copied().unwrap_or(0);
         let inside = |minute: i64| open[(minute % WEEK) as usize];
-        let stays = |slot: i64, delay: u64| (slot..=slot + (last + delay as i64 + 1) / 60).all(inside);
+        let stays = |slot: i64, delay: i64| (slot..=slot + (last + delay + 1) / 60).all(inside);
         let fits = |delay| always || (0..WEEK).all(|slot| !named[slot as usize] || stays(slot, delay));
         let delay = schedule.random_delay;
         prop_assert!(delay <= wanted && (delay == 0 || fits(delay)), "{:?}", schedule);
@@ -223,7 +234,7 @@ proptest! {
         let (week, open) = (Week::new(&case.windows()), case.open());
         let always = case.always(&open);
         let slots = case.slots(&open);
-        let late = (case.seconds().last().unwrap_or(&0) + case.schedule().random_delay as i64) / 60;
+        let late = (case.seconds().last().unwrap_or(&0) + case.schedule().random_delay) / 60;
         for minute in minutes {
             let (day, at) = moment(minute);
             let left = (0..WEEK).find(|n| !open[((minute + n) % WEEK) as usize]).filter(|n| *n > 0 && !always);
@@ -232,7 +243,7 @@ proptest! {
             if case.polled && slots[minute as usize] {
                 let last = left.is_some_and(|left| !(1..left).any(|n| slots[((minute + n) % WEEK) as usize]));
                 let (day, at) = moment((minute + late) % WEEK);
-                prop_assert_eq!(week.last_slot(day, at, case.period), last);
+                prop_assert_eq!(case.timing(&case.windows()).is_last_slot(day, at), last);
             }
         }
     }

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use zam::core::config::Window;
+use zam::core::divergence::Cause;
 use zam::core::listing::{Bookmark, Snapshot, State};
 use zam::core::name::Prefix;
 use zam::core::pruning::{self, Keeping};
@@ -160,8 +161,8 @@ impl World {
             self.token.as_ref(),
         );
         assert_eq!(
-            format!("{plan:?}"),
-            format!("{:?}", self.plan_by_a_look(&wish)),
+            plan,
+            self.plan_by_a_look(&wish),
             "it needs to know more than it is told"
         );
         assert_eq!(plan.kind == Kind::Diverged, !self.is_chained(), "{plan:?}");
@@ -322,14 +323,14 @@ impl World {
         fewest(self.newer(), &promised, from_snapshot)
     }
 
-    /// As verbs/replicate/transfer.rs. The reason, if the replica diverged.
-    fn replicate(&mut self, life: &mut Life) -> Result<Option<String>, Killed> {
+    /// As verbs/replicate/transfer.rs. The plan, if somebody has to mend something first.
+    fn replicate(&mut self, life: &mut Life) -> Result<Option<Plan>, Killed> {
         let mut discarded = false;
         loop {
             let plan = self.plan();
             self.mark_way(&plan, life)?;
             if plan.kind == Kind::Diverged || plan.token == TokenUse::Foreign {
-                return Ok(Some(plan.why));
+                return Ok(Some(plan));
             }
             if plan.token == TokenUse::Discard {
                 assert!(!std::mem::replace(&mut discarded, true), "a second token");
@@ -550,33 +551,26 @@ impl World {
         });
     }
 
-    /// What the message of a divergence tells a person to run.
-    fn mend(&mut self, why: &str) {
-        if let Some((_, name)) = why.split_once(&format!("zfs rollback -r {REPLICA}@")) {
-            let replica = self.replica.as_mut().expect("a replica");
-            let name = name.split(' ').next();
-            let at = replica
-                .snapshots
-                .iter()
-                .position(|s| Some(&*s.name) == name)
-                .expect("it exists");
-            replica.snapshots.truncate(at + 1);
-            replica.written = 0;
-        } else if why.contains("a resume token of another stream is in the way") {
-            self.discard_token();
-        } else {
-            assert!(
-                why.ends_with(&format!("zfs rename {REPLICA} {REPLICA}-old")),
-                "{why}"
-            );
-            (self.replica, self.token) = (None, None);
+    /// What the message of a divergence tells a person to do.
+    fn mend(&mut self, plan: &Plan) {
+        match plan.divergence.as_ref().map(|divergence| &divergence.cause) {
+            Some(Cause::ForeignSnapshots { common, .. } | Cause::Written { common, .. }) => {
+                let replica = self.replica.as_mut().expect("a replica");
+                let mut snapshots = replica.snapshots.iter();
+                let at = snapshots.position(|s| *s.name == **common);
+                replica.snapshots.truncate(at.expect("it exists") + 1);
+                replica.written = 0;
+            }
+            Some(Cause::NoCommon { .. }) => (self.replica, self.token) = (None, None),
+            Some(cause) => panic!("the model gives no cause for {cause:?}"),
+            None => self.discard_token(),
         }
     }
 
     /// `reports` is how often it may say that something is wrong: a divergence may hide a token that is not provably ours.
     fn run_undisturbed(&mut self, reports: usize) {
         let mut before = self.clone();
-        if let Some(why) = self
+        if let Some(plan) = self
             .replicate(&mut Life {
                 steps: usize::MAX,
                 leaves_token: false,
@@ -584,8 +578,9 @@ impl World {
             .expect("nobody kills it")
         {
             assert!(
-                reports == 2 || reports == 1 && why.contains("a resume token of another stream"),
-                "{why}"
+                reports == 2 || reports == 1 && plan.divergence.is_none(),
+                "{}",
+                plan.why
             );
             assert_eq!(
                 self.replica, before.replica,
@@ -604,7 +599,7 @@ impl World {
             // What helps now helps after pruning, too.
             self.take(true, 24 * HOUR);
             self.prune_source();
-            self.mend(&why);
+            self.mend(&plan);
             return self.run_undisturbed(reports - 1);
         }
         // What was begun is brought to its end, wanted still or not: a first stream may take longer than windows are wide.

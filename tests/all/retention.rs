@@ -145,8 +145,8 @@ fn bucket(period: Period, time: i64) -> i64 {
         .expect("a time")
         .date_naive();
     match period {
-        Period::Seconds(n) => time / n as i64,
-        Period::Days(n) => (date - epoch(1)).num_days() / n as i64,
+        Period::Seconds(n) => time / n,
+        Period::Days(n) => (date - epoch(1)).num_days() / n,
         Period::Weeks(n) => {
             (date.week(Weekday::Mon).first_day() - epoch(5)).num_weeks() / i64::from(n)
         }
@@ -160,11 +160,11 @@ fn months(time: i64) -> i64 {
 }
 
 fn end(period: Period, bucket: i64) -> i64 {
-    let next = bucket as u64 + 1;
+    let next = bucket + 1;
     let date = match period {
-        Period::Seconds(n) => return (next * n) as i64,
-        Period::Days(n) => epoch(1) + Days::new(next * n),
-        Period::Weeks(n) => epoch(5) + Days::new(next * 7 * u64::from(n)),
+        Period::Seconds(n) => return next * n,
+        Period::Days(n) => epoch(1) + Days::new((next * n) as u64),
+        Period::Weeks(n) => epoch(5) + Days::new((next * 7 * i64::from(n)) as u64),
         Period::Months(n) => epoch(1) + Months::new(next as u32 * n),
     };
     date.and_time(NaiveTime::MIN).and_utc().timestamp()
@@ -177,9 +177,7 @@ fn before(age: Span, time: i64) -> i64 {
         .rev()
         .find_map(|day| date(1970 + month / 12, month % 12, day))
         .expect("a day");
-    day.and_time(time.time()).and_utc().timestamp()
-        - i64::from(age.weeks) * 7 * DAY
-        - age.seconds as i64
+    day.and_time(time.time()).and_utc().timestamp() - i64::from(age.weeks) * 7 * DAY - age.seconds
 }
 
 fn any_window() -> impl Strategy<Value = Window> {
@@ -349,7 +347,7 @@ proptest! {
             let from = w.max_age.map_or(first, |age| before(age, reference));
             let length = match w.period {
                 Period::Months(n) => (months(reference) - months(from)) / i64::from(n),
-                other => (reference - from) / other.span().seconds() as i64,
+                other => (reference - from) / other.seconds(),
             };
             length.max(0) as usize + 2
         };
@@ -450,7 +448,7 @@ fn leap(before: usize, gap: i64, after: usize, held: usize) -> Scene {
         .collect();
     let windows = vec![Window {
         max_age: "1d".parse().ok(),
-        period: Period::Seconds(HOUR as u64),
+        period: Period::Seconds(HOUR),
     }];
     Scene {
         snapshots,

@@ -1,17 +1,18 @@
 //! Courses as a picture (SVG), light or dark as the reader prefers: how many snapshots each side holds over time, and how
-//! dense they are with age at the end. Pure. Escapes nothing, since no name has a character that XML would mind.
+//! dense they are with age at the end. Pure. Escapes nothing, since no name can hold a character that XML would read.
 
 use crate::core::simulate::Side;
-use crate::core::simulate::summary::{
-    Course, Growth, age, date, growth, number, restorable, ticks,
-};
+use crate::core::simulate::axis::ticks;
+use crate::core::simulate::density::restorable;
+use crate::core::simulate::summary::{Course, Growth, date, growth, number};
+use crate::core::span::{DAY, Epoch, HOUR, MINUTE, MONTH, Rough, WEEK, YEAR};
 
 const WIDTH: f64 = 860.0;
 const LEFT: f64 = 64.0;
 const RIGHT: f64 = WIDTH - 64.0;
 /// Height of a chart.
 const CHART: f64 = 150.0;
-/// Height of what tells about one side below it.
+/// Height of the words and strokes of one side below it.
 const ROW: f64 = 70.0;
 
 /// `s0` to `s3` colour strokes, `f0` to `f3` areas and words.
@@ -23,15 +24,13 @@ text{font:12px system-ui,sans-serif;fill:#1f2328}.h{font-size:15px;font-weight:6
 @media(prefers-color-scheme:dark){text{fill:#f0f6fc}.m{fill:#9198a1}.p{fill:#0d1117}.g{stroke:#3d444d}\
 .s0{stroke:#4493f8}.s1{stroke:#f0883e}.s2{stroke:#3fb950}.s3{stroke:#ab7df8}\
 .f0{fill:#4493f8}.f1{fill:#f0883e}.f2{fill:#3fb950}.f3{fill:#ab7df8}}";
-/// Sides beyond these begin again with the first colour.
+/// More sides than these begin again with the first colour.
 const COLOURS: usize = 4;
 
 pub fn draw(courses: &[Course]) -> String {
     let (mut body, mut top) = (String::new(), 20.0);
     for course in courses {
-        let (drawn, height) = panel(course, top);
-        body += &drawn;
-        top += height;
+        top = panel(&mut body, course, top);
     }
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{top}\" viewBox=\"0 0 {WIDTH} {top}\">\n\
@@ -39,36 +38,42 @@ pub fn draw(courses: &[Course]) -> String {
     )
 }
 
-/// One course, from `top` down, and its height.
-fn panel(course: &Course, top: f64) -> (String, f64) {
-    let mut parts = Vec::new();
-    for (i, name) in course.names.iter().enumerate() {
-        parts.push(text(24.0, top + 16.0 + 20.0 * i as f64, "h", name));
+/// Draws one course from `top` down, and returns where the next begins.
+fn panel(body: &mut String, course: &Course, top: f64) -> f64 {
+    let mut y = top + 16.0;
+    for name in &course.names {
+        *body += &text(24.0, y, "h", name);
+        y += 20.0;
     }
-    let note = top + 16.0 + 20.0 * course.names.len() as f64;
-    parts.push(text(24.0, note, "m", &course.note));
+    *body += &text(24.0, y, "m", &course.note);
     if course.sides.is_empty() {
-        return (parts.concat(), note + 30.0 - top);
+        return y + 30.0;
     }
-    let span = format!(
-        "snapshots at the end of each day, {} to {}",
-        date(course.from),
-        date(course.until - 1)
+    let (from, until) = (date(course.from), date(course.until - 1));
+    let span = format!("snapshots at the end of each day, {from} to {until}");
+    *body += &text(RIGHT, y, "m e", &span);
+    let chart = Chart::new(course, y + 22.0);
+    chart.draw(body);
+    y = chart.bottom + 48.0;
+    let ages = Ages::new(&course.sides);
+    for (i, side) in course.sides.iter().enumerate() {
+        *body += &row(&course.growth(side), side, &ages, i % COLOURS, y);
+        y += ROW;
+    }
+    ages.draw_axis(body, y - 8.0);
+    y + 44.0
+}
+
+/// One side in words, and its strokes.
+fn row(growth: &str, side: &Side, ages: &Ages, colour: usize, top: f64) -> String {
+    let name = side.name();
+    let words = format!(
+        "<tspan class=\"b f{colour}\">{name}</tspan><tspan class=\"m\" dx=\"10\">{growth}</tspan>"
     );
-    parts.push(text(RIGHT, note, "m e", &span));
-    let chart_top = note + 22.0;
-    parts.push(chart(course, chart_top));
-    let rows = chart_top + CHART + 48.0;
-    parts.extend(
-        course
-            .sides
-            .iter()
-            .enumerate()
-            .map(|(i, side)| row(course, i, side, rows + ROW * i as f64)),
-    );
-    let bottom = rows + ROW * course.sides.len() as f64;
-    parts.push(ages(course, bottom - 8.0));
-    (parts.concat(), bottom + 44.0 - top)
+    let strokes = ages.strokes(side, top + 14.0);
+    let strokes = format!("<path class=\"s{colour} t\" d=\"{strokes}\"/>\n");
+    let density = text(LEFT, top + 46.0, "m", &restorable(&side.holds));
+    text(LEFT, top + 6.0, "", &words) + &strokes + &density
 }
 
 fn text(x: f64, y: f64, class: &str, text: &str) -> String {
@@ -80,156 +85,181 @@ fn line(x1: f64, y1: f64, x2: f64, y2: f64) -> String {
 }
 
 /// The counts of all sides over time, on one scale.
-fn chart(course: &Course, top: f64) -> String {
-    let bottom = top + CHART;
-    let most = course
-        .sides
-        .iter()
-        .flat_map(|side| &side.days)
-        .copied()
-        .max()
-        .unwrap_or(0)
-        .max(1);
-    let y = |count: usize| bottom - CHART * count as f64 / (most as f64 * 1.05);
-    let step = [1, 2, 5]
-        .iter()
-        .map(|n| n * 10usize.pow(most.ilog10()))
-        .flat_map(|n| [n / 10, n])
-        .filter(|n| *n > 0);
-    let step = step.filter(|n| most / n <= 4).min().unwrap_or(most);
-    let level = |count: usize| {
-        line(LEFT, y(count), RIGHT, y(count))
-            + &text(LEFT - 8.0, y(count) + 4.0, "m e", &number(count))
-    };
-    let levels = (0..=most).step_by(step).map(level);
-    let moment = |(at, name): (i64, String)| {
-        let x =
-            LEFT + (RIGHT - LEFT) * (at - course.from) as f64 / (course.until - course.from) as f64;
-        line(x, bottom, x, bottom + 5.0) + &text(x, bottom + 18.0, "m c", &name)
-    };
-    let moments = ticks(course.from, course.until, 14).into_iter().map(moment);
-    let curves = course
-        .sides
-        .iter()
-        .enumerate()
-        .map(|(i, side)| curve(i, side, bottom, y));
-    let ends = ends(&course.sides, y).into_iter().enumerate();
-    let ends = ends.map(|(i, (y, count))| {
-        text(
-            RIGHT + 8.0,
-            y + 4.0,
-            &format!("b f{}", i % COLOURS),
-            &number(count),
-        )
-    });
-    levels.chain(moments).chain(curves).chain(ends).collect()
+struct Chart<'c> {
+    course: &'c Course,
+    bottom: f64,
+    /// The highest count, at least 1.
+    most: usize,
 }
 
-fn curve(i: usize, side: &Side, bottom: f64, y: impl Fn(usize) -> f64) -> String {
-    let (i, x) = (i % COLOURS, |day: usize| {
-        LEFT + (RIGHT - LEFT) * (day + 1) as f64 / side.days.len() as f64
-    });
-    // one point for each pixel is enough
-    let shown = |day: &usize| day + 1 == side.days.len() || x(*day).floor() != x(day + 1).floor();
-    let point = |day: usize| format!("L{:.1} {:.1}", x(day), y(side.days[day]));
-    let points: String = (0..side.days.len()).filter(shown).map(point).collect();
-    let steady = match growth(side) {
-        Growth::Steady(day) => format!(
-            "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"4\" class=\"f{i}\"/>\n",
-            x(day),
-            y(side.days[day])
-        ),
-        _ => String::new(),
-    };
-    format!(
-        "<path class=\"f{i} a\" d=\"M{LEFT} {bottom}{points}L{RIGHT} {bottom}z\"/>\n\
-         <path class=\"s{i} l\" d=\"M{LEFT} {bottom}{points}\"/>\n{steady}"
-    )
-}
-
-/// Where the last count of each side is written, and that: beside its curve, but not upon another.
-fn ends(sides: &[Side], y: impl Fn(usize) -> f64) -> Vec<(f64, usize)> {
-    let mut ends: Vec<(f64, usize)> = sides
-        .iter()
-        .map(|side| side.days.last().map_or((0.0, 0), |last| (y(*last), *last)))
-        .collect();
-    let mut order: Vec<usize> = (0..ends.len()).collect();
-    order.sort_by(|a, b| ends[*b].0.total_cmp(&ends[*a].0));
-    for pair in order.windows(2) {
-        ends[pair[1]].0 = ends[pair[1]].0.min(ends[pair[0]].0 - 14.0);
-    }
-    ends
-}
-
-/// One side in words, and a stroke for each snapshot that it holds at the end.
-fn row(course: &Course, i: usize, side: &Side, top: f64) -> String {
-    let (x, mut strokes, mut last) = (by_age(course), String::new(), None);
-    let newest = side.holds.last().copied().unwrap_or_default();
-    for hold in side.holds.iter().rev() {
-        let x = (x(newest - hold) * 2.0).round() / 2.0;
-        if last.replace(x) != Some(x) {
-            strokes += &format!("M{x} {:.0}v18", top + 14.0);
+impl<'c> Chart<'c> {
+    fn new(course: &'c Course, top: f64) -> Self {
+        let most = course.sides.iter().map(Side::most).max();
+        Chart {
+            course,
+            bottom: top + CHART,
+            most: most.unwrap_or(0).max(1),
         }
     }
-    let (i, name, growth) = (i % COLOURS, side.name(), course.growth(side));
-    let words = format!(
-        "<tspan class=\"b f{i}\">{name}</tspan><tspan class=\"m\" dx=\"10\">{growth}</tspan>"
-    );
-    let strokes = format!("<path class=\"s{i} t\" d=\"{strokes}\"/>\n");
-    [
-        text(LEFT, top + 6.0, "", &words),
-        strokes,
-        text(LEFT, top + 46.0, "m", &restorable(&side.holds)),
-    ]
-    .concat()
-}
 
-/// Where an age (seconds) is drawn: on a logarithmic scale, from the shortest distance of two snapshots to the oldest.
-fn by_age(course: &Course) -> impl Fn(i64) -> f64 {
-    let (least, most) = range(course);
-    move |age| {
-        LEFT + (RIGHT - LEFT) * (age.max(least) as f64 / least as f64).ln()
-            / (most as f64 / least as f64).ln()
+    fn y(&self, count: usize) -> f64 {
+        self.bottom - CHART * count as f64 / (self.most as f64 * 1.05)
+    }
+
+    fn draw(&self, body: &mut String) {
+        for count in (0..=self.most).step_by(level_step(self.most)) {
+            let y = self.y(count);
+            *body += &line(LEFT, y, RIGHT, y);
+            *body += &text(LEFT - 8.0, y + 4.0, "m e", &number(count));
+        }
+        let (from, until) = (self.course.from, self.course.until);
+        for tick in ticks(from, until, 14) {
+            let x = LEFT + (RIGHT - LEFT) * (tick.at - from) as f64 / (until - from) as f64;
+            *body += &line(x, self.bottom, x, self.bottom + 5.0);
+            *body += &text(x, self.bottom + 18.0, "m c", &tick.name);
+        }
+        for (i, side) in self.course.sides.iter().enumerate() {
+            *body += &self.curve(side, i % COLOURS);
+        }
+        for (i, end) in self.ends().into_iter().enumerate() {
+            let class = format!("b f{}", i % COLOURS);
+            *body += &text(RIGHT + 8.0, end.y + 4.0, &class, &number(end.count));
+        }
+    }
+
+    fn curve(&self, side: &Side, colour: usize) -> String {
+        let days = side.days.len();
+        let x = |day: usize| LEFT + (RIGHT - LEFT) * (day + 1) as f64 / days as f64;
+        let mut points = String::new();
+        for (day, count) in side.days.iter().enumerate() {
+            // One point for each pixel is enough.
+            if day + 1 == days || x(day).floor() != x(day + 1).floor() {
+                points += &format!("L{:.1} {:.1}", x(day), self.y(*count));
+            }
+        }
+        let steady = match growth(side) {
+            Growth::Steady(day) => format!(
+                "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"4\" class=\"f{colour}\"/>\n",
+                x(day),
+                self.y(side.days[day])
+            ),
+            _ => String::new(),
+        };
+        let bottom = self.bottom;
+        format!(
+            "<path class=\"f{colour} a\" d=\"M{LEFT} {bottom}{points}L{RIGHT} {bottom}z\"/>\n\
+             <path class=\"s{colour} l\" d=\"M{LEFT} {bottom}{points}\"/>\n{steady}"
+        )
+    }
+
+    /// The last count of each side, level with the end of its curve, but moved up where two would overlap.
+    fn ends(&self) -> Vec<End> {
+        let mut ends = Vec::new();
+        for side in &self.course.sides {
+            ends.push(match side.days.last().copied() {
+                Some(count) => End {
+                    y: self.y(count),
+                    count,
+                },
+                None => End { y: 0.0, count: 0 },
+            });
+        }
+        let mut from_below: Vec<&mut End> = ends.iter_mut().collect();
+        from_below.sort_by(|a, b| b.y.total_cmp(&a.y));
+        let mut free = f64::INFINITY;
+        for end in from_below {
+            end.y = end.y.min(free);
+            free = end.y - 14.0;
+        }
+        ends
     }
 }
 
-fn range(course: &Course) -> (i64, i64) {
-    let holds = || course.sides.iter().map(|side| &side.holds);
-    let least = holds()
-        .flat_map(|holds| holds.windows(2).map(|pair| pair[1] - pair[0]))
-        .min()
-        .unwrap_or(60);
-    let most = holds()
-        .filter_map(|holds| Some(holds.last()? - holds.first()?))
-        .max()
-        .unwrap_or(0);
-    (least, most.max(least * 2))
+/// The number at the end of a curve.
+struct End {
+    y: f64,
+    count: usize,
 }
 
-/// The axis of ages.
-fn ages(course: &Course, top: f64) -> String {
-    let (least, most) = range(course);
-    let (x, day) = (by_age(course), 86_400);
-    let marks = [
-        60,
-        600,
-        3600,
-        6 * 3600,
-        day,
-        7 * day,
-        2_629_800,
-        6 * 2_629_800,
-        31_557_600,
-        5 * 31_557_600,
+/// The distance of the levels, a round number, so that there are at most five of them.
+fn level_step(most: usize) -> usize {
+    let power = 10usize.pow(most.ilog10());
+    let steps = [
+        power / 10,
+        power / 5,
+        power / 2,
+        power,
+        2 * power,
+        5 * power,
     ];
-    let mark =
-        |at: i64| line(x(at), top, x(at), top + 5.0) + &text(x(at), top + 18.0, "m c", &age(at));
-    let marks: String = marks
-        .into_iter()
-        .filter(|at| (least..=most).contains(at))
-        .map(mark)
-        .collect();
-    line(LEFT, top, RIGHT, top)
-        + &marks
-        + &text(RIGHT, top + 34.0, "m e", "held at the end, by age")
+    let is_fit = |step: &usize| *step > 0 && most / step <= 4;
+    steps.into_iter().find(is_fit).unwrap_or(most)
+}
+
+/// The axis of ages (seconds): logarithmic, from the shortest distance of two snapshots to the oldest.
+struct Ages {
+    least: i64,
+    most: i64,
+}
+
+impl Ages {
+    fn new(sides: &[Side]) -> Self {
+        let (mut least, mut most) = (None, 0);
+        for side in sides {
+            for pair in side.holds.windows(2) {
+                let distance = pair[1] - pair[0];
+                least = Some(least.map_or(distance, |least: i64| least.min(distance)));
+            }
+            if let (Some(first), Some(last)) = (side.holds.first(), side.holds.last()) {
+                most = most.max(last - first);
+            }
+        }
+        let least = least.unwrap_or(MINUTE);
+        Ages {
+            least,
+            most: most.max(least * 2),
+        }
+    }
+
+    fn x(&self, age: i64) -> f64 {
+        let (least, most) = (self.least as f64, self.most as f64);
+        LEFT + (RIGHT - LEFT) * (age.max(self.least) as f64 / least).ln() / (most / least).ln()
+    }
+
+    /// A stroke for each snapshot that a side holds at the end; those at the same half pixel share one.
+    fn strokes(&self, side: &Side, top: f64) -> String {
+        let (mut strokes, mut last) = (String::new(), None);
+        let newest: Epoch = side.holds.last().copied().unwrap_or_default();
+        for hold in side.holds.iter().rev() {
+            let x = (self.x(newest - hold) * 2.0).round() / 2.0;
+            if last.replace(x) != Some(x) {
+                strokes += &format!("M{x} {top:.0}v18");
+            }
+        }
+        strokes
+    }
+
+    fn draw_axis(&self, body: &mut String, top: f64) {
+        *body += &line(LEFT, top, RIGHT, top);
+        let marks = [
+            MINUTE,
+            10 * MINUTE,
+            HOUR,
+            6 * HOUR,
+            DAY,
+            WEEK,
+            MONTH,
+            6 * MONTH,
+            YEAR,
+            5 * YEAR,
+        ];
+        for age in marks {
+            if (self.least..=self.most).contains(&age) {
+                let x = self.x(age);
+                *body += &line(x, top, x, top + 5.0);
+                *body += &text(x, top + 18.0, "m c", &Rough(age).to_string());
+            }
+        }
+        *body += &text(RIGHT, top + 34.0, "m e", "held at the end, by age");
+    }
 }

@@ -2,7 +2,9 @@
 //! Pure; knows no terminal but its width.
 
 use crate::core::simulate::Side;
-use crate::core::simulate::summary::{Course, number, restorable, ticks};
+use crate::core::simulate::axis::{Tick, ticks};
+use crate::core::simulate::density::restorable;
+use crate::core::simulate::summary::{Course, number};
 
 /// Rows of a chart.
 const ROWS: usize = 3;
@@ -10,57 +12,35 @@ const ROWS: usize = 3;
 const STEPS: usize = 8;
 const BLOCKS: [char; STEPS + 1] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/// One course, at most `width` columns wide but for names that are longer.
+/// One course, at most `width` columns wide unless a name is longer.
 pub fn draw(course: &Course, width: usize) -> String {
-    let label = |side: &Side| {
-        (
-            side.name().chars().count(),
-            number(most(side)).chars().count(),
-        )
-    };
-    let margin = course
-        .sides
-        .iter()
-        .map(label)
-        .map(|(name, number)| name + number)
-        .max()
-        .unwrap_or(0)
-        + 4;
+    let labels = course.sides.iter().map(label_width);
+    let margin = labels.max().unwrap_or(0) + 4;
     let columns = width.saturating_sub(margin + 2).clamp(20, 200);
-    let mut lines = vec![
-        course.names.join("\n"),
-        format!("  {}", course.note),
-        String::new(),
-    ];
+    let mut lines = course.names.clone();
+    lines.extend([format!("  {}", course.note), String::new()]);
     for side in &course.sides {
-        let label = format!(
-            "  {}{:>2$}",
-            side.name(),
-            number(most(side)),
-            margin - 2 - side.name().chars().count()
-        );
-        for (row, blocks) in chart(side, columns).into_iter().enumerate() {
-            let line = if row == 0 {
-                format!("{label} ┤{blocks}")
-            } else {
-                format!("{:margin$} │{blocks}", "")
-            };
-            lines.push(line.trim_end().into());
+        let name = side.name();
+        let digits = margin - 2 - name.chars().count();
+        let mut label = format!("  {name}{:>digits$} ┤", number(side.most()));
+        for blocks in chart(side, columns) {
+            lines.push(format!("{label}{blocks}").trim_end().into());
+            label = format!("{:margin$} │", "");
         }
         lines.push(format!("{:margin$} └{}", "", axis(course, columns)));
-        let words = [
-            wrap(&course.growth(side), columns),
-            wrap(&restorable(&side.holds), columns),
-        ]
-        .concat();
-        lines.extend(
-            words
-                .into_iter()
-                .map(|line| format!("{:margin$}  {line}", "")),
-        );
+        for text in [course.growth(side), restorable(&side.holds)] {
+            for line in wrap(&text, columns) {
+                lines.push(format!("{:margin$}  {line}", ""));
+            }
+        }
         lines.push(String::new());
     }
     lines.join("\n")
+}
+
+/// Of the name, and of the number at the top of the chart.
+fn label_width(side: &Side) -> usize {
+    side.name().chars().count() + number(side.most()).chars().count()
 }
 
 /// Lines of at most `width` columns, unless a word is longer.
@@ -78,40 +58,37 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-fn most(side: &Side) -> usize {
-    side.days.iter().copied().max().unwrap_or(0)
-}
-
-/// Rows of blocks from the top, the most being the full height; of the days in a column the highest.
+/// The rows of blocks from the top, the most being the full height. A column shows the highest of its days.
 fn chart(side: &Side, columns: usize) -> Vec<String> {
-    let days = &side.days;
-    let column = |c: usize| {
-        let first = c * days.len() / columns;
-        days[first..((c + 1) * days.len() / columns).max(first + 1)]
-            .iter()
-            .copied()
-            .max()
-            .unwrap_or(0)
-    };
-    let level = |c: usize| (column(c) * ROWS * STEPS).div_ceil(most(side).max(1));
-    let levels: Vec<usize> = (0..columns).map(level).collect();
-    let row = |row: usize| {
-        levels
-            .iter()
-            .map(|level| BLOCKS[level.saturating_sub(row * STEPS).min(STEPS)])
-            .collect()
-    };
-    (0..ROWS).rev().map(row).collect()
+    let mut rows = vec![String::new(); ROWS];
+    for column in 0..columns {
+        let count = highest(&side.days, column, columns);
+        let level = (count * ROWS * STEPS).div_ceil(side.most().max(1));
+        for (from_top, row) in rows.iter_mut().enumerate() {
+            let below = (ROWS - 1 - from_top) * STEPS;
+            row.push(BLOCKS[level.saturating_sub(below).min(STEPS)]);
+        }
+    }
+    rows
 }
 
-/// A line with ticks, each with its name behind it if there is room.
+/// The highest count of the days that lie in a column; at least one does.
+fn highest(days: &[usize], column: usize, columns: usize) -> usize {
+    let first = column * days.len() / columns;
+    let end = (column + 1) * days.len() / columns;
+    let days = &days[first..end.max(first + 1)];
+    days.iter().copied().max().unwrap_or(0)
+}
+
+/// A line with ticks, each followed by its name if there is room.
 fn axis(course: &Course, columns: usize) -> String {
     let mut line = vec!['─'; columns];
-    for (at, name) in ticks(course.from, course.until, columns / 9) {
-        let column = ((at - course.from) * columns as i64 / (course.until - course.from)) as usize;
-        let text = std::iter::once('┴').chain(name.chars());
-        if column + text.clone().count() <= columns {
-            line.splice(column..column + text.clone().count(), text);
+    let length = course.until - course.from;
+    for Tick { at, name } in ticks(course.from, course.until, columns / 9) {
+        let column = ((at - course.from) * columns as i64 / length) as usize;
+        let text: Vec<char> = format!("┴{name}").chars().collect();
+        if let Some(room) = line.get_mut(column..column + text.len()) {
+            room.copy_from_slice(&text);
         }
     }
     line.into_iter().collect()

@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Result, anyhow, bail};
 
@@ -46,7 +46,7 @@ impl Sending<'_> {
             terminal,
         };
         let watch = Watch {
-            stall: Duration::from_secs(self.replication.to.stall_timeout.seconds()),
+            stall: self.replication.to.stall_timeout.duration(),
             limit: self.replication.limit.clone(),
             stop: stop::flag(),
             progress: &|bytes| progress.show(bytes),

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::core::config::{Config, Destination, Entry, Job, Verb, key};
-use crate::core::health::{Health, Judgement, judge, of_source, owned};
+use crate::core::health::{Health, Judgement, judge, of_source};
 use crate::core::listing::Tree;
 use crate::core::name::Dataset;
 use crate::core::replication::Side;
@@ -98,7 +98,7 @@ impl<'l> Look<'l> {
         let Some(state) = tree.and_then(|tree| tree.get(dataset)) else {
             return Vec::new();
         };
-        let owned = owned(&self.config.prefix, state);
+        let owned = state.owned(&self.config.prefix);
         owned.map(|s| s.creation).collect()
     }
 
@@ -160,7 +160,7 @@ impl<'l> Look<'l> {
             state,
         });
         let state = &here[source];
-        if replica.is_none() && owned(prefix, state).next().is_none() {
+        if replica.is_none() && state.owned(prefix).next().is_none() {
             return None;
         }
         let source = Side {

@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 
 use crate::core::config::Verb;
 use crate::core::health::Health;
+use crate::core::span::Rough;
 use crate::edge::journal;
-use crate::verbs::say::rough;
 use crate::verbs::status::shown::{ShownEntry, ShownJob, ShownReplica};
 
 /// SGR parameters (ECMA-48).
@@ -122,7 +122,7 @@ fn replica_line(replica: &ShownReplica, jobs: &[ShownJob], now: DateTime<Utc>) -
         newest: age(replica.newest, now),
         behind: match replica.lag_seconds {
             Some(0) => "-".into(),
-            Some(lag) => rough(lag),
+            Some(lag) => Rough(lag).to_string(),
             None => String::new(),
         },
         snapshots: replica.snapshots.to_string(),
@@ -166,7 +166,7 @@ fn color(health: Health, has_failed: bool) -> &'static str {
 
 fn age(time: Option<DateTime<Utc>>, now: DateTime<Utc>) -> String {
     match time {
-        Some(time) => format!("{} ago", rough((now - time).num_seconds())),
+        Some(time) => format!("{} ago", Rough((now - time).num_seconds())),
         None => "-".into(),
     }
 }
@@ -180,7 +180,7 @@ fn next(mut jobs: Vec<&ShownJob>, now: DateTime<Utc>) -> String {
             texts.push(format!("{} runs now", job.verb));
         } else if let Some(next) = job.next {
             let seconds = (next - now).num_seconds();
-            texts.push(format!("{} in {}", job.verb, rough(seconds)));
+            texts.push(format!("{} in {}", job.verb, Rough(seconds)));
         }
     }
     texts.join(", ")
@@ -199,7 +199,7 @@ fn troubles(entry: &ShownEntry, now: DateTime<Utc>) -> Vec<String> {
     }
     for job in &entry.jobs {
         if let Some(alert) = &job.alert {
-            let ago = rough((now - alert.time).num_seconds());
+            let ago = Rough((now - alert.time).num_seconds());
             let again = match job.verb {
                 Verb::Replicate => "; zam replicate -n shows how things stand",
                 _ => "",

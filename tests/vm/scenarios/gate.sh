@@ -42,7 +42,7 @@ wait_for 120 bash -c '! loginctl list-sessions --no-legend | grep -q .'
 clock '2026-10-23 20:59:58'
 wait_for 120 says 1 'tank/home -> backup/zam/tank/home'
 clock '2026-10-24 00:14:58'
-wait_for 120 says 1 'not now: it is not due: done 3 h 1[0-9] min ago, and wanted every 1d'
+wait_for 120 says 1 'not now: it is not due: done 3h ago, and wanted every 1d'
 equal "$(said | grep -c 'tank/home -> backup/zam/tank/home')" 1
 
 say "in the morning nothing is made up for outside the window"

@@ -28,8 +28,8 @@ zam snapshot tank/home >/dev/null
 expect 0 systemctl start zam@snapshot-tank-home.service zam@replicate:local-tank-home.service
 wait_for 120 idle replicate:local-tank-home
 expect 0 zam status
-has '^tank/home and below +ok +[0-9]+ s ago +4 '
-has '^  to local +ok +[0-9]+ s ago +- +4 +replicate in '
+has '^tank/home and below +ok +[0-9]+(s|min) ago +4 '
+has '^  to local +ok +[0-9]+(s|min) ago +- +4 +replicate in '
 equal "$(of "$local | .state, .lag_seconds, .replica, .snapshots" | xargs)" 'ok 0 backup/zam/tank/home 4'
 equal "$(of "$local.newest")" "$(date -u -d "@$(owned tank/home creation | tail -n 1)" +%FT%TZ)"
 equal "$(of "$home | .jobs[0] | .unit, .next, .result" | xargs)" 'zam@snapshot-tank-home.service 2026-11-23T00:10:00Z success'
