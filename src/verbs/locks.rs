@@ -23,11 +23,8 @@ pub(super) fn take_source(run: &Run) -> Result<Option<Lock>> {
 }
 
 /// Keeps pruning away from the source; other replications may share the lock.
-pub(super) fn share_source(run: &Run) -> Result<Option<Lock>> {
-    if run.dry {
-        return Ok(None);
-    }
-    lock::share(&source(run)).map(Some)
+pub(super) fn share_source(run: &Run) -> Result<Lock> {
+    lock::share(&source(run))
 }
 
 fn source(run: &Run) -> String {

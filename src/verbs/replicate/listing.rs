@@ -118,8 +118,8 @@ impl SourceAndReplicas {
         }
         let types = "filesystem,volume,snapshot";
         let known = machines.list(TREE_COLUMNS, types, Depth::One, &names)?;
-        learn(&mut self.source, &known.source.tree, &names.source);
-        learn(&mut self.replicas, &known.replicas.tree, &names.replicas);
+        learn(&mut self.source, &known.source, &names.source);
+        learn(&mut self.replicas, &known.replicas, &names.replicas);
         Ok(())
     }
 }
@@ -135,16 +135,14 @@ fn skim(run: &Run, machines: &Machines, to: &Destination) -> Result<Both<Tree>> 
         source: vec![run.dataset.to_string()],
         replicas: vec![to.replica(&run.dataset).to_string()],
     };
-    let skimmed = machines.list(SKIM_COLUMNS, ALL_TYPES, depth, &names)?;
-    if skimmed.source.absent.contains(&names.source[0]) {
+    let mut skimmed = machines.list(SKIM_COLUMNS, ALL_TYPES, depth, &names)?;
+    if !skimmed.source.contains_key(&run.dataset) {
         return Err(does_not_exist(&run.dataset, &machines.here));
     }
-    let mut source = skimmed.source.tree;
-    source.retain(|dataset, _| governs(run.config, run.entry, dataset));
-    Ok(Both {
-        source,
-        replicas: skimmed.replicas.tree,
-    })
+    skimmed
+        .source
+        .retain(|dataset, _| governs(run.config, run.entry, dataset));
+    Ok(skimmed)
 }
 
 /// The datasets that were skimmed, and those above the replicas, with all columns but without their snapshots.
@@ -163,13 +161,10 @@ fn list_datasets(
         roots.replicas.push(above.to_string());
     }
     let datasets = machines.list(TREE_COLUMNS, DATASETS, Depth::Roots, &roots)?;
-    if !datasets.source.tree.contains_key(&run.dataset) {
+    if !datasets.source.contains_key(&run.dataset) {
         return Err(does_not_exist(&run.dataset, &machines.here));
     }
-    Ok(Both {
-        source: datasets.source.tree,
-        replicas: datasets.replicas.tree,
-    })
+    Ok(datasets)
 }
 
 fn names(tree: &Tree) -> Vec<String> {
@@ -272,7 +267,9 @@ fn learn(tree: &mut Tree, listed: &Tree, asked: &[String]) {
             continue;
         }
         let is_whole = asked.contains(dataset.as_str());
-        let known = by_guid(listed.get(dataset));
+        let known = listed.get(dataset).into_iter();
+        let known = known.flat_map(|state| &state.snapshots);
+        let known: HashMap<u64, &Snapshot> = known.map(|s| (s.guid, s)).collect();
         state.snapshots.retain_mut(|s| {
             if let Some(known) = known.get(&s.guid) {
                 s.clone_from(known);
@@ -285,12 +282,6 @@ fn learn(tree: &mut Tree, listed: &Tree, asked: &[String]) {
 
 fn dataset_of(name: &str) -> &str {
     name.split('@').next().unwrap_or(name)
-}
-
-fn by_guid(state: Option<&State>) -> HashMap<u64, &Snapshot> {
-    let snapshots = state.map(|state| state.snapshots.iter());
-    let snapshots = snapshots.into_iter().flatten();
-    snapshots.map(|s| (s.guid, s)).collect()
 }
 
 /// Makes sure that the destination answers.

@@ -3,9 +3,10 @@
 use anyhow::Result;
 
 use crate::core::config::Destination;
+use crate::core::listing::Tree;
 use crate::core::name::Dataset;
 use crate::edge::command::Machine;
-use crate::edge::zfs::{self, Depth, Listing};
+use crate::edge::zfs::{self, Depth};
 use crate::verbs::Run;
 
 /// Something of the source, and the same of the replicas.
@@ -33,39 +34,27 @@ impl<'m> Machines<'m> {
         }
     }
 
+    /// What exists of these names, and below them as far as `depth` says.
     pub(super) fn list(
         &self,
         columns: &str,
         types: &str,
         depth: Depth,
         names: &Both<Vec<String>>,
-    ) -> Result<Both<Listing>> {
+    ) -> Result<Both<Tree>> {
         let Both { source, replicas } = names;
         if self.here.is_same(&self.there) {
             let all: Vec<&str> = source.iter().chain(replicas).map(String::as_str).collect();
-            let listing = zfs::list(&self.here, columns, types, depth, &all)?;
-            return Ok(self.divided(listing));
+            let tree = zfs::list(&self.here, columns, types, depth, &all)?.tree;
+            let (replicas, source) = tree.into_iter().partition(|(name, _)| self.is_there(name));
+            return Ok(Both { source, replicas });
         }
         let source: Vec<&str> = source.iter().map(String::as_str).collect();
         let replicas: Vec<&str> = replicas.iter().map(String::as_str).collect();
         Ok(Both {
-            source: zfs::list(&self.here, columns, types, depth, &source)?,
-            replicas: zfs::list(&self.there, columns, types, depth, &replicas)?,
+            source: zfs::list(&self.here, columns, types, depth, &source)?.tree,
+            replicas: zfs::list(&self.there, columns, types, depth, &replicas)?.tree,
         })
-    }
-
-    fn divided(&self, Listing { tree, absent }: Listing) -> Both<Listing> {
-        let (replicas, source) = tree.into_iter().partition(|(name, _)| self.is_there(name));
-        Both {
-            source: Listing {
-                tree: source,
-                absent: absent.clone(),
-            },
-            replicas: Listing {
-                tree: replicas,
-                absent,
-            },
-        }
     }
 
     /// Whether a dataset belongs to the replicas' side. The root may lie above a source, and then a dataset can be below

@@ -39,14 +39,13 @@ impl<'p> Parents<'p> {
     }
 
     pub(super) fn arrived(&self, replica: &Dataset) {
-        if let Ok(mut existing) = self.existing.lock() {
+        if let Ok(mut existing) = self.existing() {
             existing.insert(replica.clone());
         }
     }
 
     pub(super) fn has(&self, replica: &Dataset) -> bool {
-        self.existing
-            .lock()
+        self.existing()
             .is_ok_and(|existing| existing.contains(replica))
     }
 

@@ -118,7 +118,7 @@ fn keep_from_pruning(run: &Run, to: &Destination) -> Result<Option<Lock>> {
         // An unreachable destination must not keep the source from being pruned.
         listing::reach(to)?;
     }
-    locks::share_source(run)
+    locks::share_source(run).map(Some)
 }
 
 impl Drop for Replication<'_> {

@@ -35,23 +35,27 @@ pub fn run(
                 .collect()
         }
     };
-    let jobs = systemd::jobs().unwrap_or_else(|error| {
-        journal::warn(format!("{error:#}; when jobs run next is not known"));
-        Jobs::default()
-    });
-    if let Some(why) = &jobs.stopped
-        && chosen.iter().any(|(entry, _)| !entry.jobs().is_empty())
-    {
+    let known = known_jobs();
+    let has_jobs = chosen.iter().any(|(entry, _)| !entry.jobs().is_empty());
+    if let Some(why) = known.stopped.as_ref().filter(|_| has_jobs) {
         journal::warn(why);
     }
     let trees = trees::list(&chosen)?;
     let mut shown = Vec::new();
     for (entry, top) in &chosen {
-        shown.push(Look::new(config, entry, top, &trees, now).show(&jobs));
+        shown.push(Look::new(config, entry, top, &trees, now).show(&known));
     }
     if json {
         return print_json(&serde_json::json!({"datasets": shown}));
     }
     table::print(&shown, now);
     Ok(())
+}
+
+/// What systemd says of the jobs; nothing when it does not answer.
+fn known_jobs() -> Jobs {
+    systemd::jobs().unwrap_or_else(|error| {
+        journal::warn(format!("{error:#}; when jobs run next is not known"));
+        Jobs::default()
+    })
 }
