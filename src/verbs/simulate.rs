@@ -17,7 +17,7 @@ use crate::core::span::{DAY, Span};
 use crate::edge::{clock, journal};
 use crate::verbs::{print_json, side_by_side};
 
-/// What is played, and how it is shown.
+/// A simulation, and how it is shown.
 pub struct Simulation<'c> {
     pub config: &'c Config,
     /// None: every entry.
@@ -27,7 +27,7 @@ pub struct Simulation<'c> {
     /// None: as long as the windows ask for.
     pub span: Option<Span>,
     pub json: bool,
-    /// Where a picture is written.
+    /// The file for a picture, if one is wanted.
     pub svg: Option<&'c Path>,
 }
 
@@ -86,7 +86,7 @@ struct Played<'e> {
     course: Course,
 }
 
-/// What the clock on the wall shows at a moment in epoch seconds.
+/// The clock on the wall at a moment in epoch seconds.
 fn wall(at: i64) -> Moment {
     clock::of(utc(at))
 }

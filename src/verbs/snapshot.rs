@@ -63,7 +63,7 @@ fn full_names(name: &str, datasets: &[String]) -> Vec<String> {
     datasets.iter().map(full_name).collect()
 }
 
-/// What the entry governs, at and below the dataset of the run.
+/// The datasets that the entry governs, at and below the dataset of the run.
 fn datasets(run: &Run) -> Result<Vec<String>> {
     if !run.entry.recursive {
         return Ok(vec![run.dataset.to_string()]);

@@ -19,7 +19,7 @@ const BELIEVED: Duration = Duration::from_secs(2);
 /// the time.
 const TIMES: u32 = 4;
 
-/// What has the name of the dataset that was listed.
+/// The dataset that now has the name of the one that was listed.
 pub(super) enum Found {
     Same,
     Another,

@@ -1,5 +1,5 @@
-//! What pruning reads: the source alone for a source, so that an unreachable destination stops nothing, and both sides
-//! for a replica. Chooses the datasets that may be pruned.
+//! Reads what pruning needs, and chooses the datasets that may be pruned. For a source the source alone is read, so that
+//! an unreachable destination stops nothing; for a replica both sides are.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

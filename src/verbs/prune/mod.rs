@@ -58,13 +58,13 @@ pub fn run(run: &Run, to: Option<&str>, saved: Option<&Path>) -> Result<Outcome>
     Ok(waits)
 }
 
-/// What is pruned, by which windows.
+/// The pruning of one source, or of its replicas at one destination.
 struct Pruning<'p> {
     run: &'p Run<'p>,
     /// None: the source is pruned.
     to: Option<&'p Destination>,
     windows: &'p [Window],
-    /// Where snapshots are destroyed. A source that is pruned is always on this machine.
+    /// The machine on which snapshots are destroyed. A source that is pruned is always on this one.
     machine: Machine,
 }
 
@@ -113,7 +113,7 @@ impl<'p> Pruning<'p> {
         }
     }
 
-    /// What is asked of the side that is pruned. A source has to keep also what its destinations may need.
+    /// The wish for the side that is pruned. A source has to keep also what its destinations may need.
     fn wish(&self) -> Keeping<'p> {
         let replicated = match self.to {
             None => last_replications(self.run),
@@ -165,7 +165,7 @@ impl<'p> Pruning<'p> {
         }
     }
 
-    /// What a plan gives up that is made from the dataset as it is now.
+    /// The snapshots that a plan gives up when it is made from the dataset as it is now.
     fn given_up(&self, state: &State, planned: &Planned) -> Vec<Snapshot> {
         let plan = pruning::plan(&self.wish(), state, planned.source);
         plan.given_up().cloned().collect()

@@ -18,10 +18,10 @@ pub(super) struct Planned<'a> {
     /// The name of the dataset that loses snapshots.
     #[serde(skip)]
     pub(super) pruned: &'a Dataset,
-    /// What was listed of it.
+    /// That dataset as it was listed.
     #[serde(skip)]
     pub(super) state: &'a State,
-    /// What was listed of its source, if it is a replica.
+    /// Its source as it was listed, if it is a replica.
     #[serde(skip)]
     pub(super) source: Option<&'a State>,
 }

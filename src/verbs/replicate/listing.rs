@@ -25,7 +25,7 @@ const SINGLY_MAX: usize = 50;
 pub(super) struct SourceAndReplicas {
     pub(super) here: Machine,
     pub(super) there: Machine,
-    /// What the entry governs.
+    /// The datasets that the entry governs.
     pub(super) source: Tree,
     /// The replicas of that, and what is above them up to the destination's root.
     pub(super) replicas: Tree,
@@ -248,7 +248,7 @@ fn with_snapshots(mut datasets: Tree, mut skimmed: Tree) -> Tree {
     datasets
 }
 
-/// What to ask for to learn about these snapshots: each of them, or all that the dataset has if they are many.
+/// The names to ask for to learn about these snapshots: each snapshot, or the dataset if they are many.
 fn names_to_list(dataset: &Dataset, snapshots: &[Snapshot]) -> Vec<String> {
     if snapshots.len() >= SINGLY_MAX {
         return vec![dataset.to_string()];

@@ -34,7 +34,7 @@ impl<'m> Machines<'m> {
         }
     }
 
-    /// What exists of these names, and below them as far as `depth` says.
+    /// Lists these names, and below them as far as `depth` says; names that do not exist have no row.
     pub(super) fn list(
         &self,
         columns: &str,

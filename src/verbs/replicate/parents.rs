@@ -19,7 +19,7 @@ use crate::verbs::Run;
 pub(super) struct Parents<'p> {
     run: &'p Run<'p>,
     to: &'p Destination,
-    /// What exists at the destination; grows as datasets arrive.
+    /// All that exists at the destination; grows as datasets arrive.
     existing: Mutex<BTreeSet<Dataset>>,
 }
 
@@ -70,7 +70,7 @@ impl<'p> Parents<'p> {
         self.missing(&*self.existing()?, dataset, sources).map(drop)
     }
 
-    /// What has to be made above the replica of `dataset`, top down.
+    /// The datasets that have to be made above the replica of `dataset`, top down.
     fn missing(
         &self,
         existing: &BTreeSet<Dataset>,

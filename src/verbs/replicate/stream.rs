@@ -28,7 +28,7 @@ pub(super) struct Sending<'s> {
     pub(super) raw: bool,
     /// The replica's resume token, if this is what is left of a stream that was cut.
     pub(super) token: Option<&'s str>,
-    /// What the first stream of a dataset sets; none for a later one.
+    /// The settings of a dataset's first stream; none for a later one.
     pub(super) first: Option<First>,
 }
 

@@ -36,7 +36,7 @@ pub(super) struct Transfer<'t> {
     has_begun: bool,
 }
 
-/// What the streams of a plan have brought.
+/// The sum of what the streams of a plan have brought.
 #[derive(Default)]
 struct Arrived {
     snapshots: usize,
@@ -90,7 +90,7 @@ impl<'t> Transfer<'t> {
         if let Err(error) = &result
             && self.has_left_nothing(error)
         {
-            // What went wrong before says more than that a bookmark stays.
+            // The first error says more than that a bookmark stays.
             let _ = self.bookmarks.unmark(self.plan.base.as_ref());
         }
         result
@@ -113,7 +113,7 @@ impl<'t> Transfer<'t> {
         &self.replication.listed.there
     }
 
-    /// As many rounds as it takes, since a token brings one snapshot, and a stale one is discarded once.
+    /// Takes as many rounds as are needed: a token brings one snapshot, and a stale token is discarded once.
     fn bring(&mut self) -> Result<()> {
         let mut has_discarded = false;
         loop {
@@ -278,7 +278,7 @@ impl<'t> Transfer<'t> {
         Ok(bytes)
     }
 
-    /// What the first stream of a new replica sets. A stream that is resumed has its encryption already, and ZFS refuses
+    /// The settings of a new replica's first stream. A stream that is resumed has its encryption already, and ZFS refuses
     /// to be told again.
     fn first(&self, is_resumed: bool) -> Result<Option<First>> {
         if self.plan.base.is_some() || self.plan.streams.is_empty() {

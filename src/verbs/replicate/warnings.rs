@@ -1,5 +1,5 @@
-//! What no plan changes, and a person should know: about replicas that somebody should look at, and bookmarks that could
-//! not be made or are kept for another copy.
+//! Warnings about what no plan changes and a person should know: replicas that somebody should look at, and bookmarks
+//! that could not be made or are kept for another copy.
 
 use crate::core::name::Dataset;
 use crate::core::shell::quoted;

@@ -24,7 +24,7 @@ pub(super) struct Look<'l> {
     top: &'l Dataset,
     trees: &'l Trees<'l>,
     now: DateTime<Utc>,
-    /// What the entry governs; empty when its machine cannot be reached.
+    /// The datasets that the entry governs; empty when its machine cannot be reached.
     sources: Vec<&'l Dataset>,
 }
 

@@ -52,7 +52,7 @@ pub fn run(
     Ok(())
 }
 
-/// What systemd says of the jobs; nothing when it does not answer.
+/// Asks systemd about the jobs. When it does not answer, nothing is known of them.
 fn known_jobs() -> Jobs {
     systemd::jobs().unwrap_or_else(|error| {
         journal::warn(format!("{error:#}; when jobs run next is not known"));

@@ -1,4 +1,4 @@
-//! What `zam status` shows of an entry, as `--json` prints it and as the table is made from it.
+//! An entry in `zam status`, as `--json` prints it and as the table is made from it.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;

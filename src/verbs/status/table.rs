@@ -1,4 +1,4 @@
-//! What `zam status` looks like to a person: a line for each entry and replica, and below them what went wrong.
+//! The table of `zam status` for a person: a line for each entry and replica, and below them what went wrong.
 
 use std::io::IsTerminal;
 

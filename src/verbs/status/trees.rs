@@ -1,4 +1,4 @@
-//! What ZFS says of everything that `zam status` shows, with few processes.
+//! Lists everything that `zam status` shows, with few zfs processes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::verbs::side_by_side;
 /// Machines asked side by side: one that does not answer takes its time.
 const AT_ONCE: usize = 8;
 
-/// What each machine has, by the name of its host (none is this machine), or why it cannot be asked.
+/// The datasets of each machine, by the name of its host (none is this machine), or why it cannot be asked.
 pub(super) type Trees<'c> = BTreeMap<Option<&'c str>, Result<Tree>>;
 
 /// Lists the chosen entries and their replicas, with at most two zfs processes on each machine.
@@ -47,7 +47,7 @@ pub(super) fn list<'c>(chosen: &[(&'c Entry, Dataset)]) -> Result<Trees<'c>> {
     Ok(trees)
 }
 
-/// What to list on one machine.
+/// The datasets to list on one machine.
 struct Wanted {
     machine: Machine,
     alone: BTreeSet<Dataset>,
