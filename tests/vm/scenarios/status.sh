@@ -20,7 +20,7 @@ local=".datasets[] | select(.dataset == \"tank/home\").destinations[0]"
 say "before anything was done"
 expect 0 zam status
 has '^DATASET +STATE +NEWEST +BEHIND +SNAPSHOTS +NEXT$'
-has '^tank/home and below +never +- +0 +snapshot in [0-9]+ (s|min), prune in '
+has '^tank/home and below +never +- +0 +snapshot in [0-9]+(s|min), prune in '
 equal "$(of "$local.state")" never
 
 say "done: times, counts, and when it comes next, as systemd says"
