@@ -37,6 +37,8 @@ pub struct End {
 pub enum Cut {
     /// SIGTERM or SIGINT asked for it.
     Stopped,
+    /// The receiver failed, and the sender did not notice.
+    Deserted,
     /// Nothing moved for so many seconds.
     Stalled(u64),
 }
@@ -99,7 +101,9 @@ impl Course {
         let (why, is_passing) = match self.verdict() {
             Verdict::Arrived => return Ok(()),
             Verdict::Sender => return Err(self.sender.failure()),
-            Verdict::Receiver => return Err(self.receiver.failure()),
+            Verdict::Receiver | Verdict::Cut(Cut::Deserted) => {
+                return Err(self.receiver.failure());
+            }
             Verdict::Both => {
                 let failed = self.receiver.failure();
                 let why = format!("{}: {}", self.sender.words(), failed.why);
@@ -281,6 +285,13 @@ mod tests {
         assert_eq!(cut(Cut::Stalled(10), pulled).result(), passing(text));
         let pushed = course(badly("zfs send", ""), remote("zfs receive", process(1, "")));
         assert_eq!(cut(Cut::Stalled(10), pushed).result(), passing(text));
+    }
+
+    #[test]
+    fn a_receiver_that_failed_is_told_and_not_the_sender_that_did_not_notice() {
+        let course = course(badly("zfs send", "killed"), badly("zfs receive", "no room"));
+        let text = "zfs receive: no room";
+        assert_eq!(cut(Cut::Deserted, course).result(), failed(text));
     }
 
     #[test]

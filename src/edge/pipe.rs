@@ -13,7 +13,7 @@ use crate::core::verdict::{self, Cut, Ended};
 use crate::edge::clock;
 use crate::edge::command::{Pipeline, not_started};
 use crate::edge::outcome::Exit::Later;
-use crate::edge::process::{self, Process, nap};
+use crate::edge::process::{self, Process};
 use crate::edge::pump::Pump;
 
 pub use crate::edge::pump::Limit;
@@ -22,7 +22,7 @@ pub use crate::edge::pump::Limit;
 const LOOK: Duration = Duration::from_millis(500);
 /// How long the receiver may take to keep its token, once there is nothing more to come.
 const GRACE: Duration = Duration::from_secs(5);
-/// How long a sender may take to end once its receiver has.
+/// How long a sender may take to end once its receiver has failed. One that writes nothing does not notice.
 const FAREWELL: Duration = Duration::from_secs(10);
 
 /// How a stream is treated on its way.
@@ -134,6 +134,11 @@ impl Running {
         self.processes.iter_mut().all(Process::has_ended)
     }
 
+    /// Whether one of them has ended with anything but 0.
+    fn has_failed(&self) -> bool {
+        self.processes.iter().any(Process::has_failed)
+    }
+
     /// `role` says where its zfs stands: first in a sender, last in a receiver.
     fn end(self, role: Role) -> verdict::End {
         let mut processes: Vec<Ended> = self.processes.into_iter().map(ended).collect();
@@ -171,9 +176,9 @@ impl Stream<'_> {
     /// keeps a token. An end that does not go by itself is ended, and neither is waited for without a limit.
     fn supervise(&mut self) {
         let (mut position, mut moved_at) = (self.pump.position(), Instant::now());
-        let (mut told_at, mut until) = (Instant::now(), None);
+        let (mut told_at, mut failed_at, mut until) = (Instant::now(), None, None);
         loop {
-            self.rest(moved_at);
+            self.rest();
             let (sent, received) = (self.sending.has_ended(), self.receiving.has_ended());
             if sent && received {
                 break;
@@ -185,13 +190,12 @@ impl Stream<'_> {
             if self.pump.position() != position {
                 (position, moved_at) = (self.pump.position(), Instant::now());
             }
-            if self.cut.is_none() {
-                self.cut = self.reason_to_cut(moved_at);
-                until = self.cut.map(|cut| Instant::now() + grace(cut));
+            if received && self.receiving.has_failed() {
+                failed_at.get_or_insert_with(Instant::now);
             }
-            // A sender that writes nothing does not notice that its receiver has gone.
-            if received && until.is_none() {
-                until = Some(Instant::now() + FAREWELL);
+            if self.cut.is_none() {
+                self.cut = self.reason_to_cut(moved_at, failed_at);
+                until = self.cut.map(|cut| Instant::now() + grace(cut));
             }
             if until.is_some_and(|until| Instant::now() >= until) {
                 let (sending, receiving) = (&mut self.sending, &mut self.receiving);
@@ -203,22 +207,28 @@ impl Stream<'_> {
         self.pump.wait(LOOK);
     }
 
-    fn reason_to_cut(&mut self, moved_at: Instant) -> Option<Cut> {
+    fn reason_to_cut(&mut self, moved_at: Instant, failed_at: Option<Instant>) -> Option<Cut> {
         if self.watch.stop.load(Ordering::Relaxed) {
             // The sender's zfs alone: what packs its stream passes on what it has.
             self.sending.processes[0].signal(Signal::KILL);
             return Some(Cut::Stopped);
         }
+        if failed_at.is_some_and(|failed_at| failed_at.elapsed() > FAREWELL) {
+            return Some(Cut::Deserted);
+        }
         let has_stalled = moved_at.elapsed() > self.watch.stall;
         has_stalled.then_some(Cut::Stalled(self.watch.stall.as_secs()))
     }
 
-    /// Until the pump has ended it wakes us; after that the processes are looked at ever more seldom.
-    fn rest(&mut self, moved_at: Instant) {
-        if self.pump.has_ended() {
-            nap(moved_at);
-        } else {
-            self.pump.wait(LOOK);
+    /// Until the pump ends, which is nearly all of the time; after that until a process ends.
+    fn rest(&mut self) {
+        if !self.pump.has_ended() {
+            return self.pump.wait(LOOK);
+        }
+        let (sending, receiving) = (&mut self.sending, &mut self.receiving);
+        let processes = sending.processes.iter_mut().chain(&mut receiving.processes);
+        if let Some(running) = process::running(processes) {
+            running.wait();
         }
     }
 
@@ -236,6 +246,6 @@ impl Stream<'_> {
 fn grace(cut: Cut) -> Duration {
     match cut {
         Cut::Stopped => GRACE,
-        Cut::Stalled(_) => Duration::ZERO,
+        Cut::Deserted | Cut::Stalled(_) => Duration::ZERO,
     }
 }

@@ -2,6 +2,7 @@
 //! hangs in the kernel hears no signal; and what it says is kept within bounds.
 
 use std::io::{self, Read};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{self, Receiver};
@@ -10,7 +11,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+use rustix::time::Timespec;
 
 use crate::edge::mutex::lock;
 use crate::edge::stop;
@@ -19,7 +22,8 @@ use crate::edge::stop;
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How long to wait for the end of a pipe whose process has ended: somebody else may hold it open.
 const LINGER: Duration = Duration::from_secs(2);
-const TICK: Duration = Duration::from_millis(100);
+/// How often a process is looked at that is waited for, and whether the run is to stop.
+pub(super) const TICK: Duration = Duration::from_millis(100);
 /// Bytes that are kept of the beginning of what a process says, and as many of the end.
 const SAID_MAX: usize = 64 << 10;
 /// Bytes that a command may print. A listing of a million snapshots has a tenth of that.
@@ -27,6 +31,8 @@ const PRINTED_MAX: u64 = 1 << 30;
 
 pub(super) struct Process {
     child: Child,
+    /// Readable once the process has ended.
+    handle: Option<OwnedFd>,
     said: Said,
     status: Option<ExitStatus>,
 }
@@ -37,6 +43,7 @@ impl Process {
         let mut child = command.stderr(Stdio::piped()).spawn()?;
         let said = Said::collect(child.stderr.take());
         Ok(Process {
+            handle: pidfd_open(Pid::from_child(&child), PidfdFlags::empty()).ok(),
             child,
             said,
             status: None,
@@ -55,6 +62,22 @@ impl Process {
         self.status.is_some()
     }
 
+    /// Waits for its end, at most for a [`TICK`].
+    pub(super) fn wait(&self) {
+        let Some(handle) = &self.handle else {
+            // Linux before 5.3 has no pidfd_open(2).
+            return thread::sleep(TICK / 10);
+        };
+        let limit = Timespec::try_from(TICK).ok();
+        // A signal ends the wait too, and the caller looks whether the run is to stop.
+        let _ = poll(&mut [PollFd::new(handle, PollFlags::IN)], limit.as_ref());
+    }
+
+    /// Whether it was seen to end with anything but 0.
+    pub(super) fn has_failed(&self) -> bool {
+        self.status.is_some_and(|status| !status.success())
+    }
+
     pub(super) fn signal(&mut self, signal: Signal) {
         // The number of a process that has ended may be another's by now.
         if !self.has_ended() {
@@ -69,6 +92,13 @@ impl Process {
     }
 }
 
+/// The first of them that has not ended.
+pub(super) fn running<'p>(
+    mut processes: impl Iterator<Item = &'p mut Process>,
+) -> Option<&'p mut Process> {
+    processes.find_map(|process| (!process.has_ended()).then_some(process))
+}
+
 /// Ends them, and waits for that for two seconds at most.
 pub(super) fn end<'p>(processes: impl Iterator<Item = &'p mut Process>) {
     let mut processes: Vec<&mut Process> = processes.collect();
@@ -77,17 +107,13 @@ pub(super) fn end<'p>(processes: impl Iterator<Item = &'p mut Process>) {
             process.signal(signal);
         }
         let begun = Instant::now();
-        while !processes.iter_mut().all(|process| process.has_ended()) && begun.elapsed() < PATIENCE
-        {
-            nap(begun);
+        while begun.elapsed() < PATIENCE {
+            match running(processes.iter_mut().map(|process| &mut **process)) {
+                Some(running) => running.wait(),
+                None => return,
+            }
         }
     }
-}
-
-/// Sleeps for a sixteenth of what has been waited: next to no delay for what is quick, next to no work for what is slow.
-pub(super) fn nap(begun: Instant) {
-    let nap = begun.elapsed() / 16;
-    thread::sleep(nap.clamp(Duration::from_micros(200), Duration::from_millis(50)));
 }
 
 /// Runs it to its end, or until the run is to stop.
@@ -101,16 +127,15 @@ pub(super) fn output(command: &mut Command) -> Result<Output> {
     }
     let mut process = Process::start(command.stdin(Stdio::null()).stdout(Stdio::piped()))?;
     let printed = collect(process.child.stdout.take());
-    let (begun, mut stdout) = (Instant::now(), None);
+    let mut stdout = None;
     while !process.has_ended() {
         if stop::is_wanted() {
             end([&mut process].into_iter());
             return Err(stop::stopped());
         }
-        // The end of its output wakes us; after that it is looked at ever more seldom.
         match stdout {
             None => stdout = printed.recv_timeout(TICK).ok(),
-            Some(_) => nap(begun),
+            Some(_) => process.wait(),
         }
     }
     let stdout = match stdout {

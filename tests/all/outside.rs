@@ -1,6 +1,7 @@
 //! What comes from outside: other programs, other users, signals, terminals. The real binary, with scripts as `zfs`
 //! and `ssh`.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::PathBuf;
@@ -9,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::{TempDir, tempdir};
+
+use crate::common::{path_with, program};
 
 const CONFIG: &str = "\
 hosts: {far: {ssh: root@far}}
@@ -64,6 +67,10 @@ while [[ $1 != -- && $1 != -O ]]; do shift; done
 eval "${3//PATH=/ZAM_PATH=}"
 "#;
 
+fn patient() -> String {
+    CONFIG.replace("stall-timeout: 1s", "stall-timeout: 1h")
+}
+
 const TABLE: &str = "\
 name	guid	createtxg	creation	type	written	encryptionroot	receive_resume_token	readonly	userrefs	clones
 tank	10	1	100	filesystem	0	-	-	off	-	-
@@ -105,14 +112,9 @@ impl World {
         fs::read_to_string(self.path(name)).unwrap_or_default()
     }
 
-    #[expect(clippy::disallowed_methods, reason = "a test, not the program")]
-    fn command(&self, program: &str, words: &[&str]) -> Command {
-        let mut command = Command::new(program);
-        let path = format!(
-            "{}:{}",
-            self.path("bin").display(),
-            std::env::var("PATH").expect("PATH")
-        );
+    fn command(&self, name: impl AsRef<OsStr>, words: &[&str]) -> Command {
+        let mut command = program(name);
+        let path = path_with(&self.path("bin"));
         command
             .args(words)
             .env("PATH", path)
@@ -253,7 +255,7 @@ fn a_full_disk_under_the_log_stops_no_work() {
 #[test]
 fn words_that_are_no_utf8_end_nothing_by_panic() {
     use std::os::unix::ffi::OsStrExt;
-    let (world, odd) = (World::new(), std::ffi::OsStr::from_bytes(b"\xff.yaml"));
+    let (world, odd) = (World::new(), OsStr::from_bytes(b"\xff.yaml"));
     fs::copy(world.path("zam.yaml"), world.path("").join(odd)).expect("a copy");
     let mut zam = world.command(
         env!("CARGO_BIN_EXE_zam"),
@@ -418,8 +420,22 @@ fn a_receiver_that_takes_nothing_ends_by_the_stall_timeout() {
 }
 
 #[test]
+fn a_sender_that_hangs_does_not_outlive_a_receiver_that_failed() {
+    for to in ["local", "away"] {
+        let world = World::new();
+        world.write("zam.yaml", &patient());
+        world.write("on-send", "[[ $2 == *n* ]] || exec sleep 300\n");
+        world.write("on-receive", "echo out of space >&2; exit 1\n");
+        let begun = Instant::now();
+        let output = world.zam(&["replicate", "tank/home", "--to", to]);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert!(said(&output).contains("out of space"), "{output:?}");
+        assert!(begun.elapsed() < Duration::from_secs(60));
+    }
+}
+
+#[test]
 fn a_signal_ends_every_run_within_15_seconds() {
-    let patient = CONFIG.replace("stall-timeout: 1s", "stall-timeout: 1h");
     for (verb, hangs, line) in [
         ("receive", "exec sleep 300\n", "zfs receive"),
         (
@@ -433,7 +449,7 @@ fn a_signal_ends_every_run_within_15_seconds() {
     ] {
         for to in ["local", "away"] {
             let world = World::new();
-            world.write("zam.yaml", &patient);
+            world.write("zam.yaml", &patient());
             world.write(&format!("on-{verb}"), hangs);
             let zam = world.begin(&["replicate", "tank/home", "--to", to]);
             let (code, took) = world.stop_at(zam, line);
