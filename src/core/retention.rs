@@ -118,13 +118,14 @@ pub fn plan<'s>(
     let mut wanted = wanted(&owned, windows, now).into_iter();
     let mut verdicts = Vec::with_capacity(ordered.len());
     for snapshot in ordered {
-        let mut reasons = vec![Reason::NotOurs];
-        if prefix.owns_snapshot(&snapshot.name) {
+        let reasons = if prefix.owns_snapshot(&snapshot.name) {
             let windows = wanted.next().unwrap_or_default();
-            reasons = windows.into_iter().map(Reason::Window).collect();
-            reasons.extend(besides(snapshot, newest, now));
+            let mut reasons = reasons_of_ours(snapshot, windows, newest, now);
             reasons.extend(forced(snapshot));
-        }
+            reasons
+        } else {
+            vec![Reason::NotOurs]
+        };
         verdicts.push(Verdict { snapshot, reasons });
     }
     let mut plan = Plan {
@@ -135,16 +136,27 @@ pub fn plan<'s>(
     plan
 }
 
-/// The reasons besides the windows to keep a snapshot of ours.
-fn besides(snapshot: &Snapshot, newest: Option<u64>, now: Epoch) -> impl Iterator<Item = Reason> {
-    let reasons = [
+/// Why a snapshot of ours is kept: the windows that want it, and what else is known of it.
+fn reasons_of_ours(
+    snapshot: &Snapshot,
+    windows: Vec<Window>,
+    newest: Option<u64>,
+    now: Epoch,
+) -> Vec<Reason> {
+    // Collected in place of the windows: a million snapshots have a million of these lists.
+    let mut reasons: Vec<Reason> = windows.into_iter().map(Reason::Window).collect();
+    let others = [
         (newest == Some(snapshot.guid), Reason::Newest),
         (snapshot.held, Reason::Held),
         (snapshot.cloned, Reason::Cloned),
         (snapshot.creation > now, Reason::Future),
     ];
-    let applying = reasons.into_iter().filter(|(applies, _)| *applies);
-    applying.map(|(_, reason)| reason)
+    for (applies, reason) in others {
+        if applies {
+            reasons.push(reason);
+        }
+    }
+    reasons
 }
 
 /// For each of `owned` (oldest first), the windows that want it. The oldest of each bucket is wanted until the bucket's

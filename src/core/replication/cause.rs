@@ -1,6 +1,6 @@
 //! Why a replica cannot be continued, if it cannot: looked for before anything is planned, and in what was planned.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use crate::core::divergence::{Cause, Ends};
 use crate::core::listing::{Snapshot, State};
@@ -67,14 +67,12 @@ fn mixed_kinds(wish: &Wish, source: &Side, replica: &Side) -> Option<Cause> {
 
 /// The names to be sent that the replica has already, with another GUID: ZFS would refuse the stream.
 pub(super) fn taken(streams: &[Stream], replica: &State) -> Option<Cause> {
-    if streams.is_empty() {
-        return None;
+    let sent: BTreeSet<&str> = streams.iter().flat_map(Stream::names).collect();
+    let mut taken = Vec::new();
+    for snapshot in &replica.snapshots {
+        if sent.contains(&*snapshot.name) {
+            taken.push(snapshot.name.to_string());
+        }
     }
-    let there: HashSet<&str> = replica.snapshots.iter().map(|s| &*s.name).collect();
-    let sent = streams.iter().flat_map(|stream| &stream.snapshots);
-    let taken: Vec<String> = sent
-        .filter(|name| there.contains(name.as_str()))
-        .cloned()
-        .collect();
     (!taken.is_empty()).then_some(Cause::TakenNames { taken })
 }

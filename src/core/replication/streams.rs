@@ -49,6 +49,11 @@ impl Stream {
             snapshots: part.iter().map(|s| s.name.to_string()).collect(),
         }
     }
+
+    /// The names of the snapshots that it brings.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.snapshots.iter().map(String::as_str)
+    }
 }
 
 /// The source's snapshots after the base, owned or not, oldest first.

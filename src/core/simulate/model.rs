@@ -6,6 +6,7 @@ use crate::core::listing::{Bookmark, Snapshot, State};
 use crate::core::name::{Prefix, destination_id};
 use crate::core::pruning::{self, Keeping};
 use crate::core::replication::{self, Stream, Wish};
+use crate::core::retention::Verdict;
 use crate::core::span::Epoch;
 
 /// What one side held over time.
@@ -187,10 +188,11 @@ impl<'c> Model<'c> {
             now,
         };
         let plan = pruning::plan(&wish, &pruned.state, (side > 0).then_some(source));
-        let kept = plan.verdicts.iter().filter(|verdict| verdict.keep());
-        let kept = kept.map(|verdict| verdict.snapshot.clone()).collect();
+        let keep: Vec<bool> = plan.verdicts.iter().map(Verdict::keep).collect();
         let pruned = &mut self.sides[side];
-        pruned.state.snapshots = kept;
+        // The plan goes by createtxg, and so does the model.
+        let mut keep = keep.into_iter();
+        pruned.state.snapshots.retain(|_| keep.next() == Some(true));
         pruned.pruned = newest;
     }
 
