@@ -74,10 +74,16 @@ fn why_not(config: &Config, host: Option<&str>, dataset: &Dataset) -> String {
     if let Some(entry) = nearest_above(config, host, dataset) {
         return format!("; the entry {} excludes it", entry.key);
     }
-    for above in dataset.and_above() {
-        let above = key(host, &above);
-        if config.entry(&above).is_some() || config.dropped.contains(&above) {
-            return format!("; the entry {above} above it is not recursive, or at fault");
+    if config.is_dropped(host, dataset) {
+        return "; its own entry has a fault".into();
+    }
+    for above in dataset.and_above().skip(1) {
+        let name = key(host, &above);
+        if config.is_dropped(host, &above) {
+            return format!("; the entry {name} above it has a fault");
+        }
+        if config.entry(&name).is_some() {
+            return format!("; the entry {name} above it is not recursive");
         }
     }
     match nearest(&key(host, dataset), config.keys()) {

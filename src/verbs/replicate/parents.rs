@@ -2,7 +2,7 @@
 //! no job will bring is made.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::Mutex;
 
 use anyhow::{Result, anyhow};
 
@@ -12,6 +12,7 @@ use crate::core::name::Dataset;
 use crate::core::selection::governing;
 use crate::core::shell::quoted;
 use crate::edge::command::Machine;
+use crate::edge::mutex::lock;
 use crate::edge::outcome::Exit::Later;
 use crate::edge::zfs;
 use crate::verbs::Run;
@@ -32,21 +33,12 @@ impl<'p> Parents<'p> {
         }
     }
 
-    fn existing(&self) -> Result<MutexGuard<'_, BTreeSet<Dataset>>> {
-        self.existing
-            .lock()
-            .map_err(|_| anyhow!("another dataset's thread died"))
-    }
-
     pub(super) fn arrived(&self, replica: &Dataset) {
-        if let Ok(mut existing) = self.existing() {
-            existing.insert(replica.clone());
-        }
+        lock(&self.existing).insert(replica.clone());
     }
 
     pub(super) fn has(&self, replica: &Dataset) -> bool {
-        self.existing()
-            .is_ok_and(|existing| existing.contains(replica))
+        lock(&self.existing).contains(replica)
     }
 
     /// Makes what is missing above the replica of `dataset`; one dataset at a time, since siblings share their parents.
@@ -54,7 +46,7 @@ impl<'p> Parents<'p> {
     /// # Errors
     /// [`Later`] when a job will bring a parent.
     pub(super) fn make(&self, there: &Machine, dataset: &Dataset) -> Result<()> {
-        let mut existing = self.existing()?;
+        let mut existing = lock(&self.existing);
         for parent in self.missing(&existing, dataset, &Tree::new())? {
             zfs::create_parent(there, &parent).map_err(|error| without_key(error, &parent))?;
             existing.insert(parent);
@@ -67,7 +59,8 @@ impl<'p> Parents<'p> {
     /// # Errors
     /// [`Later`] when another job will bring a parent.
     pub(super) fn check(&self, dataset: &Dataset, sources: &Tree) -> Result<()> {
-        self.missing(&*self.existing()?, dataset, sources).map(drop)
+        self.missing(&lock(&self.existing), dataset, sources)
+            .map(drop)
     }
 
     /// The datasets that have to be made above the replica of `dataset`, top down.
