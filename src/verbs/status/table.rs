@@ -15,22 +15,25 @@ const RED: &str = "31";
 const GREEN: &str = "32";
 const YELLOW: &str = "33";
 
-const COLUMNS: usize = 6;
+/// The columns of the table: every line has its cells in this order.
+const HEADS: [&str; 6] = ["DATASET", "STATE", "NEWEST", "BEHIND", "SNAPSHOTS", "NEXT"];
+/// The column that has a colour.
+const STATE: usize = 1;
+/// The column of numbers, which stand to the right.
+const SNAPSHOTS: usize = 4;
 
 /// One line of the table, as texts.
 struct Line {
-    dataset: String,
-    state: String,
-    newest: String,
-    behind: String,
-    snapshots: String,
-    next: String,
-    /// The colour of the state; none in the head.
+    cells: [String; HEADS.len()],
+    /// None in the head.
     color: Option<&'static str>,
 }
 
 pub(super) fn print(shown: &[ShownEntry], now: DateTime<Utc>) {
-    let mut lines = vec![head()];
+    let mut lines = vec![Line {
+        cells: HEADS.map(String::from),
+        color: None,
+    }];
     for entry in shown {
         lines.push(source_line(entry, now));
         for replica in &entry.destinations {
@@ -50,10 +53,10 @@ pub(super) fn print(shown: &[ShownEntry], now: DateTime<Utc>) {
 }
 
 /// The width of each column, in characters.
-fn column_widths(lines: &[Line]) -> [usize; COLUMNS] {
-    let mut widths = [0; COLUMNS];
+fn column_widths(lines: &[Line]) -> [usize; HEADS.len()] {
+    let mut widths = [0; HEADS.len()];
     for line in lines {
-        for (width, cell) in widths.iter_mut().zip(line.cells()) {
+        for (width, cell) in widths.iter_mut().zip(&line.cells) {
             *width = cell.chars().count().max(*width);
         }
     }
@@ -61,40 +64,21 @@ fn column_widths(lines: &[Line]) -> [usize; COLUMNS] {
 }
 
 impl Line {
-    fn cells(&self) -> [&str; COLUMNS] {
-        [
-            &self.dataset,
-            &self.state,
-            &self.newest,
-            &self.behind,
-            &self.snapshots,
-            &self.next,
-        ]
-    }
-
-    fn padded(&self, widths: [usize; COLUMNS], colored: bool) -> String {
-        let [dataset, state, newest, behind, snapshots, _] = widths;
-        let mut state = format!("{:state$}", self.state);
-        if let Some(color) = self.color.filter(|_| colored) {
-            state = format!("\x1b[{color}m{state}\x1b[0m");
+    fn padded(&self, widths: [usize; HEADS.len()], colored: bool) -> String {
+        let mut cells = Vec::new();
+        for (column, (cell, width)) in self.cells.iter().zip(widths).enumerate() {
+            let padded = match column {
+                SNAPSHOTS => format!("{cell:>width$}"),
+                _ => format!("{cell:width$}"),
+            };
+            cells.push(match self.color {
+                Some(color) if colored && column == STATE => {
+                    format!("\x1b[{color}m{padded}\x1b[0m")
+                }
+                _ => padded,
+            });
         }
-        let text = format!(
-            "{:dataset$}  {state}  {:newest$}  {:behind$}  {:>snapshots$}  {}",
-            self.dataset, self.newest, self.behind, self.snapshots, self.next
-        );
-        text.trim_end().into()
-    }
-}
-
-fn head() -> Line {
-    Line {
-        dataset: "DATASET".into(),
-        state: "STATE".into(),
-        newest: "NEWEST".into(),
-        behind: "BEHIND".into(),
-        snapshots: "SNAPSHOTS".into(),
-        next: "NEXT".into(),
-        color: None,
+        cells.join("  ").trim_end().into()
     }
 }
 
@@ -103,12 +87,14 @@ fn source_line(entry: &ShownEntry, now: DateTime<Utc>) -> Line {
     let jobs = jobs_of(&entry.jobs, None);
     let has_failed = has_failed(&jobs);
     Line {
-        dataset: format!("{}{below}", entry.dataset),
-        state: word(entry.state, has_failed).into(),
-        newest: age(entry.newest, now),
-        behind: String::new(),
-        snapshots: entry.snapshots.to_string(),
-        next: next(jobs, now),
+        cells: [
+            format!("{}{below}", entry.dataset),
+            word(entry.state, has_failed).into(),
+            age(entry.newest, now),
+            String::new(),
+            entry.snapshots.to_string(),
+            next(jobs, now),
+        ],
         color: Some(color(entry.state, has_failed)),
     }
 }
@@ -116,17 +102,20 @@ fn source_line(entry: &ShownEntry, now: DateTime<Utc>) -> Line {
 fn replica_line(replica: &ShownReplica, jobs: &[ShownJob], now: DateTime<Utc>) -> Line {
     let jobs = jobs_of(jobs, Some(&replica.name));
     let has_failed = has_failed(&jobs);
+    let behind = match replica.lag_seconds {
+        Some(0) => "-".into(),
+        Some(lag) => Rough(lag).to_string(),
+        None => String::new(),
+    };
     Line {
-        dataset: format!("  to {}", replica.name),
-        state: word(replica.state, has_failed).into(),
-        newest: age(replica.newest, now),
-        behind: match replica.lag_seconds {
-            Some(0) => "-".into(),
-            Some(lag) => Rough(lag).to_string(),
-            None => String::new(),
-        },
-        snapshots: replica.snapshots.to_string(),
-        next: next(jobs, now),
+        cells: [
+            format!("  to {}", replica.name),
+            word(replica.state, has_failed).into(),
+            age(replica.newest, now),
+            behind,
+            replica.snapshots.to_string(),
+            next(jobs, now),
+        ],
         color: Some(color(replica.state, has_failed)),
     }
 }
