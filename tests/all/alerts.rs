@@ -3,12 +3,13 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Command;
 
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
 use zam::edge::outcome::{Exit::Waits, Outcome, code};
 use zam::verbs::settle::settle;
+
+use crate::common::{program, zam};
 
 const INSTANCE: &str = "snapshot-tank-home";
 
@@ -22,10 +23,9 @@ fn machine() -> TempDir {
 }
 
 /// What `zam notify` says when the job has failed with `result` after these lines, and the alert that is then open.
-#[expect(clippy::disallowed_methods, reason = "a test, not the program")]
 fn fail(directory: &Path, result: &str, lines: &str) -> (String, Value) {
     fs::write(directory.join("lines"), lines).expect("writing");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_zam"));
+    let mut command = zam();
     command
         .env("PATH", format!("{}:/usr/bin:/bin", directory.display()))
         .env("LINES_OF_RUN", directory.join("lines"));
@@ -164,9 +164,8 @@ fn settled() {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test, not the program")]
 fn settle_at(state: &Path, now: i64, run: &str) -> String {
-    let mut command = Command::new(std::env::current_exe().expect("a test"));
+    let mut command = program(std::env::current_exe().expect("a test"));
     command
         .args(["--ignored", "--exact", "alerts::settled", "--nocapture"])
         .env("ZAM_STATE", state);
@@ -202,11 +201,10 @@ fn pruning_that_waits_for_more_than_a_day_fails() {
 }
 
 /// `zam prune tank` under a configuration with a fault that could mean another policy, as systemd runs it or by hand.
-#[expect(clippy::disallowed_methods, reason = "a test, not the program")]
 fn prune(directory: &Path, instance: Option<&str>) -> (Option<i32>, String) {
     let config = "default: {exclude: [tank/archive]}\ndatasets: {tank: {windows: [{max-age: 1d, period: 1h}]}}\n";
     fs::write(directory.join("zam.yaml"), config).expect("writing");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_zam"));
+    let mut command = zam();
     command
         .env("ZAM_CONFIG", directory.join("zam.yaml"))
         .env("ZAM_STATE", directory)

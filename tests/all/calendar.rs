@@ -1,7 +1,6 @@
 //! Schedules against two judges: the week walked minute by minute, and systemd-analyze.
 
 use std::ops::Range;
-use std::process::Command;
 
 use chrono::{NaiveDateTime, TimeDelta, Weekday};
 use proptest::prelude::*;
@@ -10,6 +9,8 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use zam::core::schedule::{Schedule, Timing, Week, Window, check};
 use zam::core::span::Period;
+
+use crate::common::program;
 
 const DAY: i64 = 1440;
 const WEEK: i64 = 7 * DAY;
@@ -250,14 +251,13 @@ proptest! {
 }
 
 /// What `systemd-analyze calendar` lists for each expression: the next `count` times, local and in UTC.
-#[expect(clippy::disallowed_methods, reason = "a test, not the program")]
 fn listed(
     zone: &str,
     base: NaiveDateTime,
     count: usize,
     expressions: &[String],
 ) -> Vec<Vec<(NaiveDateTime, NaiveDateTime)>> {
-    let mut command = Command::new("systemd-analyze");
+    let mut command = program("systemd-analyze");
     command
         .args([
             "calendar",

@@ -1,8 +1,8 @@
 //! Shell completion, asked for as the scripts that `COMPLETE=SHELL zam` prints ask.
 
-use std::process::Command;
-
 use tempfile::tempdir;
+
+use crate::common::zam;
 
 const CONFIG: &str = "\
 destinations: {local: {root: backup/zam}, lost: {}}
@@ -13,11 +13,10 @@ datasets:
 ";
 
 /// The candidates for the last word.
-#[expect(clippy::disallowed_methods, reason = "a test, not the program")]
 fn complete(config: &str, words: &[&str]) -> Vec<String> {
     let directory = tempdir().expect("a directory");
     std::fs::write(directory.path().join("zam.yaml"), config).expect("writing the configuration");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_zam"));
+    let mut command = zam();
     command
         .current_dir(&directory)
         .env("ZAM_CONFIG", "zam.yaml")

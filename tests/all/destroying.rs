@@ -4,9 +4,10 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::process::Command;
 
 use tempfile::TempDir;
+
+use crate::common::{path_with, zam};
 
 const CONFIG: &str = "
 destinations: {local: {root: backup/zam, replication-period: 1h, prune-period: 1d, windows: [{max-age: 1h, period: 1h}]}}
@@ -62,17 +63,9 @@ impl Machine {
         fs::write(self.path("meanwhile"), format!("{call}{script}\n")).expect("somebody else");
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a test starts the program that it tests, as a user would"
-    )]
     fn zam(&self, arguments: &str) -> Ran {
-        let path = format!(
-            "{}:{}",
-            self.path("bin").display(),
-            std::env::var("PATH").unwrap_or_default()
-        );
-        let output = Command::new(env!("CARGO_BIN_EXE_zam"))
+        let path = path_with(&self.path("bin"));
+        let output = zam()
             .arg("--config")
             .arg(self.path("zam.yaml"))
             .args(arguments.split(' '))

@@ -6,9 +6,9 @@ use std::process::{Command, Output};
 
 use tempfile::{TempDir, tempdir};
 
-#[expect(clippy::disallowed_methods, reason = "a test, not the program")]
-fn run(program: &str, directory: &Path, arguments: &[&str]) -> Output {
-    let mut command = Command::new(program);
+use crate::common::{self, program};
+
+fn run(mut command: Command, directory: &Path, arguments: &[&str]) -> Output {
     command
         .current_dir(directory)
         .args(arguments)
@@ -18,11 +18,11 @@ fn run(program: &str, directory: &Path, arguments: &[&str]) -> Output {
         .env("ZAM_CONFIG", "zam.yaml")
         .env("ZAM_GENERATED", "generated")
         .output()
-        .expect(program)
+        .expect("a run")
 }
 
 fn zam(directory: &Path, arguments: &[&str]) -> (Option<i32>, String) {
-    let output = run(env!("CARGO_BIN_EXE_zam"), directory, arguments);
+    let output = run(common::zam(), directory, arguments);
     (
         output.status.code(),
         [output.stdout, output.stderr]
@@ -101,7 +101,7 @@ fn what_reload_would_change() {
     let generate = || {
         drop(fs::remove_dir_all(directory.join("generated")));
         let output = run(
-            env!("CARGO_BIN_EXE_zam-generator"),
+            program(env!("CARGO_BIN_EXE_zam-generator")),
             directory,
             &["generated"],
         );

@@ -4,22 +4,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 
 use tempfile::{TempDir, tempdir};
+
+use crate::common::program;
 
 /// What `systemd-analyze security` of systemd 252 says of a job, times ten: as root with the hardening of
 /// units/zam@.service. May only fall.
 const EXPOSURE: u32 = 43;
 
-#[expect(clippy::disallowed_methods, reason = "a test, not the program")]
-fn run(
-    program: &str,
-    directory: &Path,
-    arguments: &[&str],
-    environment: &[(&str, &str)],
-) -> Output {
-    let mut command = Command::new(program);
+fn run(name: &str, directory: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    let mut command = program(name);
     command
         .current_dir(directory)
         .args(arguments)
@@ -28,7 +24,7 @@ fn run(
     command
         .envs(environment.iter().copied())
         .output()
-        .unwrap_or_else(|e| panic!("{program} must be installed: {e}"))
+        .unwrap_or_else(|e| panic!("{name} must be installed: {e}"))
 }
 
 fn said(output: &Output) -> String {

@@ -2,6 +2,8 @@
 
 mod alerts;
 mod calendar;
+#[path = "../common/mod.rs"]
+mod common;
 mod completion;
 mod config;
 mod dbus;

@@ -2,10 +2,12 @@
 //! and mandoc finds nothing wrong.
 
 use std::collections::BTreeSet;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use zam::core::fault::{Fault, Source};
 use zam::core::load::load;
+
+use crate::common::program;
 
 /// Far enough from every key that the loader lists them all instead of guessing which was meant.
 const NONSENSE: &str = "zzzzqqqq";
@@ -31,15 +33,10 @@ const LEVELS: [(&str, &str); 8] = [
     ("Idle", "destinations: {d: {root: b, idle: {zzzzqqqq: 1}}}"),
 ];
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a test starts the program that it tests, and mandoc, as a user would"
-)]
-fn start(program: &str, arguments: &[&str]) -> Output {
-    let output = Command::new(program).args(arguments).output();
-    output.unwrap_or_else(|e| {
-        panic!("cannot start {program}: {e} (for mandoc: apt-get install mandoc)")
-    })
+fn start(name: &str, arguments: &[&str]) -> Output {
+    let output = program(name).args(arguments).output();
+    output
+        .unwrap_or_else(|e| panic!("cannot start {name}: {e} (for mandoc: apt-get install mandoc)"))
 }
 
 fn help(arguments: &[&str]) -> String {

@@ -4,11 +4,12 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::process::Command;
 
 use tempfile::TempDir;
 use zam::core::name::Prefix;
 use zam::core::replication::set_aside;
+
+use crate::common::zam;
 
 const ROOT: u64 = 0x1234_5678_9abc_def0;
 const BEGIN: i64 = 1_706_745_600;
@@ -111,10 +112,9 @@ impl World {
             .any(|row| row.split('\t').next() == Some(name))
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the program itself")]
     fn zam(&self, words: &[&str]) -> Ended {
         self.write("log", "");
-        let mut zam = Command::new(env!("CARGO_BIN_EXE_zam"));
+        let mut zam = zam();
         let path = format!("{}:/usr/bin:/bin", self.0.path().display());
         zam.arg("--config")
             .arg(self.path("zam.yaml"))

@@ -3,12 +3,13 @@
 //! `BLESS=1 cargo test` rewrites it; read the difference.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::Command;
 
 use regex_lite::Regex;
 use serde_json::{Map, Value, json};
 use zam::core::fault::Source;
 use zam::core::load::load;
+
+use crate::common::program;
 
 const SPAN: &str = "^ *([0-9.]+ *(usec|us|µs|μs|msec|ms|seconds|second|sec|s|minutes|minute|min|m|hours|hour|hr|h|days|day|d\
     |weeks|week|w|months|month|mo|M|years|year|y) *)+$";
@@ -179,8 +180,7 @@ fn levels() -> Vec<Level> {
 
 /// What the manual says of each key, by section.
 fn manual() -> BTreeMap<String, BTreeMap<String, String>> {
-    #[expect(clippy::disallowed_methods, reason = "a test, not the program")]
-    let output = Command::new("mandoc")
+    let output = program("mandoc")
         .args(["-T", "utf8", "-O", "width=1000", "man/zam.yaml.5"])
         .output();
     let page = String::from_utf8(output.expect("mandoc must be installed").stdout).expect("UTF-8");

@@ -1,20 +1,21 @@
 //! Commands for another machine, read by the shells that are here: a login shell is nobody's choice.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use tempfile::tempdir;
 use zam::core::shell::line;
 
+use crate::common::program;
+
 const SHELLS: [&str; 9] = [
     "sh", "dash", "bash", "zsh", "ksh", "mksh", "csh", "tcsh", "fish",
 ];
 
-#[expect(clippy::disallowed_methods, reason = "a test, not the program")]
 fn run(shell: &str, line: &str, home: &Path) -> Output {
-    Command::new(shell)
+    program(shell)
         .args(["-c", line])
         .env("HOME", home)
         .env("LC_ALL", "C")

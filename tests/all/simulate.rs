@@ -1,8 +1,6 @@
 //! The simulation: what it holds at the end against retention's rule applied once to all that was ever taken, its slots
 //! against the calendar, and what `zam simulate` prints of the example. `BLESS=1 cargo test` rewrites that.
 
-use std::process::Command;
-
 use chrono::{DateTime, Weekday};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -15,6 +13,8 @@ use zam::core::name::Prefix;
 use zam::core::retention;
 use zam::core::simulate::summary::{Growth, growth};
 use zam::core::simulate::{Side, play};
+
+use crate::common;
 
 const HOUR: i64 = 3600;
 const DAY: i64 = 24 * HOUR;
@@ -271,12 +271,8 @@ fn a_job_that_is_asked_more_often_runs_once_a_period() {
     );
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a test starts the program that it tests, as a user would"
-)]
 fn zam(arguments: &[&str]) -> String {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_zam"));
+    let mut command = common::zam();
     let output = command
         .args(arguments)
         .envs([("TZ", "UTC"), ("COLUMNS", "80")])

@@ -7,6 +7,7 @@ use std::process::{Command, Output, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use crate::common::{self, path_with, program};
 use crate::dbus::{Answer, Bus};
 use tempfile::{TempDir, tempdir};
 use zam::edge::outcome::is_later;
@@ -33,14 +34,9 @@ fn directory() -> TempDir {
     directory
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test, not the program")]
 fn zam(directory: &Path, bus: &Bus, words: &[&str]) -> (Option<i32>, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_zam"));
-    let path = format!(
-        "{}:{}",
-        directory.display(),
-        std::env::var("PATH").unwrap_or_default()
-    );
+    let mut command = common::zam();
+    let path = path_with(directory);
     command
         .env("ZAM_CONFIG", directory.join("zam.yaml"))
         .env("ZAM_STATE", directory.join("state"))
@@ -194,9 +190,8 @@ fn reload() {
     std::process::exit(code);
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test, not the program")]
 fn reloading(bus: &Bus) -> Command {
-    let mut command = Command::new(std::env::current_exe().expect("a test"));
+    let mut command = program(std::env::current_exe().expect("a test"));
     command
         .args(["--ignored", "--exact", "systemd::reload", "--nocapture"])
         .env("DBUS_SYSTEM_BUS_ADDRESS", bus.address());
@@ -303,7 +298,6 @@ fn the_target_is_started_more_than_once_if_that_must_be() {
 }
 
 #[test]
-#[expect(clippy::disallowed_methods, reason = "a test, not the program")]
 fn a_signal_while_the_reload_hangs_leaves_the_target_running() {
     for signal in ["TERM", "INT", "HUP"] {
         // Nothing is awaited but an answer that never comes.
@@ -318,7 +312,7 @@ fn a_signal_while_the_reload_hangs_leaves_the_target_running() {
         while !bus.calls().contains(&"Reload".to_owned()) {
             sleep(Duration::from_millis(10));
         }
-        Command::new("kill")
+        program("kill")
             .args([&format!("-{signal}"), &running.id().to_string()])
             .status()
             .expect("kill");

@@ -2,7 +2,6 @@
 //! OpenZFS's rules (zfs_namecheck.c), up to 255 bytes, and come with neighbours that look like them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::Command;
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -14,6 +13,8 @@ use zam::core::load::load;
 use zam::core::name::Dataset;
 use zam::core::unit_name::escape;
 use zam::core::units::units;
+
+use crate::common::program;
 
 /// What OpenZFS takes in a name, and mostly what swells or looks like something else once it is escaped.
 fn a_character() -> impl Strategy<Value = char> {
@@ -229,8 +230,7 @@ fn a_short_name_is_what_systemd_escape_makes_of_it() {
     });
     let short: Vec<String> = jobs.filter(|job| escape(job).len() <= 180).collect();
     assert!(short.len() > 500, "{}", short.len());
-    #[expect(clippy::disallowed_methods, reason = "a test, not the program")]
-    let output = Command::new("systemd-escape")
+    let output = program("systemd-escape")
         .arg("--")
         .args(&short)
         .output()

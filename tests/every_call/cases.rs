@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use super::common::{self, path_with};
 use super::fake::{DIRECTORY, Planned};
 use super::faults::{Cut, Fault, Swap};
 use super::model::{Store, World};
@@ -186,26 +187,17 @@ impl Stage {
         self.directory.path().join(name)
     }
 
-    #[expect(clippy::disallowed_methods, reason = "a test's")]
     fn command(&self, scene: &Scene) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_zam"));
-        let path = format!(
-            "{}:{}",
-            self.file("bin").display(),
-            std::env::var("PATH").unwrap_or_default()
-        );
+        let mut command = common::zam();
         command
             .arg("--config")
             .arg(self.file("zam.yaml"))
             .args(&scene.argv)
-            .env("PATH", path);
+            .env("PATH", path_with(&self.file("bin")));
         command
             .env("ZAM_RUN", self.file("run"))
             .env("ZAM_STATE", self.file("state"))
             .env(DIRECTORY, self.directory.path());
-        command
-            .env_remove("ZAM_INSTANCE")
-            .env_remove("JOURNAL_STREAM");
         command
     }
 

@@ -3,10 +3,11 @@
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::process::parent_id;
 use std::path::PathBuf;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{ExitCode, Stdio};
 
 use serde::{Deserialize, Serialize};
 
+use super::common::program;
 use super::faults::Fault;
 use super::model::{Partial, Store, World};
 use super::stream::{DATA, Header};
@@ -83,9 +84,8 @@ fn zam() -> String {
     std::env::var(ZAM).unwrap_or_else(|_| parent_id().to_string())
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test's")]
 fn kill(process: &str) {
-    let _ = Command::new("/bin/sh")
+    let _ = program("/bin/sh")
         .args(["-c", "kill -9 $0", process])
         .stderr(Stdio::null())
         .status();
@@ -159,7 +159,6 @@ fn conclude(reply: Reply, fault: Option<Fault>) -> ExitCode {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test's")]
 fn ssh(store: &Store, argv: &[&str]) -> ExitCode {
     let Some((at, command)) = argv.iter().position(|word| *word == "--").zip(argv.last()) else {
         return ExitCode::FAILURE;
@@ -182,7 +181,7 @@ fn ssh(store: &Store, argv: &[&str]) -> ExitCode {
     }
     // The other machine's PATH has our zfs first.
     let ours = format!("PATH={}:", directory().join("bin").display());
-    let status = Command::new("/bin/sh")
+    let status = program("/bin/sh")
         .args(["-c", &command.replace("PATH=", &ours)])
         .env(ZAM, zam())
         .status();

@@ -6,6 +6,8 @@
 //! These are thousands of runs: `make test` tries every third of them, the ignored `…::rest` (`make test-all`) the others.
 
 mod cases;
+#[path = "../common/mod.rs"]
+mod common;
 mod fake;
 mod faults;
 mod judge;
