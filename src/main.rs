@@ -16,8 +16,9 @@ use cli::{Cli, Common, Verb};
 use zam::core::config::Verb as JobVerb;
 use zam::core::unit_name::instance;
 use zam::edge::clock::now;
+use zam::edge::command::disconnect;
 use zam::edge::outcome::Outcome;
-use zam::edge::{configuration, journal, outcome, sockets};
+use zam::edge::{configuration, journal, outcome};
 use zam::verbs::loading::{load, load_and_report};
 use zam::verbs::settle::settle;
 use zam::verbs::simulate::Simulation;
@@ -33,7 +34,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     journal::start();
     let result = run(cli);
-    sockets::remove();
+    disconnect();
     match result {
         Ok(outcome) => outcome.into(),
         Err(error) => {

@@ -7,7 +7,6 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Output, Stdio};
 use std::sync::Arc;
-use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
@@ -16,7 +15,8 @@ use crate::core::config::Host;
 use crate::core::{said, shell};
 use crate::edge::outcome::Exit::Later;
 use crate::edge::outcome::is_later;
-use crate::edge::{process, sockets};
+use crate::edge::process::{self, Process};
+use crate::edge::sockets;
 
 /// Directories to look for `zfs` in after those of PATH: an ordinary user's PATH has no sbin.
 const SBIN: &str = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin";
@@ -156,18 +156,15 @@ impl Machine {
             _ => failure.into(),
         }
     }
+}
 
-    /// Ends the connection, if one was made.
-    pub fn close(&self) {
-        let Some(host) = &self.0 else { return };
-        let name = host.name.as_str();
-        if !sockets::is_open(name) {
-            return;
-        }
-        if let Ok(socket) = sockets::of(name) {
-            end_connection(host, &socket);
-            sockets::close(name);
-        }
+/// Ends the connections of this run, and removes their sockets.
+pub fn disconnect() {
+    let Some(sockets) = sockets::take() else {
+        return;
+    };
+    for (host, socket) in sockets.all() {
+        end_connection(host, &socket);
     }
 }
 
@@ -177,14 +174,15 @@ fn end_connection(host: &Host, socket: &Path) {
     let mut exit = local(&["ssh"]);
     exit.args(options(host, socket))
         .args(["-O", "exit", "--", &host.ssh])
-        .stdin(Stdio::null())
-        .stderr(Stdio::null());
-    let Ok(mut asking) = exit.spawn() else { return };
+        .stdin(Stdio::null());
+    let Ok(mut asking) = Process::start(&mut exit) else {
+        return;
+    };
     let begun = Instant::now();
-    while matches!(asking.try_wait(), Ok(None)) && begun.elapsed() < PATIENCE {
-        sleep(Duration::from_millis(5));
+    while !asking.has_ended() && begun.elapsed() < PATIENCE {
+        asking.wait();
     }
-    let _ = asking.kill().and_then(|()| asking.wait());
+    process::end([&mut asking].into_iter());
 }
 
 /// The line by which a shell on another machine runs the program.
@@ -219,8 +217,8 @@ fn local(argv: &[&str]) -> Command {
     command
 }
 
-fn ssh(host: &Host, line: &str) -> Result<Command> {
-    let socket = sockets::of(host.name.as_str());
+fn ssh(host: &Arc<Host>, line: &str) -> Result<Command> {
+    let socket = sockets::of(host);
     let socket = socket.with_context(|| format!("cannot reach {}", host.name))?;
     let mut ssh = local(&["ssh"]);
     // ssh_config's SendEnv would take the language of this machine to a far side that may not have it.

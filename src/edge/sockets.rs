@@ -1,16 +1,16 @@
 //! The control sockets of ssh's shared connections. They lie in a directory of this run alone, since ssh does not care
 //! whose a socket is, and their names are short, whatever the host is called.
 
-use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result, bail};
 use tempfile::{Builder, TempDir};
 
+use crate::core::config::Host;
 use crate::edge::{lock, mutex, trusted};
 
 /// Bytes of a socket's path: 107 (unix(7)), without the 17 that ssh adds while it makes one.
@@ -18,32 +18,26 @@ const PATH_MAX: usize = 107 - 17;
 
 static OPEN: Mutex<Option<Sockets>> = Mutex::new(None);
 
-struct Sockets {
+pub(super) struct Sockets {
     directory: TempDir,
-    /// The numbers of the sockets, by the names of their hosts.
-    numbers: BTreeMap<String, usize>,
-    next: usize,
+    /// Each host's socket has the number of its place here.
+    hosts: Vec<Arc<Host>>,
 }
 
-/// The control socket of a host, the same until it is closed.
+/// The control socket of a host, the same for the whole run.
 ///
 /// # Errors
 /// There can be no directory for it, or the directory's path is too long.
-pub(super) fn of(host: &str) -> Result<PathBuf> {
+pub(super) fn of(host: &Arc<Host>) -> Result<PathBuf> {
     let mut open = mutex::lock(&OPEN);
     let sockets = match &mut *open {
         Some(sockets) => sockets,
         none => none.insert(Sockets {
             directory: make()?,
-            numbers: BTreeMap::new(),
-            next: 0,
+            hosts: Vec::new(),
         }),
     };
-    let number = *sockets.numbers.entry(host.into()).or_insert_with(|| {
-        sockets.next += 1;
-        sockets.next
-    });
-    let path = sockets.path(number);
+    let path = sockets.of(host);
     if path.as_os_str().len() > PATH_MAX {
         let path = path.display();
         bail!(
@@ -53,32 +47,28 @@ pub(super) fn of(host: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-pub(super) fn is_open(host: &str) -> bool {
-    let open = mutex::lock(&OPEN);
-    let sockets = open.as_ref();
-    sockets.is_some_and(|sockets| sockets.numbers.contains_key(host))
-}
-
-/// Forgets the socket of a host; the directory goes with the last one.
-pub(super) fn close(host: &str) {
-    let mut open = mutex::lock(&OPEN);
-    let Some(sockets) = &mut *open else { return };
-    if let Some(number) = sockets.numbers.remove(host) {
-        let _ = fs::remove_file(sockets.path(number));
-    }
-    if sockets.numbers.is_empty() {
-        *open = None;
-    }
-}
-
-/// Removes the directory at the end of a run, however that went.
-pub fn remove() {
-    *mutex::lock(&OPEN) = None;
+/// All sockets of this run, whose directory goes with them. None if no other machine was asked.
+pub(super) fn take() -> Option<Sockets> {
+    mutex::lock(&OPEN).take()
 }
 
 impl Sockets {
+    fn of(&mut self, host: &Arc<Host>) -> PathBuf {
+        let known = self.hosts.iter().position(|known| known.name == host.name);
+        let number = known.unwrap_or_else(|| {
+            self.hosts.push(host.clone());
+            self.hosts.len() - 1
+        });
+        self.path(number)
+    }
+
     fn path(&self, number: usize) -> PathBuf {
         self.directory.path().join(format!("c{number}"))
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = (&Host, PathBuf)> {
+        let numbered = self.hosts.iter().enumerate();
+        numbered.map(|(number, host)| (&**host, self.path(number)))
     }
 }
 

@@ -110,7 +110,7 @@ fn replace_units(manager: &Manager, wanted: &BTreeSet<String>) -> Result<()> {
         manager.wait(&stopping)?;
     }
     manager.reload()?;
-    // What is mended is not failed any more; what is not mended fails again in a moment.
+    // A job that was mended is not failed any more; one that was not fails again in a moment.
     manager.reset_failed("zam-config.service");
     for timer in &gone {
         manager.reset_failed(&timer.name);

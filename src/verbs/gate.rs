@@ -92,9 +92,7 @@ fn being_scanned(job: &Job) -> Result<Option<String>> {
         pools.push((Machine::new(to.host.as_ref()), to.root.pool()));
     }
     for (machine, pool) in pools {
-        let scanning = zfs::is_scanning(&machine, pool);
-        machine.close();
-        if scanning? {
+        if zfs::is_scanning(&machine, pool)? {
             let on_host = machine.on_host();
             return Ok(Some(format!(
                 "the pool {pool}{on_host} is being scrubbed or resilvered"

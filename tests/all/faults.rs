@@ -80,7 +80,7 @@ fn pruning_waits_for_a_fault_that_could_have_meant_another_policy() {
         "data: {tank/vm: }",
         "data: [tank/vm: {windows: [{period: 1d}]}]",
         "data: {defaults: {exclude: [tank/archive]}}",
-        // What another entry excludes, or the settings of one whose first line is gone.
+        // It may be what another entry excludes, or the settings of one whose first line is gone.
         "tank/vm: {exclude: [tank/archive]}",
         "tank/vm: {exlude: [tank/vm/x, tank/archive]}",
         "tank/vm: {hooks: {before: x, exclude: [/archive$/]}}",

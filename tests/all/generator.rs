@@ -270,7 +270,7 @@ fn systemd_finds_no_fault_in_any_unit() {
     }
 }
 
-/// That it would find one.
+/// `systemd-analyze verify` does find a fault.
 #[test]
 fn systemd_finds_what_is_wrong() {
     for (unit, right, wrong) in [
@@ -343,7 +343,7 @@ fn unquote(word: &str) -> String {
         .replace('\0', "\\")
 }
 
-/// What thaws a database runs whatever it looks like.
+/// The hook that thaws a database runs whatever it looks like.
 #[test]
 fn a_hook_does_what_it_does_in_a_shell() {
     for hook in [

@@ -1,5 +1,5 @@
 //! The house's rules, read from its sources: imports point down, in no circle; the core touches nothing outside; what
-//! the generator reaches links nothing of D-Bus, logging or the command line.
+//! the generator reaches links nothing of D-Bus, logging or the command line; and the map names what there is.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -12,24 +12,25 @@ type Modules = BTreeMap<String, String>;
 /// What each module imports, or names by its full path.
 type Arrows = BTreeMap<String, BTreeSet<String>>;
 
-fn sources(directory: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
+/// All files below a directory.
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let mut files_below = Vec::new();
     for entry in fs::read_dir(directory).expect("a directory") {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() {
-            files.extend(sources(&path));
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(path);
+        match entry.expect("an entry").path() {
+            path if path.is_dir() => files_below.extend(files(&path)),
+            path => files_below.push(path),
         }
     }
-    files
+    files_below
 }
 
 fn modules() -> Modules {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let comment = Regex::new(r"//.*").expect("a pattern");
     let mut modules = Modules::new();
-    for file in [sources(&root.join("src")), sources(&root.join("generator"))].concat() {
+    let mut sources = [files(&root.join("src")), files(&root.join("generator"))].concat();
+    sources.retain(|file| file.extension().is_some_and(|extension| extension == "rs"));
+    for file in sources {
         let text = fs::read_to_string(&file).expect("a source");
         let (code, _) = text.split_once("#[cfg(test)]\nmod ").unwrap_or((&text, ""));
         let path = file
@@ -190,6 +191,25 @@ fn the_generator_reaches_nothing_heavy() {
     for module in reached {
         let found = heavy.find(&modules[&module]).map(|found| found.as_str());
         assert_eq!(found, None, "{module}");
+    }
+}
+
+#[test]
+fn the_map_names_nothing_that_is_gone() {
+    let named = Regex::new(r"`([\w./-]+(?:/|\.rs|\.sh|\.5))`").expect("a pattern");
+    let map = fs::read_to_string("src/README.md").expect("the map");
+    let mut there = Vec::new();
+    for directory in ["src", "generator", "tests", "units", "man"] {
+        there.extend(files(Path::new(directory)));
+    }
+    let names = named.captures_iter(&map).filter_map(|found| found.get(1));
+    let names: Vec<&str> = names.map(|name| name.as_str()).collect();
+    assert!(names.len() > 40, "so few names: {names:?}");
+    for name in names {
+        let is_there = there.iter().any(|path| path.ends_with(name))
+            || Path::new(name).is_dir()
+            || Path::new("src").join(name).is_dir();
+        assert!(is_there, "src/README.md names `{name}`");
     }
 }
 

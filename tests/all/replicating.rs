@@ -147,7 +147,7 @@ impl World {
         ended.said
     }
 
-    /// Of a command that is no listing.
+    /// Whether a command with this text was run that is no listing.
     fn was_asked(&self, text: &str) -> bool {
         self.read("log")
             .lines()

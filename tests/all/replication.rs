@@ -182,7 +182,7 @@ impl World {
                 plan.base.iter().map(|base| base.guid).collect::<Vec<_>>()
             );
         }
-        // Of what begins with a resumed stream, that one alone is carried out (see `a_resumed_plan_...`).
+        // A plan that begins with a resumed stream is carried out up to the end of that one (see `a_resumed_plan_...`).
         if plan.kind != Kind::Diverged && plan.kind != Kind::Resume {
             let brought: Vec<String> = plan
                 .streams
@@ -278,7 +278,7 @@ impl World {
             .partition_point(|s| s.createtxg <= base)..]
     }
 
-    /// Of those, what the replica's windows keep once they are there, and the newest.
+    /// Those of them that the replica's windows keep once they are there, and the newest.
     fn promised(&self) -> Vec<Snapshot> {
         let new: Vec<Snapshot> = self
             .newer()
@@ -323,7 +323,7 @@ impl World {
         fewest(self.newer(), &promised, from_snapshot)
     }
 
-    /// As verbs/replicate/transfer.rs. The plan, if somebody has to mend something first.
+    /// Does as verbs/replicate/transfer.rs does. The plan, if somebody has to mend something first.
     fn replicate(&mut self, life: &mut Life) -> Result<Option<Plan>, Killed> {
         let mut discarded = false;
         loop {
@@ -377,7 +377,7 @@ impl World {
         }
     }
 
-    /// As verbs/replicate/bookmarks.rs.
+    /// Does as verbs/replicate/bookmarks.rs does.
     fn mark_way(&mut self, plan: &Plan, life: &mut Life) -> Result<(), Killed> {
         let streams = if plan.token == TokenUse::Foreign {
             &[][..]
@@ -596,13 +596,13 @@ impl World {
                 .iter()
                 .find(|b| !self.source.bookmarks.contains(b));
             assert_eq!(lost, None, "a cursor that a mend may need");
-            // What helps now helps after pruning, too.
+            // The mend that helps now helps after pruning, too.
             self.take(true, 24 * HOUR);
             self.prune_source();
             self.mend(&plan);
             return self.run_undisturbed(reports - 1);
         }
-        // What was begun is brought to its end, wanted still or not: a first stream may take longer than windows are wide.
+        // A stream that was begun is brought to its end, wanted still or not: a first stream may take longer than windows are wide.
         if let (Kind::Resume, stream) = {
             let plan = before.plan();
             (plan.kind, plan.streams.into_iter().next())
@@ -796,7 +796,7 @@ impl World {
                 self.source
                     .snapshots
                     .remove(which.index(self.source.snapshots.len()));
-                // Of a token whose snapshot is gone nobody can tell whose it is.
+                // Nobody can tell whose a token is whose snapshot is gone.
                 let is_known = self
                     .token
                     .as_ref()
@@ -1263,7 +1263,7 @@ fn a_name_that_the_replica_has_already_is_a_divergence_with_a_mend_that_loses_no
         &ask(&side(&[1, 2, 3], None), &replica, Some(&token)),
         &mend(3),
     );
-    // What no window wants is not sent, and is nobody's trouble.
+    // A snapshot that no window wants is not sent, and is nobody's trouble.
     let mut replica = side(&[1, 2], None);
     named(&mut replica, &name(3), 99);
     let plan = ask_for(

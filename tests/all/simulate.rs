@@ -54,7 +54,7 @@ fn played(text: &str, from: i64, until: i64) -> Vec<Side> {
     )
 }
 
-/// Of snapshots taken at these times, those that one run of pruning at `now` keeps.
+/// The snapshots that one run of pruning at `now` keeps, of those taken at these times.
 fn kept(windows: &[Window], taken: impl Iterator<Item = i64>, now: i64) -> Vec<i64> {
     let snapshot = |(i, creation)| {
         let (name, guid) = (Prefix::default().snapshot(creation).into(), i as u64 + 1);
@@ -231,7 +231,7 @@ fn berlin(epoch: i64) -> Moment {
     )
 }
 
-/// As `systemd-analyze calendar` lists them: of the hour that comes twice the first, and none of the one that is left out.
+/// The times as `systemd-analyze calendar` lists them: the first of an hour that comes twice, and none of one that is left out.
 #[test]
 fn slots_follow_the_clock_on_the_wall() {
     let night = r#"windows: ["01:00-04:00"]"#;

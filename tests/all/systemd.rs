@@ -300,7 +300,7 @@ fn the_target_is_started_more_than_once_if_that_must_be() {
 #[test]
 fn a_signal_while_the_reload_hangs_leaves_the_target_running() {
     for signal in ["TERM", "INT", "HUP"] {
-        // Nothing is awaited but an answer that never comes.
+        // The run waits for nothing but an answer that never comes.
         let bus = Bus::new(|call, before| {
             if call == "Reload" {
                 Answer::Silence

@@ -284,7 +284,7 @@ impl Stage {
     }
 }
 
-/// Of the disturbed run itself.
+/// The findings of the disturbed run itself.
 fn judge(scene: &Scene, case: &Planned, run: &Run) -> Result<(), String> {
     if run.world.met != 1 {
         return Err(format!("the fault was met {} times", run.world.met));
@@ -308,7 +308,7 @@ fn judge(scene: &Scene, case: &Planned, run: &Run) -> Result<(), String> {
     Ok(())
 }
 
-/// Of the runs that nothing disturbed.
+/// The findings of the undisturbed runs after it.
 fn finish(scene: &Scene, is_to_end: bool, run: &Run) -> Result<(), String> {
     if !run.world.crimes.is_empty() {
         return Err(run.world.crimes.join("; "));

@@ -265,7 +265,7 @@ fn cursors(world: &mut World, victim: &str) {
     });
 }
 
-/// What a machine with other snapshots of that name has left: of its first stream where no replica was, or of a later one.
+/// The part of a stream that another machine has left: its first stream where no replica was, or a later one.
 fn foreign_token(world: &mut World, victim: &str) {
     let replica = place(victim);
     let guid = world.guid();

@@ -31,9 +31,9 @@ pub(super) struct Bookmark {
 pub(super) struct Partial {
     pub(super) to: u64,
     pub(super) from: Option<u64>,
-    /// As the sender called it.
+    /// The sender's name for it.
     pub(super) name: String,
-    /// Of another machine's stream.
+    /// It belongs to another machine's stream.
     pub(super) is_strangers: bool,
 }
 
@@ -83,7 +83,7 @@ impl Dataset {
         self.snapshots.iter().rfind(|s| s.is_owned())
     }
 
-    /// Of the snapshot with this GUID, or of a bookmark of it.
+    /// The createtxg of the snapshot with this GUID, or of a bookmark of it.
     pub(super) fn createtxg_of(&self, guid: u64) -> Option<u64> {
         let snapshot = self
             .snapshots
@@ -241,7 +241,7 @@ impl Store {
         serde_json::from_slice(&text).expect("a world that can be read")
     }
 
-    /// Who is killed meanwhile leaves the world as it was.
+    /// A process that is killed meanwhile leaves the world as it was.
     pub(super) fn save(&self, world: &World) {
         let text = serde_json::to_vec(world).expect("a world that can be written");
         fs::write(self.0.join("world.new"), text).expect("room for a world");

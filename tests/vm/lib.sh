@@ -15,7 +15,7 @@ failed() {
     echo "FAILED at ${file##*/}:${BASH_LINENO[i - 1]} (exit $1): $(sed -n "${BASH_LINENO[i - 1]}p" "$file")" >&3
   exit "$1"
 }
-# What still runs in the background would hold the connection open.
+# A process that still runs in the background would hold the connection open.
 trap 'code=$?; kill $(jobs -p) 2>/dev/null || true; exit $code' EXIT
 
 say() { printf '== %s\n' "$*"; }

@@ -86,7 +86,7 @@ pub fn discard_token(machine: &Machine, replica: &Dataset) -> Result<()> {
 /// What the first stream makes of its dataset.
 #[derive(Clone, Copy)]
 pub struct First {
-    /// Not by the key of its parent, which nobody has there.
+    /// It is not encrypted by the key of its parent, which nobody has there.
     pub unencrypted: bool,
 }
 

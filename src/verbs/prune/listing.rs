@@ -40,7 +40,6 @@ impl Listed {
         let here = Machine::new(run.entry.host.as_ref());
         let root = [run.dataset.as_str()];
         let source = zfs::list(&here, SNAPSHOT_COLUMNS, ALL_TYPES, Depth::All, &root)?;
-        here.close();
         if !source.absent.is_empty() {
             return Err(does_not_exist(&run.dataset, &here));
         }
@@ -149,9 +148,8 @@ impl Listed {
         }
         let here = Machine::new(run.entry.host.as_ref());
         let roots: Vec<&str> = outside.into_iter().collect();
-        let listing = zfs::list(&here, SKIM_COLUMNS, DATASETS, Depth::Roots, &roots);
-        here.close();
-        Ok(listing?.tree.into_keys().collect())
+        let listing = zfs::list(&here, SKIM_COLUMNS, DATASETS, Depth::Roots, &roots)?;
+        Ok(listing.tree.into_keys().collect())
     }
 }
 

@@ -129,7 +129,6 @@ impl<'p> Pruning<'p> {
 
     fn destroy_all(&self, plans: Vec<Planned>) -> Outcome {
         let outcomes = side_by_side(plans, AT_ONCE, |planned| self.destroy(&planned));
-        self.machine.close();
         outcomes.into_iter().max().unwrap_or(Outcome::Done)
     }
 

@@ -223,6 +223,8 @@ fn unsteady(to: &Destination, skimmed: &Both<Tree>, now: &Both<Tree>) -> Vec<Dat
             .iter()
             .filter_map(|replica| replica.below(&to.root)),
     );
+    unsteady.sort();
+    unsteady.dedup();
     unsteady
 }
 

@@ -120,11 +120,3 @@ fn keep_from_pruning(run: &Run, to: &Destination) -> Result<Option<Lock>> {
     }
     locks::share_source(run).map(Some)
 }
-
-impl Drop for Replication<'_> {
-    /// The one ssh connection of the run ends with it.
-    fn drop(&mut self) {
-        self.listed.here.close();
-        self.listed.there.close();
-    }
-}

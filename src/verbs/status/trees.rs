@@ -33,9 +33,7 @@ pub(super) fn list<'c>(chosen: &[(&'c Entry, Dataset)]) -> Result<Trees<'c>> {
         }
     }
     let listed = side_by_side(wanted.into_iter().collect(), AT_ONCE, |(host, wanted)| {
-        let tree = wanted.list();
-        wanted.machine.close();
-        (host, tree)
+        (host, wanted.list())
     });
     let mut trees = Trees::new();
     for (host, tree) in listed {

@@ -26,7 +26,7 @@ datasets:
   tank/src: {recursive: true, snapshot-period: 10min, windows: [{max-age: 1d, period: 3s}], destinations: [near, far]}
 EOF
 datasets='tank/src tank/src/a tank/src/b'
-# What arrives is on disk after a second, not five: short streams leave something to resume, too.
+# A transaction group is written each second, not every five, so that short streams leave something to resume, too.
 echo 1 >/sys/module/zfs/parameters/zfs_txg_timeout
 zam snapshot tank/src >/dev/null
 expect 0 zam replicate tank/src

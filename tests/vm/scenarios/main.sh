@@ -58,7 +58,7 @@ for dataset in tank/home tank/home/ann; do
   equal "$(minutes $dataset)" '0010 0100 0110 0120 0130 0140 0150 0200'
 done
 equal "$(minutes tank/home/vm)" '0100 0200'
-# As it was foretold.
+# It is as `zam simulate` foretold.
 foretold=$(zam simulate --json --from 2026-11-23T00:00:30Z --for 2h tank/home | jq -r '.[0].sides[0].holds[]')
 equal "$(sed -E 's/.*T(..):(..):00Z/\1\2/' <<<"$foretold" | xargs)" "$(minutes tank/home)"
 

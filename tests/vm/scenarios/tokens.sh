@@ -60,7 +60,7 @@ base=$(newest tank/home)
 fill tank/home 4M
 take tank/home
 leave_token backup/zam/tank/home zfs send -Lc -i "$base" "$(newest tank/home)"
-# As zam marks what it sends: the destination's id, and the GUID.
+# Named as zam names its bookmarks: the destination's id, and the GUID.
 cursor=$(printf '%016x' "$(zfs get -Hpo value guid backup/zam)")
 zfs bookmark "$(newest tank/home)" "tank/home#zam_${cursor:0:8}_$(printf '%016x' "$(guids tank/home | tail -n 1)")"
 zfs destroy "$(newest tank/home)"
