@@ -1,5 +1,6 @@
 //! The order in which the datasets of an entry are brought up to date: first all are planned and marked with bookmarks,
 //! then parents go before children, so that every replica finds its parent. Datasets of the same depth go side by side.
+//! At last the bookmarks go that are needed no more.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -14,7 +15,7 @@ use crate::verbs::replicate::transfer::Transfer;
 use crate::verbs::replicate::warnings;
 use crate::verbs::{parallel, report, side_by_side};
 
-/// Datasets that are marked side by side: each bookmark waits for a transaction group, which they then share.
+/// Datasets that get or lose bookmarks side by side: each command waits for a transaction group, which they then share.
 const MARKS_AT_ONCE: usize = 8;
 
 /// Transfers by the depth of their datasets.
@@ -34,9 +35,16 @@ pub(super) fn bring_up_to_date(replication: &mut Replication) -> Outcome {
         warnings::tell_that_the_pool_is_read_only(replication);
     }
     let at_once = parallel(replication.to);
+    let mut arrived = Vec::new();
     for transfers in levels.into_values() {
-        outcomes.extend(side_by_side(transfers, at_once, carry_out));
+        for result in side_by_side(transfers, at_once, carry_out) {
+            match result {
+                Ok(transfer) => arrived.push(transfer),
+                Err(outcome) => outcomes.push(outcome),
+            }
+        }
     }
+    outcomes.extend(side_by_side(arrived, MARKS_AT_ONCE, sweep));
     let outcome = outcomes.into_iter().max().unwrap_or(Outcome::Done);
     if outcome == Outcome::Done && replication.sent.load(Ordering::Relaxed) == 0 {
         let (dataset, to) = (&replication.run.dataset, &replication.to.name);
@@ -62,8 +70,19 @@ fn mark_all<'t>(replication: &'t Replication, outcomes: &mut Vec<Outcome>) -> Le
     levels
 }
 
-fn carry_out(mut transfer: Transfer) -> Outcome {
+/// Gives back the transfer when everything has arrived.
+///
+/// # Errors
+/// How it ended otherwise, which was reported.
+fn carry_out(mut transfer: Transfer) -> Result<Transfer, Outcome> {
     match transfer.bring_or_unmark() {
+        Ok(()) => Ok(transfer),
+        Err(error) => Err(failed(transfer.replication, transfer.dataset, &error)),
+    }
+}
+
+fn sweep(mut transfer: Transfer) -> Outcome {
+    match transfer.sweep() {
         Ok(()) => Outcome::Done,
         Err(error) => failed(transfer.replication, transfer.dataset, &error),
     }

@@ -233,7 +233,7 @@ impl<'t> Transfer<'t> {
             let end = self.plan.streams.last().unwrap_or(stream);
             // Until a new replica holds all of it, an earlier replica may come back under its old name, and would need
             // the bookmarks that are there.
-            if self.plan.base.is_some() || stream.guid == end.guid {
+            if self.plan.base.is_some() && stream.guid != end.guid {
                 self.bookmarks.keep_only(&[stream.guid, end.guid])?;
             }
         }
@@ -242,21 +242,24 @@ impl<'t> Transfer<'t> {
 
     /// The plan is carried out, or its resumed stream has arrived.
     fn finish(&mut self, arrived: &Arrived, elapsed: Duration) -> Result<()> {
-        let base = self.plan.base.as_ref();
-        if self.plan.streams.is_empty()
-            && let Some(base) = base
-        {
-            self.bookmarks.keep_only(&[base.guid])?;
-        }
         if arrived.snapshots == 0 {
             return Ok(());
         }
-        if let Some(base) = base {
+        if let Some(base) = &self.plan.base {
             self.bookmarks.drop_what_was_set_aside(base)?;
         }
         self.replication.sent.fetch_add(1, Ordering::Relaxed);
         self.tell_what_arrived(arrived, elapsed);
         Ok(())
+    }
+
+    /// Gives up all bookmarks but that of the newest snapshot of the replica, once everything has arrived.
+    pub(super) fn sweep(&mut self) -> Result<()> {
+        let last = self.plan.streams.last().map(|stream| stream.guid);
+        match last.or(self.plan.base.as_ref().map(|base| base.guid)) {
+            Some(newest) => self.bookmarks.keep_only(&[newest]),
+            None => Ok(()),
+        }
     }
 
     /// Sends one stream and checks what has arrived. Returns how many bytes went over.
