@@ -163,6 +163,24 @@ mod tests {
     }
 
     #[test]
+    fn another_users_file_or_directory_is_not_trusted() {
+        if !geteuid().is_root() {
+            return println!("not tried: only root can give a file to another user");
+        }
+        let place = tempdir().expect("a directory");
+        let (file, inside) = (place.path().join("x.lock"), place.path().join("inside"));
+        fs::write(&file, "4711").expect("a file");
+        fs::create_dir(&inside).expect("a directory");
+        for path in [&file, &inside] {
+            std::os::unix::fs::chown(path, Some(65534), None).expect("given away");
+        }
+        assert!(open_or_create(&file, 0o660).is_err() && read(&file).is_err());
+        assert_eq!(fs::read_to_string(&file).expect("the file"), "4711");
+        assert!(directory(&inside).is_err() && write(&inside.join("y"), "ours").is_err());
+        assert_eq!(fs::read_dir(&inside).expect("a directory").count(), 0);
+    }
+
+    #[test]
     fn a_directory_of_a_group_becomes_sticky() {
         let place = tempdir().expect("a directory");
         fs::set_permissions(place.path(), Permissions::from_mode(0o2770)).expect("permissions");
