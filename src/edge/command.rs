@@ -159,18 +159,22 @@ impl Machine {
 }
 
 /// Ends the connections of this run, and removes their sockets.
+///
+/// On a network that went silent the master of a connection does not hear of this before its keepalives fail. That is
+/// not waited for, whatever the number of hosts; systemd ends the masters with the job.
 pub fn disconnect() {
     let Some(sockets) = sockets::take() else {
         return;
     };
+    let begun = Instant::now();
     for (host, socket) in sockets.all() {
-        end_connection(host, &socket);
+        if begun.elapsed() < PATIENCE {
+            end_connection(host, &socket, begun);
+        }
     }
 }
 
-/// On a network that went silent the master of a connection does not hear of this before its keepalives fail. That is
-/// not waited for; systemd ends the master with the job.
-fn end_connection(host: &Host, socket: &Path) {
+fn end_connection(host: &Host, socket: &Path, begun: Instant) {
     let mut exit = local(&["ssh"]);
     exit.args(options(host, socket))
         .args(["-O", "exit", "--", &host.ssh])
@@ -178,7 +182,6 @@ fn end_connection(host: &Host, socket: &Path) {
     let Ok(mut asking) = Process::start(&mut exit) else {
         return;
     };
-    let begun = Instant::now();
     while !asking.has_ended() && begun.elapsed() < PATIENCE {
         asking.wait();
     }

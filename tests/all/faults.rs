@@ -10,6 +10,8 @@ use rustix::fs::{CWD, FileType, Mode, mknodat};
 use tempfile::{TempDir, tempdir};
 use zam::core::fault::{Fault, Source, render};
 use zam::core::load::load;
+use zam::core::name::Dataset;
+use zam::core::selection::governing;
 use zam::edge::configuration::{Loaded, keep_as_last_good, read};
 
 /// Everything that is in force below says so.
@@ -119,6 +121,45 @@ fn a_fault_inside_one_entry_stops_that_alone() {
             "{entry}"
         );
     }
+}
+
+#[test]
+fn a_value_that_is_gone_stops_the_pruning_that_it_may_have_kept_from() {
+    let tank = "tank: {recursive: true, windows: [{max-age: 1d, period: 1h}]}";
+    for (text, is_wide) in [
+        (
+            "datasets:\n  tank:\n    recursive: true\n    exclude:\n",
+            false,
+        ),
+        ("datasets:\n  tank/vm:\n  TANK\n", false),
+        ("datasets:\n  tank/vm: ~\n  TANK\n", false),
+        (
+            "datasets:\n  tank/vm: {windows: [{period: 1h}], recursive: }\n  TANK\n",
+            false,
+        ),
+        (
+            "templates: {a: {exclude: [tank/vm]}}\ndatasets:\n  tank: {use: , recursive: true}\n",
+            false,
+        ),
+        (
+            "templates:\n  a:\ndatasets: {tank: {use: a, recursive: true}}\n",
+            true,
+        ),
+        ("defaults:\ndatasets:\n  TANK\n", true),
+        ("hosts:\ndatasets:\n  TANK\n", true),
+    ] {
+        let text = text.replace("TANK", tank);
+        let (config, faults) = load(&sources(&text)).expect("a configuration");
+        assert_eq!(faults.len(), 1, "{text}: {faults:?}");
+        assert_eq!(config.pruning_waits.is_some(), is_wide, "{text}");
+        let vm: Dataset = "tank/vm/disk".parse().expect("a name");
+        assert!(is_wide || governing(&config, None, &vm).is_none(), "{text}");
+    }
+    let sound = format!(
+        "defaults: {{snapshot-period: 1h}}\ndatasets:\n  tank/vm:\n  tank/x: {{}}\n  {tank}\n"
+    );
+    let (config, faults) = load(&sources(&sound)).expect("a configuration");
+    assert_eq!((config.entries.len(), faults.len()), (3, 0), "{faults:?}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! on a replica; and no sound configuration is refused.
 //!
 //! A slip is made in the text of a sound configuration, as people make them: a letter of a key, the indentation of a line
-//! or a block, a line that stands twice, a value of another type, a lost colon or brace, a section under another name, a
+//! or a block, a line that stands twice, a value of another type or in a comment, a lost colon or brace, a section under another name, a
 //! file that is missing, empty, or called otherwise. Slips that give another sound configuration no program can tell from
 //! a wish, so they are not made: a value that is changed to another legal one (`max-age: 1d` for `1y`, another template,
 //! another destination), a list from which an item is gone, a line or an entry that is taken out whole, and a file that
@@ -233,12 +233,21 @@ fn misspell(word: &str, dice: &mut Dice) -> String {
     letters.into_iter().collect()
 }
 
+/// The line behind a line and all that is below it.
+fn end_of_block(lines: &[String], at: usize) -> usize {
+    let indent = |line: &String| line.len() - line.trim_start().len();
+    let below = lines[at + 1..]
+        .iter()
+        .take_while(|line| indent(line) > indent(&lines[at]));
+    at + 1 + below.count()
+}
+
 /// One slip in one line or block; none where it would be no slip, or a wish.
 fn slip_in(lines: &mut Vec<String>, dice: &mut Dice) -> Option<()> {
     let at = dice.roll(lines.len());
     let line = lines[at].clone();
     let indent = line.len() - line.trim_start().len();
-    match dice.roll(12) {
+    match dice.roll(14) {
         // A letter of a key.
         0..=2 => {
             let keys = keys_of(&line);
@@ -251,8 +260,7 @@ fn slip_in(lines: &mut Vec<String>, dice: &mut Dice) -> Option<()> {
         4 => lines[at] = line[dice.roll(indent + 1)..].into(),
         // The indentation of a line and all that is below it.
         5 => {
-            let is_below = |line: &&String| line.len() - line.trim_start().len() > indent;
-            let end = at + 1 + lines[at + 1..].iter().take_while(is_below).count();
+            let end = end_of_block(lines, at);
             let deeper = dice.one_in(2);
             for line in &mut lines[at..end] {
                 *line = if deeper {
@@ -312,6 +320,18 @@ fn slip_in(lines: &mut Vec<String>, dice: &mut Dice) -> Option<()> {
                 return None;
             }
             lines[at] = format!("{}: {value}", &line[..end]);
+        }
+        // The value of a key in a comment. An entry without one has the settings of `defaults`, which is a wish.
+        11 | 12 => {
+            let (begin, end) = key_of(&line)?;
+            if indent == 2 && EXISTING.contains(&&line[begin..end]) {
+                return None;
+            }
+            lines[at] = format!("{}: #{}", &line[..end], &line[end + 1..]);
+            let end = end_of_block(lines, at);
+            for line in &mut lines[at + 1..end] {
+                *line = format!("#{line}");
+            }
         }
         // A space after a colon, or a comma between items.
         _ => {

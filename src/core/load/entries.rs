@@ -13,7 +13,7 @@ use crate::core::load::keys::{SETTINGS, TOP};
 use crate::core::load::reach::{self, Faults};
 use crate::core::load::sections::Sections;
 use crate::core::load::settings::{hooks, schedulable, windows};
-use crate::core::load::templates::{Layer, Templates, check_values};
+use crate::core::load::templates::{Layer, Templates};
 use crate::core::load::tree::{Key, Map, Node, items};
 use crate::core::name::Dataset;
 use crate::core::nearest::nearest;
@@ -118,7 +118,6 @@ impl<'n> Reader<'n> {
                 settings.retain(|name, _| !NOT_OF_PULLED.contains(name));
             }
         }
-        check_values(&own.settings, &settings, faults);
         settings.extend(&own.settings);
         let host = match host {
             Some(name) => Some(self.hosts.get(name)?.clone()),
@@ -127,6 +126,12 @@ impl<'n> Reader<'n> {
         let subject = Subject { key, host, dataset };
         let entry = self.settings(Some(subject), settings, faults)?;
         check_effect(&entry, &own.written, faults);
+        if node.is_null() && entry.jobs().is_empty() {
+            faults.push(key.at.fault(format!(
+                "`{}` has no settings: write some, or {{}} if none are meant",
+                key.text
+            )));
+        }
         (own.is_sound && self.defaults.is_sound).then_some(entry)
     }
 

@@ -45,6 +45,7 @@ impl<'n> Sections<'n> {
                         "`{name}` stands in this file a second time; write its parts together"
                     )));
                 }
+                key.check_value(node, faults);
                 all.add_to_section(name, node, faults);
             }
         }

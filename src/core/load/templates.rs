@@ -38,7 +38,8 @@ impl<'n> Templates<'n> {
     pub fn new(sections: &'n Sections<'n>, faults: &mut Vec<Fault>) -> Self {
         let resolved = BTreeMap::new();
         let mut templates = Templates { sections, resolved };
-        for name in sections.templates.keys() {
+        for (name, (key, node)) in &sections.templates {
+            key.check_value(node, faults);
             templates.resolve(name, faults);
         }
         templates
@@ -104,7 +105,7 @@ impl<'n> Templates<'n> {
         for item in items(&written, "use") {
             self.add_used(&mut layer, item, faults);
         }
-        check_values(&written, &layer.settings, faults);
+        check_values(&written, faults);
         layer.settings.extend(&written);
         layer.is_sound &= faults.len() == before;
         layer.written = written;
@@ -158,17 +159,13 @@ fn uses_itself(way: &[Open], name: &str) -> String {
     format!("the template `{name}` uses itself ({circle}); leave one `use` out")
 }
 
-/// The settings that say which datasets an entry is about must not be taken from `below` because of a line without a
-/// value: the value may be in a comment, or lost. Without a value for another setting nothing happens, which is safe:
-/// without windows nothing is pruned.
-pub fn check_values(settings: &Map, below: &Map, faults: &mut Vec<Fault>) {
-    for name in ["exclude", "recursive"] {
-        if let Some((key, node)) = settings.get(name)
-            && node.is_null()
-            && below.contains_key(name)
-        {
-            let message = format!("`{name}` has no value: write one, or remove the line");
-            faults.push(key.at.fault(message));
+/// The settings that say which datasets an entry is about must not be lost with a value: it may be in a comment, or have
+/// another indentation. Without a value for another setting nothing happens, which is safe: without windows nothing is
+/// pruned.
+fn check_values(settings: &Map, faults: &mut Vec<Fault>) {
+    for name in ["exclude", "recursive", "use"] {
+        if let Some((key, node)) = settings.get(name) {
+            key.check_value(node, faults);
         }
     }
 }

@@ -48,6 +48,15 @@ impl Key {
         )
     }
 
+    /// A key without a value is a fault.
+    pub fn check_value(&self, node: &Node, faults: &mut Vec<Fault>) {
+        if node.is_null() {
+            let name = &self.text;
+            let message = format!("`{name}` has no value: write one, or remove the line");
+            faults.push(self.at.fault(message));
+        }
+    }
+
     pub fn parse<T: FromStr<Err = String>>(&self, faults: &mut Vec<Fault>) -> Option<T> {
         self.at.accept(self.text.parse(), faults)
     }
