@@ -2,8 +2,9 @@
 //! on a replica; and no sound configuration is refused.
 //!
 //! A slip is made in the text of a sound configuration, as people make them: a letter of a key, the indentation of a line
-//! or a block, a line that stands twice, a value of another type or in a comment, a lost colon or brace, a section under another name, a
-//! file that is missing, empty, or called otherwise. Slips that give another sound configuration no program can tell from
+//! or a block, a line that stands twice, a value of another type or in a comment, a lost colon, brace or line break, a
+//! tab, a stray sign, a merge that nobody finished, a section under another name, a file that is missing, empty, or
+//! called otherwise. Slips that give another sound configuration no program can tell from
 //! a wish, so they are not made: a value that is changed to another legal one (`max-age: 1d` for `1y`, another template,
 //! another destination), a list from which an item is gone, a line or an entry that is taken out whole, and a file that
 //! is cut where something ends.
@@ -233,6 +234,17 @@ fn misspell(word: &str, dice: &mut Dice) -> String {
     letters.into_iter().collect()
 }
 
+/// Signs that mean something to YAML, or to an editor.
+const STRAY: [&str; 16] = [
+    ":w", "\\", "'", "\"", "~", "|", ">", "&a", "*a", "!", "%", "@", "?", "- ", "...", "---",
+];
+
+/// Whether nearly any text can be read as a value here: a template, a dataset that is excluded, a root.
+fn names_something(line: &str) -> bool {
+    let names = ["exclude", "use", "prefix", "root"];
+    names.iter().any(|name| line.contains(name))
+}
+
 /// The line behind a line and all that is below it.
 fn end_of_block(lines: &[String], at: usize) -> usize {
     let indent = |line: &String| line.len() - line.trim_start().len();
@@ -247,7 +259,7 @@ fn slip_in(lines: &mut Vec<String>, dice: &mut Dice) -> Option<()> {
     let at = dice.roll(lines.len());
     let line = lines[at].clone();
     let indent = line.len() - line.trim_start().len();
-    match dice.roll(14) {
+    match dice.roll(18) {
         // A letter of a key.
         0..=2 => {
             let keys = keys_of(&line);
@@ -311,12 +323,7 @@ fn slip_in(lines: &mut Vec<String>, dice: &mut Dice) -> Option<()> {
             {
                 return None;
             }
-            // A text that can be read as one is a value: a name of a template, of a dataset that is excluded.
-            if line.contains("exclude")
-                || line.contains("use")
-                || line.contains("prefix")
-                || line.contains("root")
-            {
+            if names_something(&line) {
                 return None;
             }
             lines[at] = format!("{}: {value}", &line[..end]);
@@ -332,6 +339,31 @@ fn slip_in(lines: &mut Vec<String>, dice: &mut Dice) -> Option<()> {
             for line in &mut lines[at + 1..end] {
                 *line = format!("#{line}");
             }
+        }
+        // A line break that is lost.
+        13 => {
+            let next = Some(at + 1).filter(|next| *next < lines.len())?;
+            let next = lines.remove(next);
+            lines[at] += next.trim_start_matches(' ');
+        }
+        // A tab for spaces.
+        14 => lines[at] = line.replacen("  ", "\t", 1),
+        // What a merge leaves, or a hand that missed its key.
+        15 => {
+            lines.insert(at, "<<<<<<< HEAD".into());
+            lines.insert(at + 1 + dice.roll(lines.len() - at), "=======".into());
+            lines.push(">>>>>>> theirs".into());
+        }
+        16 => {
+            if names_something(&line) {
+                return None;
+            }
+            let stray = dice.pick(&STRAY);
+            lines[at] = match dice.roll(3) {
+                0 => format!("{stray}{line}"),
+                1 => format!("{}{stray} {}", &line[..indent], &line[indent..]),
+                _ => format!("{line}{stray}"),
+            };
         }
         // A space after a colon, or a comma between items.
         _ => {

@@ -39,7 +39,8 @@ pub fn is_contained(name: &str, node: &Node) -> bool {
     let may_be_setting = SETTINGS.contains(&name)
         || TOP.contains(&name)
         || (!name.contains('/') && !node.is_map() && !node.is_null());
-    !dataset.pool().contains(':') && !may_be_setting && !holds_another(&dataset, node)
+    // A colon in a name may be the one behind it, without its space: `tank/vm:recursive: true`.
+    !name.contains(':') && !may_be_setting && !holds_another(&dataset, node)
 }
 
 /// Whether a setting stands in place of a dataset. A pool may have the name of a setting, but it has settings itself; those of
