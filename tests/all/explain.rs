@@ -2,27 +2,19 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use tempfile::{TempDir, tempdir};
 
-use crate::common::{self, program};
+use crate::generator;
 
-fn run(mut command: Command, directory: &Path, arguments: &[&str]) -> Output {
-    command
-        .current_dir(directory)
-        .args(arguments)
-        .env_remove("SYSTEMD_SCOPE")
-        .env_remove("SYSTEMD_IN_INITRD");
-    command
-        .env("ZAM_CONFIG", "zam.yaml")
-        .env("ZAM_GENERATED", "generated")
-        .output()
-        .expect("a run")
+fn run(name: &str, directory: &Path, arguments: &[&str]) -> Output {
+    let environment = [("ZAM_CONFIG", "zam.yaml"), ("ZAM_GENERATED", "generated")];
+    generator::run(name, directory, arguments, &environment)
 }
 
 fn zam(directory: &Path, arguments: &[&str]) -> (Option<i32>, String) {
-    let output = run(common::zam(), directory, arguments);
+    let output = run(env!("CARGO_BIN_EXE_zam"), directory, arguments);
     (
         output.status.code(),
         [output.stdout, output.stderr]
@@ -118,7 +110,7 @@ fn what_reload_would_change() {
     let generate = || {
         drop(fs::remove_dir_all(directory.join("generated")));
         let output = run(
-            program(env!("CARGO_BIN_EXE_zam-generator")),
+            env!("CARGO_BIN_EXE_zam-generator"),
             directory,
             &["generated"],
         );

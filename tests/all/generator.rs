@@ -14,7 +14,13 @@ use crate::common::program;
 /// units/zam@.service. May only fall.
 const EXPOSURE: u32 = 43;
 
-fn run(name: &str, directory: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+/// Runs a program as a person does, even where systemd runs the test.
+pub(crate) fn run(
+    name: &str,
+    directory: &Path,
+    arguments: &[&str],
+    environment: &[(&str, &str)],
+) -> Output {
     let mut command = program(name);
     command
         .current_dir(directory)
