@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// How long to wait for the end of a pipe whose process has ended: somebody else may hold it open.
 const LINGER: Duration = Duration::from_secs(2);
 /// How often a process is looked at that is waited for, and whether the run is to stop.
-pub(super) const TICK: Duration = Duration::from_millis(100);
+const TICK: Duration = Duration::from_millis(100);
 /// Bytes that are kept of the beginning of what a process says, and as many of the end.
 const SAID_MAX: usize = 64 << 10;
 /// Bytes that a command may print. A listing of a million snapshots has a tenth of that.
