@@ -16,19 +16,20 @@ since() { awk -v a="$1" -v b="$EPOCHREALTIME" 'BEGIN {printf "%.3f\n", b - a}'; 
 # median FILE: the middle of its numbers.
 median() { sort -n "$1" | awk '{a[NR] = $1} END {print a[int((NR + 1) / 2)]}'; }
 
-# ratio BOUND WHAT FILE LEAST: the medians of two files.
+# ratio BOUND WHAT FILE LEAST: two files of which each line is a round, its halves one right after the other. The middle of
+# the rounds' ratios, since what the machine needs for the same work drifts by a third within a minute, and by less in one.
 over=""
 ratio() {
-  local verdict a b
+  local verdict a b by
   a=$(median "$3") b=$(median "$4")
-  verdict=$(awk -v bound="$1" -v a="$a" -v b="$b" 'BEGIN {if (a > bound * b) print ": OVER"}')
-  awk -v bound="$1" -v verdict="$verdict" -v what="$2" -v a="$a" -v b="$b" \
-    'BEGIN {printf "%-62s%9.2f times the least (bound %s%s) (%.2f s, %.2f s)\n", what, a / b, bound, verdict, a, b}'
+  by=$(median <(paste "$3" "$4" | awk '{print $1 / $2}'))
+  verdict=$(awk -v bound="$1" -v by="$by" 'BEGIN {if (by > bound) print ": OVER"}')
+  awk -v bound="$1" -v verdict="$verdict" -v what="$2" -v by="$by" -v a="$a" -v b="$b" \
+    'BEGIN {printf "%-62s%9.2f times the least (bound %s%s) (%.2f s, %.2f s)\n", what, by, bound, verdict, a, b}'
   over+=$verdict
 }
 
-# compare BOUND WHAT OWN LEAST: by turns, and by turns the first, since a round drifts by a third from the next. Each round
-# is in a second of its own, as names of snapshots need.
+# compare BOUND WHAT OWN LEAST: by turns the first. Each round is in a second of its own, as names of snapshots need.
 compare() {
   local i who begun
   : >/root/own.times >/root/least.times
@@ -90,8 +91,7 @@ own() {
   zam replicate tank/tree >/dev/null
   since "$begun" >>/root/tree.times
 }
-# By turns, since what the machine needs for the same work drifts by a third within a run.
-for turn in "hand own" "own hand" "hand own" "own hand"; do
+for turn in "hand own" "own hand" "hand own" "own hand" "hand own"; do
   five_snapshots
   for who in $turn; do
     $who
@@ -131,7 +131,7 @@ measure_zam() {
   pid=$!
   while read -ra line <"/proc/$pid/stat"; do
     stat=("${line[@]}")
-    while read -r name value _; do [[ $name != VmHWM: ]] || peak=$value; done <"/proc/$pid/status"
+    while read -r name value _; do [[ $name != VmHWM: ]] || peak=$value; done <"/proc/$pid/status" || break # it has ended
     read -rt 0.1 || true
   done 2>/dev/null <>/root/never
   wait $pid
