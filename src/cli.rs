@@ -8,6 +8,7 @@ use clap_complete::ArgValueCandidates;
 
 use crate::complete;
 use zam::core::config;
+use zam::core::name::{Dataset, Prefix};
 use zam::core::span::Span;
 
 /// ZFS snapshots, replication and pruning as systemd units.
@@ -50,6 +51,8 @@ pub(crate) enum Verb {
     },
     /// Check the configuration and put it into force.
     Reload,
+    /// Run what another machine asks for, if its key may: the forced command of a key in authorized_keys.
+    Serve(Serve),
     /// Say whether it is time for a job; called by systemd.
     #[command(hide = true)]
     Gate {
@@ -98,6 +101,25 @@ pub(crate) struct Prune {
     /// Plan from a saved `zfs list -Hp -r -t snapshot,bookmark -o name,guid,createtxg,creation,userrefs,clones`, without ZFS; with --dry-run.
     #[arg(long, value_name = "FILE", requires = "dry_run")]
     pub(crate) snapshots: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct Serve {
+    /// The key may work on this dataset and what is below; can stand several times.
+    #[arg(long = "root", value_name = "DATASET", required = true)]
+    pub(crate) roots: Vec<Dataset>,
+    /// The key destroys nothing, and discards no part of a stream.
+    #[arg(long, conflicts_with = "read_only")]
+    pub(crate) append_only: bool,
+    /// The key fetches what is here, and keeps bookmarks of that, instead of bringing replicas.
+    #[arg(long)]
+    pub(crate) read_only: bool,
+    /// The prefix of the other machine's snapshots and bookmarks.
+    #[arg(long, default_value = "zam")]
+    pub(crate) prefix: Prefix,
+    /// What the key is called in the journal.
+    #[arg(long = "key", value_name = "NAME", default_value = "without a name")]
+    pub(crate) name: String,
 }
 
 #[derive(Args)]

@@ -14,6 +14,7 @@ use clap_complete::CompleteEnv;
 
 use cli::{Cli, Common, Verb};
 use zam::core::config::Verb as JobVerb;
+use zam::core::serve::{Key, Role};
 use zam::core::unit_name::instance;
 use zam::edge::clock::now;
 use zam::edge::command::disconnect;
@@ -23,7 +24,7 @@ use zam::verbs::loading::{load, load_and_report};
 use zam::verbs::settle::settle;
 use zam::verbs::simulate::Simulation;
 use zam::verbs::{
-    JobName, Run, config, gate, notify, prune, reload, replicate, snapshot, status, units,
+    JobName, Run, config, gate, notify, prune, reload, replicate, serve, snapshot, status, units,
 };
 
 fn main() -> ExitCode {
@@ -56,6 +57,7 @@ fn run(cli: Cli) -> Result<Outcome> {
         Verb::Units { diff: false } => Ok(units::print(&load_and_report(&path)?)),
         Verb::Units { diff: true } => units::diff(&load_and_report(&path)?),
         Verb::Reload => reload::run(&path),
+        Verb::Serve(asked) => serve(asked),
         Verb::Gate { verb, dataset, to } => {
             gate::run(&path, &dataset, JobName::new(verb, to.as_deref()))
         }
@@ -118,6 +120,20 @@ fn explain(path: &Path, asked: &cli::Config) -> Result<Outcome> {
         config::explain(&loaded, only.as_ref(), asked.json)?;
     }
     loaded.finish()
+}
+
+fn serve(asked: cli::Serve) -> Result<Outcome> {
+    let role = match (asked.append_only, asked.read_only) {
+        (true, _) => Role::AppendOnly,
+        (_, true) => Role::ReadOnly,
+        _ => Role::Push,
+    };
+    let key = Key {
+        roots: asked.roots,
+        role,
+        prefix: asked.prefix,
+    };
+    serve::run(&key, &asked.name)
 }
 
 /// Runs a verb on the entry that governs the dataset. Who names a dataset without a sound entry is told everything that

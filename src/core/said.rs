@@ -12,7 +12,9 @@ pub fn reason(stderr: &str, status: impl Display) -> String {
             break;
         }
         let is_advice = line.starts_with("use '-") || line.starts_with("must specify -F");
-        if !line.is_empty() && !is_advice {
+        // A stream's property that nobody wants.
+        let is_aside = line.starts_with("cannot receive ") && line.contains(" property on ");
+        if !line.is_empty() && !is_advice && !is_aside {
             reasons.push(line);
         }
     }
@@ -78,6 +80,10 @@ mod tests {
             (
                 "The ZFS modules are not loaded.\nTry running the libzfs library\n",
                 "The ZFS modules are not loaded.; Try running the libzfs library (is the kernel's module loaded? modprobe zfs)",
+            ),
+            (
+                "cannot receive quota property on a: permission denied\ncannot receive: out of space\n",
+                "cannot receive: out of space",
             ),
             ("", "exit status: 1"),
             ("\n \n", "exit status: 1"),

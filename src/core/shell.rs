@@ -1,18 +1,18 @@
 //! Commands as shells read them. A command for another machine meets a shell that nobody chose: sh, dash, bash, zsh, ksh,
 //! csh, tcsh and fish read it alike. Keeps the second half of invariant 1: cutting the line short cannot make it destroy
-//! more.
+//! more. The other way round, says which programs such a line runs, and reads no other line.
 
 /// Comes first in every line. A shell that ends the line at one of these characters ends it here, before any program that
 /// changes something.
 const WALL: &str = "ZAM=#@,. %";
 
+const PIPE: &str = " | ";
+
 /// `env` finds zfs in sbin for users who lack it.
-const BEFORE: [&str; 4] = [
-    "env",
-    WALL,
-    "LC_ALL=C",
-    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/current-system/sw/bin",
-];
+const BEFORE: [&str; 4] = ["env", WALL, LOCALE, PATH];
+pub const LOCALE: &str = "LC_ALL=C";
+pub const PATH: &str =
+    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/current-system/sw/bin";
 
 /// The line that runs a program with these arguments.
 ///
@@ -24,6 +24,54 @@ pub fn line(argv: &[&str]) -> Result<String, String> {
         words.push(word(argument)?);
     }
     Ok(words.join(" "))
+}
+
+/// The line that runs programs of which each reads what the one before writes.
+///
+/// # Errors
+/// As [`line`].
+pub fn pipeline<P: AsRef<[W]>, W: AsRef<str>>(programs: &[P]) -> Result<String, String> {
+    let mut lines = Vec::new();
+    for program in programs {
+        let argv: Vec<&str> = program.as_ref().iter().map(AsRef::as_ref).collect();
+        lines.push(line(&argv)?);
+    }
+    Ok(lines.join(PIPE))
+}
+
+/// The programs, with their arguments, of a line that [`pipeline`] makes. None for every other line: one that differs in a
+/// single character may mean something else to a shell.
+pub fn programs(line: &str) -> Option<Vec<Vec<String>>> {
+    let mut programs = Vec::new();
+    for part in line.split(PIPE) {
+        let words = words(part);
+        let program = words.get(BEFORE.len()..)?;
+        if program.is_empty() {
+            return None;
+        }
+        programs.push(program.to_vec());
+    }
+    let made = pipeline(&programs).ok()?;
+    (made == line).then_some(programs)
+}
+
+/// A line for a person to read: without what comes before the program in each that zam makes.
+pub fn told(line: &str) -> &str {
+    let before = self::line(&[]).unwrap_or_default();
+    line.strip_prefix(&before).map_or(line, str::trim_start)
+}
+
+/// The words of a program's part of a line, where every second quote ends one.
+fn words(part: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    for (i, piece) in part.split('\'').enumerate() {
+        if i % 2 == 1 {
+            words.push(piece.into());
+        } else {
+            words.extend(piece.split_ascii_whitespace().map(Into::into));
+        }
+    }
+    words
 }
 
 /// Names with `@` and `#` always stand in quotes: one that is cut short lacks the second quote, and no shell runs that.
@@ -96,6 +144,29 @@ mod tests {
                 line.find(c).is_some_and(|first| first < program),
                 "{c:?} at {at}"
             );
+        }
+    }
+
+    fn owned(argv: Vec<&str>) -> Vec<String> {
+        argv.into_iter().map(Into::into).collect()
+    }
+
+    #[test]
+    fn only_a_line_of_our_own_making_is_read() {
+        let argvs = [
+            vec!["zstd", "-dqc"],
+            vec!["zfs", "receive", "a b/c", "x@y z", ""],
+        ];
+        let line = pipeline(&argvs).expect("a line");
+        assert_eq!(programs(&line), Some(argvs.map(owned).to_vec()));
+        for at in 0..line.len() {
+            let cut = &line[..at];
+            assert!(programs(cut).is_none_or(|read| pipeline(&read).as_deref() == Ok(cut)));
+            for c in ["x", " ", "'", "|", ";", "\n", "\0", "$", "\\"] {
+                let changed = format!("{}{c}{}", &line[..at], &line[at..]);
+                let read = programs(&changed);
+                assert!(read.is_none_or(|read| pipeline(&read) == Ok(changed)));
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use std::process::{Command, ExitStatus, Output, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 
 use crate::core::config::Host;
 use crate::core::{said, shell};
@@ -114,11 +114,8 @@ impl Machine {
         let Some(host) = &self.0 else {
             return Ok(argvs.iter().map(|argv| local(argv)).collect());
         };
-        let mut lines = Vec::new();
-        for argv in argvs {
-            lines.push(line(argv)?);
-        }
-        Ok(vec![ssh(host, &lines.join(" | "))?])
+        let line = shell::pipeline(argvs).map_err(|why| anyhow!(why))?;
+        Ok(vec![ssh(host, &line)?])
     }
 
     /// Runs it to its end.
@@ -202,7 +199,48 @@ pub fn not_started(program: &str, error: &io::Error) -> anyhow::Error {
     anyhow!("cannot start {program}: {error}")
 }
 
+/// What a key of another machine has asked for: `programs`, the second reading what the first writes, with our standard
+/// input, output and errors, and nothing of our environment, which came from there. One program takes our place.
+///
+/// # Errors
+/// It cannot be started, or one of two has failed, which says itself why.
+pub fn hand_over(programs: &[Vec<String>]) -> Result<()> {
+    let mut commands = Vec::new();
+    for argv in programs {
+        let mut command = new(&argv[0]);
+        command.args(&argv[1..]).env_clear();
+        command.envs(
+            [shell::PATH, shell::LOCALE]
+                .iter()
+                .filter_map(|set| set.split_once('=')),
+        );
+        commands.push(command);
+    }
+    match commands.as_mut_slice() {
+        [one] => Err(not_started(&programs[0][0], &one.exec())),
+        [first, second] => join(first, second),
+        _ => bail!("zam joins two programs at most"),
+    }
+}
+
+fn join(first: &mut Command, second: &mut Command) -> Result<()> {
+    let mut writing = first.stdout(Stdio::piped()).spawn()?;
+    let pipe = writing.stdout.take().map_or_else(Stdio::null, Stdio::from);
+    let mut reading = second.stdin(pipe).spawn()?;
+    // Ours of the pipe would keep the first one from seeing that the second has ended.
+    second.stdin(Stdio::null());
+    let (read, written) = (reading.wait()?, writing.wait()?);
+    if read.success() && written.success() {
+        return Ok(());
+    }
+    bail!("the two programs ended with {written} and {read}")
+}
+
 #[expect(clippy::disallowed_methods, reason = "the one door")]
+fn new(program: &str) -> Command {
+    Command::new(program)
+}
+
 fn local(argv: &[&str]) -> Command {
     let mut path = std::env::var_os("PATH").unwrap_or_default();
     // An empty part of PATH would be the working directory.
@@ -210,7 +248,7 @@ fn local(argv: &[&str]) -> Command {
         path.push(":");
     }
     path.push(SBIN);
-    let mut command = Command::new(argv[0]);
+    let mut command = new(argv[0]);
     command
         .args(&argv[1..])
         .env("PATH", path)

@@ -25,9 +25,13 @@ pub fn is_journal() -> bool {
 
 /// Sends events to the journal when systemd runs us; by hand nobody would read them.
 pub fn start() {
-    if !is_journal() {
-        return;
+    if is_journal() {
+        connect();
     }
+}
+
+/// Sends events to the journal, whoever runs us.
+pub fn connect() {
     if let Ok(journal) = tracing_journald::layer() {
         let unit = std::env::var("ZAM_UNIT").unwrap_or_default();
         let journal = journal

@@ -10,6 +10,7 @@ pub mod prune;
 pub mod reload;
 pub mod replicate;
 mod say;
+pub mod serve;
 pub mod settle;
 pub mod simulate;
 pub mod snapshot;

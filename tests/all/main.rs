@@ -19,6 +19,7 @@ mod replication;
 mod retention;
 mod schema;
 mod selection;
+mod serve;
 mod shells;
 mod simulate;
 mod slips;

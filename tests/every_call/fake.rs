@@ -6,9 +6,12 @@ use std::path::PathBuf;
 use std::process::{ExitCode, Stdio};
 
 use serde::{Deserialize, Serialize};
+use zam::core::name::Prefix;
+use zam::core::serve::{Key, Role};
 
 use super::common::program;
 use super::faults::Fault;
+use super::judge::ROOT;
 use super::model::{Partial, Store, World};
 use super::stream::{DATA, Header};
 use super::zfs::{self, Reply, Words};
@@ -179,6 +182,11 @@ fn ssh(store: &Store, argv: &[&str]) -> ExitCode {
         Some(Fault::ZamKilled) => kill(&zam()),
         _ => {}
     }
+    let keys = [served(ROOT, Role::Push), served("tank", Role::ReadOnly)];
+    if !keys.iter().any(|key| key.judge(command).is_ok()) {
+        eprintln!("zam serve refuses what zam sends: {command}");
+        return ExitCode::FAILURE;
+    }
     // The other machine's PATH has our zfs first.
     let ours = format!("PATH={}:", directory().join("bin").display());
     let status = program("/bin/sh")
@@ -192,6 +200,15 @@ fn ssh(store: &Store, argv: &[&str]) -> ExitCode {
             .and_then(|status| u8::try_from(status.code()?).ok())
             .unwrap_or(255)
             .into(),
+    }
+}
+
+/// A key that is bound to what is kept here, or fetched from here.
+fn served(root: &str, role: Role) -> Key {
+    Key {
+        roots: vec![root.parse().expect("a dataset")],
+        role,
+        prefix: Prefix::default(),
     }
 }
 

@@ -4,13 +4,24 @@
 use super::model::{Partial, Snapshot, World};
 use super::zfs::{Reply, Words, no_dataset};
 
+/// Digits and dashes alone, as ZFS makes them.
 pub(super) fn token(partial: &Partial) -> String {
-    format!(
-        "1-{:x}-{:x}-{}",
-        partial.to,
-        partial.from.unwrap_or(0),
-        partial.name
-    )
+    let (to, from) = (partial.to, partial.from.unwrap_or(0));
+    let name: String = partial.name.bytes().map(|b| format!("{b:02x}")).collect();
+    format!("1-{to:x}-{from:x}-{name}")
+}
+
+/// The name in a token.
+fn name(digits: &str) -> String {
+    let mut name = String::new();
+    for at in (0..digits.len()).step_by(2) {
+        name.push(
+            u8::from_str_radix(&digits[at..at + 2], 16)
+                .expect("hex")
+                .into(),
+        );
+    }
+    name
 }
 
 pub(super) fn send(world: &World, words: &Words) -> Reply {
@@ -24,7 +35,7 @@ fn resume(world: &World, words: &Words, token: &str) -> Reply {
     let mut parts = token.splitn(4, '-').skip(1);
     let mut number = || u64::from_str_radix(parts.next().unwrap_or_default(), 16).unwrap_or(0);
     let (to, from) = (number(), number());
-    let name = parts.next().unwrap_or_default();
+    let name = name(parts.next().unwrap_or_default());
     let pool = name.split('/').next().unwrap_or_default();
     let mut contents = format!(
         "resume token contents:\nnvlist version: 0\n\tobject = 0x2\n\toffset = 0x0\n\tbytes = 0x400\n\ttoguid = 0x{to:x}\n\ttoname = {name}\n\tcompressok = 1\n"
@@ -53,7 +64,7 @@ fn resume(world: &World, words: &Words, token: &str) -> Reply {
         };
     };
     if words.has('n') {
-        return Reply::says(contents + "full\t" + name + "\t4096\nsize\t4096\n");
+        return Reply::says(contents + "full\t" + &name + "\t4096\nsize\t4096\n");
     }
     let snapshot = world.datasets[&dataset]
         .snapshots

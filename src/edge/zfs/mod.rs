@@ -17,7 +17,7 @@ use failure::{failure, says};
 pub use failure::{is_read_only, is_refusal, lacks_key};
 pub use listing::{Depth, Listing, list};
 pub use stream::{
-    First, Landing, decode_token, discard_token, estimate, receive, send, send_resumed,
+    First, Landing, decode_token, discard_token, estimate, receive, resumed, send, send_resumed,
 };
 
 /// Names in one `zfs destroy`: thousands at once have hung pools (OpenZFS issues 9575, 13064).

@@ -5,7 +5,7 @@ use anyhow::Result;
 use super::failure::failure;
 use crate::core::name::Dataset;
 use crate::core::replication::{Stream, Token};
-use crate::core::token;
+use crate::core::{received, token};
 use crate::edge::command::{Machine, Pipeline};
 
 /// The sending end of a stream. Always with large blocks, which must never change between two streams (before OpenZFS
@@ -68,13 +68,19 @@ fn sending(machine: &Machine, argv: &[&str], compressor: Option<&str>) -> Pipeli
 /// fits nothing. This machine is asked, wherever the token's source is: no dataset is needed, and over ssh zfs's exit code
 /// of a stale one (255) would look like a lost connection.
 pub fn decode_token(token: &str) -> Result<Option<Token>> {
-    match Machine::default().run(&["zfs", "send", "-nvPt", token]) {
-        Ok(output) => Ok(token::parse(&String::from_utf8_lossy(&output.stdout))),
+    match resumed(token) {
+        Ok(printed) => Ok(token::parse(&printed)),
         Err(error) => match failure(&error) {
             Some(failure) => Ok(token::parse(&failure.stdout)),
             None => Err(error),
         },
     }
+}
+
+/// What zfs prints of a token whose snapshot it finds.
+pub fn resumed(token: &str) -> Result<String> {
+    let output = Machine::default().run(&["zfs", "send", "-nvPt", token])?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// Gives up a partial receive. On a first full one this removes the dataset that shows the token, and only that.
@@ -107,8 +113,10 @@ pub fn receive(machine: &Machine, landing: &Landing, compressor: Option<&str>) -
     for property in landing.wanted() {
         argv.extend(["-o", property]);
     }
-    for property in landing.unwanted() {
-        argv.extend(["-x", property]);
+    if landing.is_pulled {
+        for property in received::unwanted(landing.is_volume, landing.first.is_some()) {
+            argv.extend(["-x", property]);
+        }
     }
     argv.push(landing.replica.as_str());
     let pipeline = match compressor {
@@ -133,25 +141,6 @@ impl Landing<'_> {
             wanted.push("encryption=off");
         }
         wanted
-    }
-
-    /// Properties by which a hostile stream could do harm: choose where a replica is mounted at the next boot, share it, or
-    /// take the pool's room. zfs would warn each time of those that do not apply to a volume. What -o sets stays.
-    fn unwanted(&self) -> Vec<&'static str> {
-        if !self.is_pulled {
-            return Vec::new();
-        }
-        let mut unwanted = vec!["reservation", "refreservation"];
-        if !self.is_volume {
-            unwanted.extend(["mountpoint", "sharenfs", "sharesmb", "quota", "refquota"]);
-        }
-        if self.first.is_none() {
-            unwanted.push(match self.is_volume {
-                true => "volmode",
-                false => "canmount",
-            });
-        }
-        unwanted
     }
 }
 

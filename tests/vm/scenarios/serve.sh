@@ -1,0 +1,130 @@
+# machines: debian13 (the newer OpenSSH and ZFS; core/serve decides the same on both)
+# Keys that are bound to `zam serve`, of an account without root: one pushes and prunes, one only adds, one fetches. And
+# what somebody can do who has stolen such a key.
+clock '2026-11-23 10:01:00' # no timer fires meanwhile
+echo 1 >/sys/module/zfs/parameters/zfs_txg_timeout # so that short streams leave something to resume
+useradd -m -s /bin/sh far
+for dataset in tank/home tank/home/kid tank/far backup/far backup/add backup/pulled; do zfs create $dataset; done
+zfs allow -u far receive,create,mount,readonly,canmount,volmode,destroy backup/far
+zfs allow -u far receive,create,mount,readonly,canmount,volmode,destroy backup/add
+zfs allow -u far send,hold,bookmark,destroy tank/far
+install -d -m 700 /root/.ssh
+install -d -m 700 -o far /home/far/.ssh
+# bind KEY ROOT OPTIONS...: a new key, which may do that.
+bind() {
+  ssh-keygen -q -t ed25519 -N '' -f "/root/.ssh/$1"
+  echo "restrict,command=\"zam serve --key $1 --root $2 ${*:3}\" $(cat "/root/.ssh/$1.pub")" >>/home/far/.ssh/authorized_keys
+}
+bind push backup/far
+bind add backup/add --append-only
+bind fetch tank/far --read-only
+chown far /home/far/.ssh/authorized_keys
+systemctl start ssh.service
+wait_for 120 bash -c 'ssh-keyscan localhost 2>/dev/null | grep -q ed25519'
+ssh-keyscan -T 60 localhost 2>/dev/null >>/root/.ssh/known_hosts
+cat >/etc/zam/zam.yaml <<EOF
+hosts:
+  push: {ssh: far@localhost, identity: /root/.ssh/push}
+  add: {ssh: far@localhost, identity: /root/.ssh/add}
+  fetch: {ssh: far@localhost, identity: /root/.ssh/fetch}
+destinations:
+  pushed: {host: push, root: backup/far, compress: zstd, replication-period: 1h, prune-period: 1d, windows: [{max-age: 1d, period: 1d}]}
+  added: {host: add, root: backup/add, replication-period: 1h, rate-limit: 2MiB/s}
+  here: {root: backup/pulled, replication-period: 1h, rate-limit: 2MiB/s}
+datasets:
+  tank/home: {recursive: true, snapshot-period: 1h, windows: [{max-age: 1d, period: 1d}], destinations: [pushed, added]}
+  "fetch:tank/far": {destinations: [here]}
+EOF
+take() { fill tank/home/kid "$1"; advance '2 sec'; zam snapshot tank/home >/dev/null; }
+# arrived ROOT SOURCE: its newest snapshot is there, byte by byte.
+arrived() {
+  local newest
+  newest=$(snapshots "$2" | tail -n 1)
+  equal "$(guids "$1/$2" | tail -n 1)" "$(guids "$2" | tail -n 1)"
+  equal "$(content "$1/$2@$newest")" "$(content "$2@$newest")"
+}
+# interrupt TO DATASET REPLICA: the receiver is killed in the middle of a stream, and leaves a part of it.
+interrupt() {
+  zam replicate $1 "$2" >/dev/null 2>&1 &
+  wait_for 120 pgrep -f "^zfs receive .* $3$"
+  sleep 2
+  pkill -9 -f '^zfs receive'
+  wait $! || true
+  contains "$(zfs get -Hpo value receive_resume_token "$3")" '^1-'
+}
+
+say "one key brings replicas, packed and unpacked, goes on where it was cut, and prunes"
+take 200K
+expect 0 zam replicate tank/home
+for _ in 1 2; do take 200K; done
+expect 0 zam replicate tank/home
+arrived backup/far tank/home/kid
+arrived backup/add tank/home/kid
+expect 0 zam prune --to pushed tank/home
+equal "$(snapshots backup/far/tank/home/kid | wc -l)" 2
+take 6M
+interrupt '--to added' tank/home backup/add/tank/home/kid
+expect 0 zam replicate tank/home
+arrived backup/add tank/home/kid
+
+say "one fetches, and keeps its place by bookmarks"
+zfs snapshot tank/far@zam_20261122T000000Z
+expect 0 zam replicate fetch:tank/far
+fill tank/far 6M
+zfs snapshot tank/far@zam_20261122T010000Z
+interrupt '' fetch:tank/far backup/pulled/tank/far
+expect 0 zam replicate fetch:tank/far
+arrived backup/pulled tank/far
+equal "$(zfs list -H -t bookmark -o name tank/far | wc -l)" 1
+equal "$(journalctl -q -t zam -g 'refused the key' -o cat | wc -l)" 0
+
+say "who steals a key runs nothing else: no shell, no other command, no dataset beside its root"
+kept=$(zfs list -Hp -r -t filesystem,snapshot,bookmark -o name,guid tank backup)
+newest=$(zfs list -H -d 1 -t snapshot -o name backup/add/tank/home/kid | tail -n 1)
+before="env 'ZAM=#@,. %' LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/current-system/sw/bin"
+tried=0
+steal() {
+  local code=0
+  output=$(ssh -n -i "/root/.ssh/$1" -o BatchMode=yes -o ControlMaster=auto -o ControlPath="/run/stolen-$1" -o ControlPersist=60 \
+    far@localhost "${@:2}" 2>&1) || code=$?
+  ((code)) && contains "$output" 'zam serve refuses the key|forced command' || fail "$1 ran: ${*:2}: $output"
+  tried=$((tried + 1))
+}
+for key in add fetch; do
+  steal $key
+  for words in "destroy '$newest'" 'destroy -r backup/add' 'destroy backup/add/tank/home/kid' 'rollback -r backup/add/tank/home@x' \
+    'receive -F backup/add/tank/home' 'receive -A backup/add/tank/home/kid' 'receive -s -u backup/pulled/x' 'promote backup/add' \
+    'rename backup/add backup/x' 'set readonly=off backup/add/tank/home' 'inherit readonly backup/add' 'allow everyone destroy backup' \
+    'unallow everyone backup' 'hold x backup/add@x' 'release x backup/add@x' 'clone backup/add@x backup/add/x' 'mount -a' \
+    'unmount -a' 'share -a' 'upgrade -a' 'program backup x' 'send -R tank@x' "send -Lc 'tank/home@zam_20261123T100102Z'" \
+    'diff tank/home@a' 'load-key -a' 'change-key backup' 'create -o mountpoint=/etc backup/add/x' 'wait backup' 'list -r backup' 'jail 1 x'; do
+    steal $key "$before zfs $words"
+  done
+  steal $key "$before zpool destroy backup"
+  steal $key 'zfs list; zfs destroy -r backup'
+  steal $key '/bin/sh -c reboot'
+done
+steal push "$before zfs destroy 'backup/add/tank/home/kid@zam_20261123T100102Z'"
+steal push "$before zfs destroy backup/far/tank/home/kid"
+steal push "$before zfs receive -s -u backup/add/x"
+say "$tried commands refused"
+equal "$(zfs list -Hp -r -t filesystem,snapshot,bookmark -o name,guid tank backup)" "$kept"
+equal "$(journalctl -q -t zam -g 'refused the key' -o cat | wc -l)" $((tried - 2))
+expect 255 ssh -n -o BatchMode=yes -i /root/.ssh/add -W localhost:22 far@localhost
+
+say "the token of a dataset beside the root is refused"
+zfs create backup/hidden
+zfs send -Lc "tank/home/kid@$(snapshots tank/home/kid | tail -n 1)" | head -c 2000000 | zfs receive -s -u backup/hidden/x 2>/dev/null || true
+steal fetch "$before zfs send -t $(zfs get -Hpo value receive_resume_token backup/hidden/x)"
+has 'tank/home/kid is not within what this key is for'
+
+say "what a stream says of mount points and room is not taken over"
+zfs create -o mountpoint=/etc/evil -o quota=10M tank/evil
+zfs snapshot tank/evil@x
+zfs send -p tank/evil@x | ssh -i /root/.ssh/add -o BatchMode=yes far@localhost "$before zfs receive -s -u backup/add/evil" || true
+lacks "$(zfs get -rHo value mountpoint,quota backup/add)" '/etc/|10M'
+
+say "pruning over a key that only adds is refused, and says so"
+sed -i 's/  added: {/&prune-period: 1d, windows: [{max-age: 1d, period: 1d}], /' /etc/zam/zam.yaml
+expect 1 zam prune --to added tank/home
+has 'this key destroys no snapshots'
