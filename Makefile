@@ -1,4 +1,4 @@
-# make demo | test | test-all | bench | install. Directories come from systemd's own pkg-config file.
+# make demo | test | test-all | bench | fuzz | install. Directories come from systemd's own pkg-config file.
 PREFIX ?= /usr/local
 DESTDIR ?=
 CARGO ?= cargo
@@ -53,7 +53,12 @@ test-all:
 bench: setup build
 	tests/bench
 
+# Ten minutes of anything for `zam serve`; needs a nightly Rust.
+fuzz:
+	tests/setup cargo-fuzz
+	cd fuzz && cargo +nightly fuzz run serve -- -dict=serve.dict -max_total_time=600 -max_len=400
+
 demo: setup build
 	tests/demo
 
-.PHONY: all build install setup test test-all bench demo
+.PHONY: all build install setup test test-all bench fuzz demo

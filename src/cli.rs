@@ -51,6 +51,15 @@ pub(crate) enum Verb {
     },
     /// Check the configuration and put it into force.
     Reload,
+    /// Print what an account on another machine lacks for the jobs, as a script for root there.
+    Setup {
+        /// A host of the configuration.
+        #[arg(long = "on", value_name = "HOST", add = ArgValueCandidates::new(complete::hosts))]
+        host: String,
+        /// Only say what is missing; exit 1 if anything is.
+        #[arg(long)]
+        check: bool,
+    },
     /// Run what another machine asks for, if its key may: the forced command of a key in authorized_keys.
     Serve(Serve),
     /// Say whether it is time for a job; called by systemd.

@@ -1,4 +1,4 @@
-//! What shells complete besides verbs and options: datasets and destinations, from the configuration. Without a
+//! What shells complete besides verbs and options: datasets, destinations and hosts, from the configuration. Without a
 //! configuration, or with a broken one, it offers nothing and says nothing: completion is no place for errors.
 
 use std::collections::BTreeSet;
@@ -30,4 +30,11 @@ pub(crate) fn destinations() -> Vec<CompletionCandidate> {
         names.extend(entry.destinations.iter().map(|to| to.name.to_string()));
     }
     names.into_iter().map(CompletionCandidate::new).collect()
+}
+
+pub(crate) fn hosts() -> Vec<CompletionCandidate> {
+    let names = config().hosts.into_keys();
+    names
+        .map(|name| CompletionCandidate::new(name.to_string()))
+        .collect()
 }

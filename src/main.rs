@@ -24,7 +24,8 @@ use zam::verbs::loading::{load, load_and_report};
 use zam::verbs::settle::settle;
 use zam::verbs::simulate::Simulation;
 use zam::verbs::{
-    JobName, Run, config, gate, notify, prune, reload, replicate, serve, snapshot, status, units,
+    JobName, Run, config, gate, notify, prune, reload, replicate, serve, setup, snapshot, status,
+    units,
 };
 
 fn main() -> ExitCode {
@@ -57,6 +58,7 @@ fn run(cli: Cli) -> Result<Outcome> {
         Verb::Units { diff: false } => Ok(units::print(&load_and_report(&path)?)),
         Verb::Units { diff: true } => units::diff(&load_and_report(&path)?),
         Verb::Reload => reload::run(&path),
+        Verb::Setup { host, check } => set_up(&path, &host, check),
         Verb::Serve(asked) => serve(asked),
         Verb::Gate { verb, dataset, to } => {
             gate::run(&path, &dataset, JobName::new(verb, to.as_deref()))
@@ -120,6 +122,12 @@ fn explain(path: &Path, asked: &cli::Config) -> Result<Outcome> {
         config::explain(&loaded, only.as_ref(), asked.json)?;
     }
     loaded.finish()
+}
+
+fn set_up(path: &Path, host: &str, check: bool) -> Result<Outcome> {
+    let loaded = load_and_report(path)?;
+    let outcome = setup::run(&loaded.config, host, check)?;
+    loaded.finish().map(|_| outcome)
 }
 
 fn serve(asked: cli::Serve) -> Result<Outcome> {

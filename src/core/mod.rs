@@ -23,6 +23,7 @@ pub mod scalars;
 pub mod schedule;
 pub mod selection;
 pub mod serve;
+pub mod setup;
 pub mod shell;
 pub mod simulate;
 pub mod span;

@@ -139,6 +139,8 @@ pub enum Compression {
 }
 
 impl Compression {
+    pub const ALL: [Compression; 1] = [Compression::Zstd];
+
     /// Packs with `-c`, unpacks with `-dc`, from standard input to standard output.
     pub fn program(self) -> &'static str {
         match self {

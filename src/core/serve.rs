@@ -1,6 +1,8 @@
 //! What a key that is bound to `zam serve` may run here: the commands that zam sends, word for word, on datasets within
 //! the roots of the key. What is not in this list is refused.
 
+use serde::Serialize;
+
 use crate::core::listing::{ALL_TYPES, SNAPSHOT_COLUMNS, TREE_COLUMNS};
 use crate::core::name::{Dataset, Prefix};
 use crate::core::scalars::Compression;
@@ -17,7 +19,8 @@ const RECEIVE: [&str; 4] = ["zfs", "receive", "-s", "-u"];
 /// What may be asked of a dataset or a snapshot besides its listing.
 const PROPERTIES: &str = "guid,readonly,canmount,volmode,encryptionroot";
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Role {
     /// Brings replicas here, and prunes them.
     Push,
@@ -51,13 +54,13 @@ impl Key {
             let argv: Vec<&str> = program.iter().map(String::as_str).collect();
             argvs.push(argv);
         }
-        let packer = Compression::Zstd.program();
+        let (sends, receives) = (["zfs", "send"], RECEIVE);
         match argvs.as_slice() {
             [zfs] => self.judge_zfs(zfs)?,
-            [zfs, pack] if zfs.starts_with(&["zfs", "send"]) && *pack == [packer, "-qc"] => {
+            [zfs, pack] if zfs.starts_with(&sends) && is_packer(pack, "-qc") => {
                 self.judge_zfs(zfs)?;
             }
-            [unpack, zfs] if zfs.starts_with(&RECEIVE) && *unpack == [packer, "-dqc"] => {
+            [unpack, zfs] if zfs.starts_with(&receives) && is_packer(unpack, "-dqc") => {
                 self.judge_zfs(zfs)?;
             }
             _ => return Err("zam joins no such programs".into()),
@@ -77,6 +80,7 @@ impl Key {
                 are_known(properties, &[PROPERTIES])?;
                 self.named(name).map(drop)
             }
+            ["zfs", "allow", dataset] => self.dataset(dataset),
             ["zfs", "receive", "-A", replica] => {
                 self.must_be(&[Role::Push], "discards no part of a stream")?;
                 self.dataset(replica)
@@ -256,6 +260,12 @@ enum Mark<'n> {
     /// One name, or several with commas between them, as `zfs destroy` takes them.
     Snapshot(&'n str),
     Bookmark(&'n str),
+}
+
+fn is_packer(argv: &[&str], option: &str) -> bool {
+    let all = Compression::ALL.iter();
+    all.map(|packer| packer.program())
+        .any(|program| *argv == [program, option])
 }
 
 /// Of a program that receives a stream; that may be any stream that ZFS can read.

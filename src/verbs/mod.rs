@@ -12,6 +12,7 @@ pub mod replicate;
 mod say;
 pub mod serve;
 pub mod settle;
+pub mod setup;
 pub mod simulate;
 pub mod snapshot;
 pub mod status;

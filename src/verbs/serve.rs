@@ -2,13 +2,29 @@
 //! (`core/serve`), without a shell; logs what it may not.
 
 use anyhow::{Result, anyhow};
+use serde::Serialize;
 
+use crate::core::name::Dataset;
 use crate::core::printable::printable;
-use crate::core::serve::{Key, token};
+use crate::core::serve::{Key, Role, token};
 use crate::core::shell::told;
 use crate::edge::outcome::Exit::Usage;
 use crate::edge::outcome::Outcome;
 use crate::edge::{command, journal, zfs};
+use crate::verbs::print_json;
+
+/// What another machine asks to hear what its key may do.
+const QUESTION: &str = "zam serve";
+
+/// The answer, as JSON.
+#[derive(Serialize)]
+struct Answer<'k> {
+    key: &'k str,
+    role: Role,
+    roots: &'k [Dataset],
+    prefix: String,
+    version: &'k str,
+}
 
 /// `name` stands in the journal for the key.
 ///
@@ -20,6 +36,9 @@ pub fn run(key: &Key, name: &str) -> Result<Outcome> {
         return Err(Usage(text.into()).into());
     };
     let asked = asked.to_string_lossy();
+    if told(&asked) == QUESTION {
+        return answer(key, name);
+    }
     match judge(key, &asked) {
         Ok(programs) => command::hand_over(&programs).map(|()| Outcome::Done),
         Err(why) => {
@@ -27,6 +46,17 @@ pub fn run(key: &Key, name: &str) -> Result<Outcome> {
             Err(anyhow!("zam serve refuses the key {name} this: {why}"))
         }
     }
+}
+
+fn answer(key: &Key, name: &str) -> Result<Outcome> {
+    print_json(&Answer {
+        key: name,
+        role: key.role,
+        roots: &key.roots,
+        prefix: key.prefix.to_string(),
+        version: env!("CARGO_PKG_VERSION"),
+    })?;
+    Ok(Outcome::Done)
 }
 
 fn judge(key: &Key, asked: &str) -> Result<Vec<Vec<String>>, String> {

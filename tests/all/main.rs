@@ -20,6 +20,7 @@ mod retention;
 mod schema;
 mod selection;
 mod serve;
+mod setup;
 mod shells;
 mod simulate;
 mod slips;

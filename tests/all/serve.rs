@@ -5,7 +5,11 @@ use proptest::test_runner::{Config, TestRunner};
 use zam::core::serve::{Key, Role, token};
 use zam::core::shell;
 
+use self::harmless::is_harmless;
 use crate::common::zam;
+
+#[path = "../serve/harmless.rs"]
+mod harmless;
 
 const ROLES: [Role; 3] = [Role::Push, Role::AppendOnly, Role::ReadOnly];
 const NAME: &str = "zam_20261122T213727Z";
@@ -50,6 +54,7 @@ fn sound() -> Vec<(String, [bool; 3])> {
                 &format!("{LIST} -r nas/zam nas/by~name"),
                 &format!("{LIST} -d 0 nas/zam/tank@{NAME}"),
                 &format!("{LIST} -d 1 nas/zam/tank/a~b:c"),
+                "zfs allow nas/zam",
                 "zfs get -Hp -o value readonly,canmount,encryptionroot nas/zam/tank",
                 &format!("zfs get -Hp -o value guid nas/zam/tank@{NAME}"),
             ],
@@ -136,7 +141,7 @@ const STRANGE_NAMES: [&str; 32] = [
 ];
 
 /// Whole commands that zam does not send.
-const STRANGE: [&str; 46] = [
+const STRANGE: [&str; 48] = [
     "sh",
     "sh -c reboot",
     "zfs",
@@ -169,6 +174,8 @@ const STRANGE: [&str; 46] = [
     "zfs rename nas/zam/tank nas/zam/b",
     "zfs set readonly=off nas/zam/tank",
     "zfs allow everyone destroy nas/zam",
+    "zfs allow -s @x destroy nas/zam",
+    "zfs unallow nas/zam",
     "zfs program nas x.lua",
     "zfs mount nas/zam/tank",
     "zfs list",
@@ -328,39 +335,6 @@ fn a_changed_line_runs_nothing_else() {
     result.expect("no harm");
 }
 
-/// Told in other words than in the program: which options there are, where names lie, and what each role destroys.
-fn is_harmless(role: Role, programs: &[Vec<String>]) -> bool {
-    let words: Vec<&str> = programs.iter().flatten().map(String::as_str).collect();
-    let is_within = |name: &str| {
-        let dataset = name.split(['@', '#']).next().unwrap_or_default();
-        let mut components = dataset.split('/');
-        let root = (components.next(), components.next());
-        let is_root = root == (Some("nas"), Some("zam")) || root == (Some("nas"), Some("by name"));
-        is_root && components.all(|part| !["", ".", ".."].contains(&part))
-    };
-    let has_names_within = words
-        .iter()
-        .filter(|word| word.contains(['/', '@', '#']))
-        .all(|name| is_within(name));
-    let is_option = |word: &&&str| word.starts_with('-');
-    let has_known_options = words.iter().filter(is_option).all(|option| {
-        "-Hp -t -o -x -r -d -s -u -A -Lc -Lcw -LcnvP -LcwnvP -i -I -wt -qc -dqc"
-            .split(' ')
-            .any(|known| known == *option)
-    });
-    let destroys = words.get(1) == Some(&"destroy");
-    let may_destroy = match role {
-        Role::Push => words.last().is_some_and(|name| name.contains("@zam_")),
-        Role::AppendOnly => false,
-        Role::ReadOnly => words.last().is_some_and(|name| name.contains("#zam_")),
-    };
-    let is_read_only = !words.contains(&"receive") && !words.contains(&"create");
-    has_names_within
-        && has_known_options
-        && (!destroys || may_destroy && words.len() == 3)
-        && (role != Role::ReadOnly || is_read_only)
-}
-
 #[test]
 fn a_token_is_judged_by_the_snapshot_that_zfs_found() {
     let key = key(Role::ReadOnly);
@@ -411,6 +385,24 @@ fn no_stream_chooses_where_it_is_mounted() {
         let run = format!("zfs receive -s -u {settings}{expected}nas/zam/x");
         assert_eq!(programs[0].join(" "), run);
     }
+}
+
+#[test]
+fn a_key_hears_what_it_may_do() {
+    let mut serve = zam();
+    serve.args([
+        "serve",
+        "--root",
+        "nas/zam",
+        "--root",
+        "nas/x",
+        "--append-only",
+    ]);
+    let answer = serve.env("SSH_ORIGINAL_COMMAND", "zam serve").output();
+    let said = String::from_utf8(answer.expect("zam").stdout).expect("text");
+    let said: serde_json::Value = serde_json::from_str(&said).expect("JSON");
+    assert_eq!(said["role"], "append-only");
+    assert_eq!(said["roots"], serde_json::json!(["nas/zam", "nas/x"]));
 }
 
 #[test]

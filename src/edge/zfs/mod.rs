@@ -113,6 +113,12 @@ pub fn properties(machine: &Machine, name: &str, properties: &str) -> Result<Vec
     Ok(text.lines().map(Into::into).collect())
 }
 
+/// What `zfs allow` prints of a dataset, which any user may read.
+pub fn delegations(machine: &Machine, dataset: &Dataset) -> Result<String> {
+    let output = machine.run(&["zfs", "allow", dataset.as_str()])?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
 /// Whether a scrub or a resilver goes on in the pool.
 pub fn is_scanning(machine: &Machine, pool: &str) -> Result<bool> {
     let output = machine.run(&["zpool", "status", pool])?;

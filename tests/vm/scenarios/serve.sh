@@ -1,24 +1,11 @@
 # machines: debian13 (the newer OpenSSH and ZFS; core/serve decides the same on both)
-# Keys that are bound to `zam serve`, of an account without root: one pushes and prunes, one only adds, one fetches. And
-# what somebody can do who has stolen such a key.
+# An account without root, made by `zam setup`, whose keys are bound to `zam serve`: one pushes and prunes, one only adds,
+# one fetches. And what somebody can do who has stolen such a key.
 clock '2026-11-23 10:01:00' # no timer fires meanwhile
 echo 1 >/sys/module/zfs/parameters/zfs_txg_timeout # so that short streams leave something to resume
-useradd -m -s /bin/sh far
-for dataset in tank/home tank/home/kid tank/far backup/far backup/add backup/pulled; do zfs create $dataset; done
-zfs allow -u far receive,create,mount,readonly,canmount,volmode,destroy backup/far
-zfs allow -u far receive,create,mount,readonly,canmount,volmode,destroy backup/add
-zfs allow -u far send,hold,bookmark,destroy tank/far
+for dataset in tank/home tank/home/kid tank/far backup/pulled; do zfs create $dataset; done
 install -d -m 700 /root/.ssh
-install -d -m 700 -o far /home/far/.ssh
-# bind KEY ROOT OPTIONS...: a new key, which may do that.
-bind() {
-  ssh-keygen -q -t ed25519 -N '' -f "/root/.ssh/$1"
-  echo "restrict,command=\"zam serve --key $1 --root $2 ${*:3}\" $(cat "/root/.ssh/$1.pub")" >>/home/far/.ssh/authorized_keys
-}
-bind push backup/far
-bind add backup/add --append-only
-bind fetch tank/far --read-only
-chown far /home/far/.ssh/authorized_keys
+for key in push add fetch; do ssh-keygen -q -t ed25519 -N '' -f "/root/.ssh/$key"; done
 systemctl start ssh.service
 wait_for 120 bash -c 'ssh-keyscan localhost 2>/dev/null | grep -q ed25519'
 ssh-keyscan -T 60 localhost 2>/dev/null >>/root/.ssh/known_hosts
@@ -35,6 +22,23 @@ datasets:
   tank/home: {recursive: true, snapshot-period: 1h, windows: [{max-age: 1d, period: 1d}], destinations: [pushed, added]}
   "fetch:tank/far": {destinations: [here]}
 EOF
+say "the account and its keys, as zam setup says; then nothing is missing"
+for host in push add fetch; do
+  expect 1 zam setup --on $host --check
+  zam setup --on $host >/root/setup
+  expect 0 sh /root/setup
+  expect 0 zam setup --on $host
+  equal "$output" ''
+done
+equal "$(wc -l </home/far/.ssh/authorized_keys)" 3
+for permission in send hold bookmark destroy; do
+  zfs unallow -u far $permission tank/far
+  expect 0 zam setup --on fetch
+  equal "$(grep '^zfs' <<<"$output")" "zfs allow -u far $permission tank/far"
+  sh -c "$output"
+done
+expect 0 zam setup --on fetch --check
+
 take() { fill tank/home/kid "$1"; advance '2 sec'; zam snapshot tank/home >/dev/null; }
 # arrived ROOT SOURCE: its newest snapshot is there, byte by byte.
 arrived() {
@@ -128,3 +132,15 @@ say "pruning over a key that only adds is refused, and says so"
 sed -i 's/  added: {/&prune-period: 1d, windows: [{max-age: 1d, period: 1d}], /' /etc/zam/zam.yaml
 expect 1 zam prune --to added tank/home
 has 'this key destroys no snapshots'
+
+say "the machine that keeps the replicas prunes them itself, and the key goes on adding"
+echo 'datasets: {backup/add: {recursive: true, windows: [{max-age: 1d, period: 1d}]}}' >/root/far.yaml
+expect 0 zam --config /root/far.yaml prune backup/add
+equal "$(snapshots backup/add/tank/home/kid | wc -l)" 2
+take 200K
+expect 0 zam replicate --to added tank/home
+arrived backup/add tank/home/kid
+
+say "a key says what it may do"
+expect 0 ssh -n -o BatchMode=yes -i /root/.ssh/add far@localhost zam serve
+has '"role":"append-only","roots":."backup/add".'

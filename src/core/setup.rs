@@ -1,0 +1,215 @@
+//! What an account on another machine needs, so that the jobs of this configuration work there and nothing else does: the
+//! permissions of zfs-allow(8), and a key that is bound to `zam serve`.
+
+use std::collections::BTreeSet;
+
+use crate::core::config::{Config, Entry, Host};
+use crate::core::name::{Dataset, Prefix};
+use crate::core::serve::Role;
+use crate::core::shell::quoted;
+
+/// What the jobs of a configuration need on one host.
+#[derive(Debug, PartialEq)]
+pub struct Needs {
+    pub role: Role,
+    pub roots: BTreeSet<Dataset>,
+}
+
+/// Something that is missing on the host.
+#[derive(Debug, PartialEq)]
+pub struct Step {
+    pub why: String,
+    /// The commands by which root there mends it.
+    pub commands: String,
+}
+
+/// # Errors
+/// There is nothing to do on this host, or a key cannot do all of it.
+pub fn needs(config: &Config, host: &str) -> Result<Needs, String> {
+    let (mut kept, mut fetched) = (BTreeSet::new(), BTreeSet::new());
+    let mut prunes = false;
+    for entry in &config.entries {
+        if entry.host_name() == Some(host) {
+            fetched.insert(entry.dataset.clone());
+        }
+        for to in &entry.destinations {
+            if to.host_name() == Some(host) {
+                kept.insert(to.root.clone());
+                prunes |= prunes_at(entry, host);
+            }
+        }
+    }
+    let (role, roots) = match (kept.is_empty(), fetched.is_empty()) {
+        (true, true) => return Err(format!("nothing is replicated to or from {host}")),
+        (false, false) => {
+            return Err(format!(
+                "{host} keeps replicas and is fetched from, and a key does one of the two: name the machine twice under \
+                 hosts:, with a key each"
+            ));
+        }
+        (true, false) => (Role::ReadOnly, fetched),
+        (false, true) if prunes => (Role::Push, kept),
+        (false, true) => (Role::AppendOnly, kept),
+    };
+    Ok(Needs { role, roots })
+}
+
+fn prunes_at(entry: &Entry, host: &str) -> bool {
+    let mut at_destinations = entry.destinations.iter();
+    at_destinations.any(|to| {
+        let is_pruned = to.prune_period.is_some() && !to.windows.is_empty();
+        to.host_name() == Some(host) && is_pruned
+    })
+}
+
+/// `destroy` without `mount` destroys bookmarks and nothing else (zfs-allow(8); tried on 2.1 and 2.3).
+fn permissions(role: Role) -> &'static [&'static str] {
+    match role {
+        Role::Push => &[
+            "receive", "create", "mount", "readonly", "canmount", "volmode", "destroy",
+        ],
+        Role::AppendOnly => &[APPEND, "create", "mount", "readonly", "canmount", "volmode"],
+        Role::ReadOnly => &["send", "hold", "bookmark", "destroy"],
+    }
+}
+
+/// OpenZFS 2.3.2 and later: to receive, and not to roll back for it.
+const APPEND: &str = "receive:append";
+
+impl Needs {
+    /// What the account still lacks on a dataset, of which `zfs allow` prints this.
+    pub fn lacking(&self, printed: &str, user: &str) -> Vec<&'static str> {
+        let granted = granted(printed, user);
+        let mut lacking = permissions(self.role).to_vec();
+        lacking.retain(|permission| {
+            let is_wider = *permission == APPEND && granted.contains("receive");
+            !granted.contains(permission) && !is_wider
+        });
+        lacking
+    }
+
+    /// Lets the account do on a dataset what it lacks there.
+    pub fn allow(&self, user: &str, lacking: &[&str], dataset: &Dataset) -> Step {
+        let (user, name) = (quoted(user), quoted(dataset.as_str()));
+        let strong = lacking.join(",");
+        let mut commands = format!("zfs allow -u {user} {strong} {name}");
+        if lacking.contains(&APPEND) {
+            let weak = strong.replace(APPEND, "receive");
+            // A permission that ZFS does not know makes the whole command fail.
+            commands += &format!(
+                " 2>/dev/null ||\n  # Before OpenZFS 2.3.2 the key's command is all that keeps it from overwriting.\n  \
+                 zfs allow -u {user} {weak} {name}"
+            );
+        }
+        Step {
+            why: format!("{user} lacks {strong} on {dataset}"),
+            commands,
+        }
+    }
+
+    /// Binds a key to what the jobs need. Other lines of the same key go, since sshd takes the first.
+    pub fn bind(&self, user: &str, public_key: &PublicKey, name: &str, prefix: &Prefix) -> Step {
+        let mut command = format!("zam serve --key {}", quoted(name));
+        match self.role {
+            Role::Push => (),
+            Role::AppendOnly => command += " --append-only",
+            Role::ReadOnly => command += " --read-only",
+        }
+        if *prefix != Prefix::default() {
+            command += &format!(" --prefix {prefix}");
+        }
+        for root in &self.roots {
+            command += &format!(" --root {}", quoted(root.as_str()));
+        }
+        let line = format!("restrict,command=\"{command}\" {}", public_key.line);
+        let (user, line) = (quoted(user), quoted(&line));
+        Step {
+            why: format!("the key of {name} may not do what its jobs need"),
+            commands: format!(
+                "\
+home=$(getent passwd {user} | cut -d : -f 6)
+install -d -m 700 -o {user} \"$home/.ssh\"
+touch \"$home/.ssh/authorized_keys\"
+sed -i '\\|{blob}|d' \"$home/.ssh/authorized_keys\"
+printf '%s\\n' {line} >>\"$home/.ssh/authorized_keys\"
+chown {user} \"$home/.ssh/authorized_keys\"",
+                blob = public_key.blob
+            ),
+        }
+    }
+}
+
+/// An account that nobody can log in to but by its keys. Its password is not locked, which sshd without PAM takes for a
+/// locked account.
+pub fn account(user: &str) -> Step {
+    let user = quoted(user);
+    Step {
+        why: format!("the account {user}, if there is none"),
+        commands: format!(
+            "id -u {user} >/dev/null 2>&1 || useradd --system --create-home --shell /bin/sh --password '*' {user}"
+        ),
+    }
+}
+
+/// What keeps the replicas.
+pub fn root(dataset: &Dataset) -> Step {
+    let name = quoted(dataset.as_str());
+    Step {
+        why: format!("{dataset}, if there is none"),
+        commands: format!("zfs list -H -o name {name} >/dev/null 2>&1 || zfs create -p {name}"),
+    }
+}
+
+/// The account of a host: what stands before the @ in `ssh:`.
+///
+/// # Errors
+/// There is no such, so that ssh_config(5) decides.
+pub fn user(host: &Host) -> Result<&str, String> {
+    match host.ssh.split_once('@') {
+        Some((user, _)) if !user.is_empty() => Ok(user),
+        _ => Err(format!(
+            "hosts: {}: write ssh: USER@MACHINE, so that it is clear whose permissions these are",
+            host.name
+        )),
+    }
+}
+
+/// A line of a `.pub` file: the type of the key, the key, and a comment.
+#[derive(Debug, PartialEq)]
+pub struct PublicKey {
+    line: String,
+    blob: String,
+}
+
+impl PublicKey {
+    pub fn read(text: &str) -> Option<Self> {
+        let line = text.lines().next()?.trim();
+        let blob = line.split(' ').nth(1)?;
+        let is_of_base64 = |c: char| c.is_ascii_alphanumeric() || "+/=".contains(c);
+        let is_sound = blob.starts_with("AAAA") && blob.chars().all(is_of_base64);
+        let has_control = line.contains(char::is_control);
+        (is_sound && !has_control).then(|| PublicKey {
+            line: line.into(),
+            blob: blob.into(),
+        })
+    }
+}
+
+/// The permissions that a user has on a dataset and below, among what `zfs allow` prints of it.
+fn granted<'t>(printed: &'t str, user: &str) -> BTreeSet<&'t str> {
+    let mut granted = BTreeSet::new();
+    let mut counts = false;
+    for line in printed.lines() {
+        let Some(rest) = line.strip_prefix('\t') else {
+            counts = line == "Local+Descendent permissions:";
+            continue;
+        };
+        let words: Vec<&str> = rest.split(' ').collect();
+        if let (true, ["user", name, permissions]) = (counts, words.as_slice())
+            && *name == user
+        {
+            granted.extend(permissions.split(','));
+        }
+    }
+    granted
+}
