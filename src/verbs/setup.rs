@@ -81,8 +81,13 @@ fn missing(config: &Config, host: &Arc<Host>, needs: &Needs) -> Result<Vec<Step>
 
 /// Whether the key says that it may do what the jobs need, and no more.
 fn is_bound(machine: &Machine, needs: &Needs, config: &Config) -> bool {
-    let Ok(answer) = machine.run(&["zam", "serve"]) else {
-        return false;
+    let answer = match machine.run(&["zam", "serve"]) {
+        Ok(answer) => answer,
+        Err(error) => {
+            let host = machine.on_host();
+            journal::warn(format!("nobody{host} says what the key may do: {error:#}"));
+            return false;
+        }
     };
     let answer: Value = serde_json::from_slice(&answer.stdout).unwrap_or_default();
     let wanted = serde_json::json!({

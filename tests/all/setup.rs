@@ -120,23 +120,30 @@ fn machine() -> TempDir {
     home
 }
 
-fn run_in(home: &Path, arguments: &[&str]) -> (i32, String) {
+struct Ended {
+    code: Option<i32>,
+    printed: String,
+    said: String,
+}
+
+fn run_in(home: &Path, arguments: &[&str]) -> Ended {
     let mut zam = zam();
     zam.args(arguments).env("ZAM_CONFIG", home.join("zam.yaml"));
     zam.env("PATH", path_with(home)).env("HOME", home);
     let output = zam.output().expect("zam");
-    let said = [output.stdout, output.stderr].concat();
-    (
-        output.status.code().unwrap_or(-1),
-        String::from_utf8_lossy(&said).into_owned(),
-    )
+    Ended {
+        code: output.status.code(),
+        printed: String::from_utf8_lossy(&output.stdout).into_owned(),
+        said: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
 }
 
 #[test]
 fn the_script_makes_the_account_and_binds_its_key() {
     let home = machine();
-    let (code, script) = run_in(home.path(), &["setup", "--on", "nas"]);
-    assert_eq!(code, 0, "{script}");
+    let ended = run_in(home.path(), &["setup", "--on", "nas"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.said);
+    let script = ended.printed;
     for _ in 0..2 {
         let mut shell = program("sh");
         shell.args(["-c", &script]).env("HOME", home.path());
@@ -168,20 +175,46 @@ fn the_script_makes_the_account_and_binds_its_key() {
 #[test]
 fn check_says_what_is_missing_and_exits_1() {
     let home = machine();
-    let (code, said) = run_in(home.path(), &["setup", "--on", "nas", "--check"]);
-    assert_eq!(code, 1);
-    assert!(said.contains("far lacks receive,create,"), "{said}");
-    let (code, said) = run_in(home.path(), &["setup", "--on", "olympus"]);
-    assert_eq!(code, 2);
+    let ended = run_in(home.path(), &["setup", "--on", "nas", "--check"]);
+    assert_eq!(ended.code, Some(1));
     assert!(
-        said.contains("there is no host `olympus`; there are: idle, nas"),
-        "{said}"
+        ended.printed.contains("far lacks receive,create,"),
+        "{}",
+        ended.said
     );
-    fs::remove_file(home.path().join("key.pub")).expect("a file");
-    let (code, said) = run_in(home.path(), &["setup", "--on", "nas"]);
-    assert_eq!(code, 1);
     assert!(
-        said.contains("make the key first: ssh-keygen -t ed25519"),
-        "{said}"
+        ended
+            .said
+            .contains("nobody on nas says what the key may do: cannot reach nas"),
+        "{}",
+        ended.said
+    );
+    let ended = run_in(home.path(), &["setup", "--on", "olympus"]);
+    assert_eq!(ended.code, Some(2));
+    assert!(
+        ended
+            .said
+            .contains("there is no host `olympus`; there are: idle, nas"),
+        "{}",
+        ended.said
+    );
+    let wrong = PUSHED
+        .replace("KEY", "/k")
+        .replace("prune-period: 1d", "prune-period: 1x");
+    fs::write(home.path().join("wrong.yaml"), wrong).expect("a file");
+    let wrong = home.path().join("wrong.yaml");
+    let wrong = wrong.to_string_lossy();
+    let ended = run_in(home.path(), &["--config", &wrong, "setup", "--on", "nas"]);
+    assert_eq!(ended.code, Some(78));
+    assert!(!ended.printed.contains("zam serve"), "{}", ended.said);
+    fs::remove_file(home.path().join("key.pub")).expect("a file");
+    let ended = run_in(home.path(), &["setup", "--on", "nas"]);
+    assert_eq!(ended.code, Some(1));
+    assert!(
+        ended
+            .said
+            .contains("make the key first: ssh-keygen -t ed25519"),
+        "{}",
+        ended.said
     );
 }
