@@ -16,8 +16,8 @@ hosts:
   fetch: {ssh: far@localhost, identity: /root/.ssh/fetch}
 destinations:
   pushed: {host: push, root: backup/far, compress: zstd, replication-period: 1h, prune-period: 1d, windows: [{max-age: 1d, period: 1d}]}
-  added: {host: add, root: backup/add, replication-period: 1h, rate-limit: 1MiB/s}
-  here: {root: backup/pulled, replication-period: 1h, rate-limit: 1MiB/s}
+  added: {host: add, root: backup/add, replication-period: 1h, rate-limit: 512KiB/s}
+  here: {root: backup/pulled, replication-period: 1h, rate-limit: 512KiB/s}
 datasets:
   tank/home: {recursive: true, snapshot-period: 1h, windows: [{max-age: 1d, period: 1d}], destinations: [pushed, added]}
   "fetch:tank/far": {destinations: [here]}
@@ -47,11 +47,12 @@ arrived() {
   equal "$(guids "$1/$2" | tail -n 1)" "$(guids "$2" | tail -n 1)"
   equal "$(content "$1/$2@$newest")" "$(content "$2@$newest")"
 }
-# interrupt TO DATASET REPLICA: the sender is killed in the middle of a stream, of which the receiver keeps a part.
+# interrupt TO DATASET REPLICA: the receiver is killed in the middle of a stream of 16 seconds, and leaves a part of it.
 interrupt() {
   zam replicate $1 "$2" >/dev/null 2>&1 &
-  wait_for 120 bash -c "((\$(zfs get -Hpo value used '$3/%recv') > 1000000))"
-  pkill -9 -f '^zfs send'
+  wait_for 120 pgrep -f "^zfs receive .* $3$"
+  sleep 4
+  pkill -9 -f '^zfs receive'
   wait $! || true
   contains "$(zfs get -Hpo value receive_resume_token "$3")" '^1-'
 }
