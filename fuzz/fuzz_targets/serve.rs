@@ -1,9 +1,9 @@
 //! `zam serve` is asked for anything: `cargo +nightly fuzz run serve -- -dict=serve.dict`. What it accepts must do no harm,
-//! told in other words (tests/serve/harmless.rs), and must be what a shell would have been given.
+//! told in other words (tests/serve/harmless.rs).
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use zam::core::serve::{Key, Role, token};
+use zam::core::serve::{Key, Role};
 use zam::core::shell;
 
 #[path = "../../tests/serve/harmless.rs"]
@@ -19,12 +19,9 @@ fuzz_target!(|text: &str| {
             prefix: "zam".parse().expect("a prefix"),
         };
         for line in &lines {
-            let Ok(programs) = key.judge(line) else {
-                continue;
-            };
-            assert!(harmless::is_harmless(role, &programs), "{role:?}: {line:?}");
-            assert_eq!(shell::programs(line).map(|read| read.len()), Some(programs.len()));
-            token(&programs);
+            if let Ok(programs) = key.judge(line) {
+                assert!(harmless::is_harmless(role, &programs), "{role:?}: {line:?}");
+            }
         }
         let _ = key.judge_resumed(text);
     }

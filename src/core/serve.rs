@@ -54,17 +54,13 @@ impl Key {
             let argv: Vec<&str> = program.iter().map(String::as_str).collect();
             argvs.push(argv);
         }
-        let (sends, receives) = (["zfs", "send"], RECEIVE);
-        match argvs.as_slice() {
-            [zfs] => self.judge_zfs(zfs)?,
-            [zfs, pack] if zfs.starts_with(&sends) && is_packer(pack, "-qc") => {
-                self.judge_zfs(zfs)?;
-            }
-            [unpack, zfs] if zfs.starts_with(&receives) && is_packer(unpack, "-dqc") => {
-                self.judge_zfs(zfs)?;
-            }
+        let zfs = match argvs.as_slice() {
+            [zfs] => zfs,
+            [zfs, pack] if zfs.starts_with(&["zfs", "send"]) && is_packer(pack, "-qc") => zfs,
+            [unpack, zfs] if zfs.starts_with(&RECEIVE) && is_packer(unpack, "-dqc") => zfs,
             _ => return Err("zam joins no such programs".into()),
-        }
+        };
+        self.judge_zfs(zfs)?;
         programs.iter_mut().for_each(leave_out_what_is_unwanted);
         Ok(programs)
     }

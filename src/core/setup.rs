@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::core::config::{Config, Entry, Host};
+use crate::core::config::{Config, Host};
 use crate::core::name::{Dataset, Prefix};
 use crate::core::serve::Role;
 use crate::core::shell::quoted;
@@ -23,43 +23,39 @@ pub struct Step {
     pub commands: String,
 }
 
+/// A destination that is not to be pruned from here gives a key no right to prune, whatever the others are.
+///
 /// # Errors
 /// There is nothing to do on this host, or a key cannot do all of it.
 pub fn needs(config: &Config, host: &str) -> Result<Needs, String> {
-    let (mut kept, mut fetched) = (BTreeSet::new(), BTreeSet::new());
-    let mut prunes = false;
+    let (mut pruned, mut kept, mut fetched) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for entry in &config.entries {
         if entry.host_name() == Some(host) {
             fetched.insert(entry.dataset.clone());
         }
         for to in &entry.destinations {
             if to.host_name() == Some(host) {
-                kept.insert(to.root.clone());
-                prunes |= prunes_at(entry, host);
+                let is_pruned = to.prune_period.is_some() && !to.windows.is_empty();
+                let roots = if is_pruned { &mut pruned } else { &mut kept };
+                roots.insert(to.root.clone());
             }
         }
     }
-    let (role, roots) = match (kept.is_empty(), fetched.is_empty()) {
-        (true, true) => return Err(format!("nothing is replicated to or from {host}")),
-        (false, false) => {
-            return Err(format!(
-                "{host} keeps replicas and is fetched from, and a key does one of the two: name the machine twice under \
-                 hosts:, with a key each"
-            ));
-        }
-        (true, false) => (Role::ReadOnly, fetched),
-        (false, true) if prunes => (Role::Push, kept),
-        (false, true) => (Role::AppendOnly, kept),
-    };
-    Ok(Needs { role, roots })
-}
-
-fn prunes_at(entry: &Entry, host: &str) -> bool {
-    let mut at_destinations = entry.destinations.iter();
-    at_destinations.any(|to| {
-        let is_pruned = to.prune_period.is_some() && !to.windows.is_empty();
-        to.host_name() == Some(host) && is_pruned
-    })
+    kept.retain(|root| !pruned.contains(root));
+    let all = [
+        (Role::Push, pruned),
+        (Role::AppendOnly, kept),
+        (Role::ReadOnly, fetched),
+    ];
+    let mut used = all.into_iter().filter(|(_, roots)| !roots.is_empty());
+    match (used.next(), used.next()) {
+        (Some((role, roots)), None) => Ok(Needs { role, roots }),
+        (None, _) => Err(format!("nothing is replicated to or from {host}")),
+        _ => Err(format!(
+            "{host} has more than one of these: replicas that are pruned from here, replicas that are not, and datasets \
+             that are fetched; a key does one of them: name the machine once for each under hosts:, with a key each"
+        )),
+    }
 }
 
 /// `destroy` without `mount` destroys bookmarks and nothing else (zfs-allow(8); tried on 2.1 and 2.3).

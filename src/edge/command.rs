@@ -9,7 +9,7 @@ use std::process::{Command, ExitStatus, Output, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 
 use crate::core::config::Host;
 use crate::core::{said, shell};
@@ -199,45 +199,8 @@ pub fn not_started(program: &str, error: &io::Error) -> anyhow::Error {
     anyhow!("cannot start {program}: {error}")
 }
 
-/// What a key of another machine has asked for: `programs`, the second reading what the first writes, with our standard
-/// input, output and errors, and nothing of our environment, which came from there. One program takes our place.
-///
-/// # Errors
-/// It cannot be started, or one of two has failed, which says itself why.
-pub fn hand_over(programs: &[Vec<String>]) -> Result<()> {
-    let mut commands = Vec::new();
-    for argv in programs {
-        let mut command = new(&argv[0]);
-        command.args(&argv[1..]).env_clear();
-        command.envs(
-            [shell::PATH, shell::LOCALE]
-                .iter()
-                .filter_map(|set| set.split_once('=')),
-        );
-        commands.push(command);
-    }
-    match commands.as_mut_slice() {
-        [one] => Err(not_started(&programs[0][0], &one.exec())),
-        [first, second] => join(first, second),
-        _ => bail!("zam joins two programs at most"),
-    }
-}
-
-fn join(first: &mut Command, second: &mut Command) -> Result<()> {
-    let mut writing = first.stdout(Stdio::piped()).spawn()?;
-    let pipe = writing.stdout.take().map_or_else(Stdio::null, Stdio::from);
-    let mut reading = second.stdin(pipe).spawn()?;
-    // Ours of the pipe would keep the first one from seeing that the second has ended.
-    second.stdin(Stdio::null());
-    let (read, written) = (reading.wait()?, writing.wait()?);
-    if read.success() && written.success() {
-        return Ok(());
-    }
-    bail!("the two programs ended with {written} and {read}")
-}
-
 #[expect(clippy::disallowed_methods, reason = "the one door")]
-fn new(program: &str) -> Command {
+pub(super) fn new(program: &str) -> Command {
     Command::new(program)
 }
 

@@ -6,6 +6,7 @@ pub mod clock;
 pub mod command;
 pub mod configuration;
 pub mod generated;
+pub mod handover;
 pub mod idle;
 pub mod journal;
 pub mod lock;

@@ -8,9 +8,10 @@ use crate::core::name::Dataset;
 use crate::core::printable::printable;
 use crate::core::serve::{Key, Role, token};
 use crate::core::shell::told;
+use crate::edge::handover::hand_over;
 use crate::edge::outcome::Exit::Usage;
 use crate::edge::outcome::Outcome;
-use crate::edge::{command, journal, zfs};
+use crate::edge::{journal, zfs};
 use crate::verbs::print_json;
 
 /// What another machine asks to hear what its key may do.
@@ -32,7 +33,8 @@ struct Answer<'k> {
 /// The key may not run what was asked for; or it failed, which says itself why.
 pub fn run(key: &Key, name: &str) -> Result<Outcome> {
     let Some(asked) = std::env::var_os("SSH_ORIGINAL_COMMAND") else {
-        let text = "this is the forced command of a key, and sshd says what it is asked for; see zam-serve in zam(8)";
+        let text =
+            "this is the forced command of a key, run by sshd; see zam(8), Keys of other machines";
         return Err(Usage(text.into()).into());
     };
     let asked = asked.to_string_lossy();
@@ -40,10 +42,12 @@ pub fn run(key: &Key, name: &str) -> Result<Outcome> {
         return answer(key, name);
     }
     match judge(key, &asked) {
-        Ok(programs) => command::hand_over(&programs).map(|()| Outcome::Done),
+        Ok(programs) => hand_over(&programs).map(|()| Outcome::Done),
         Err(why) => {
             log(name, &asked, &why);
-            Err(anyhow!("zam serve refuses the key {name} this: {why}"))
+            Err(anyhow!(
+                "zam serve refuses the key {name} this: {why}; if its jobs need it, bind it anew by zam setup --on"
+            ))
         }
     }
 }

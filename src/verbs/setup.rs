@@ -2,7 +2,6 @@
 //! root there. Changes nothing itself.
 
 use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
@@ -109,7 +108,7 @@ fn public_key(host: &Host) -> Result<PublicKey> {
     };
     let path = format!("{identity}.pub");
     let make = || format!("{path}; make the key first: ssh-keygen -t ed25519 -N '' -f {identity}");
-    let text = fs::read_to_string(Path::new(&path)).with_context(make)?;
+    let text = fs::read_to_string(&path).with_context(make)?;
     PublicKey::read(&text).ok_or_else(|| anyhow!("{path} holds no public key"))
 }
 

@@ -265,11 +265,7 @@ fn nothing_outside_the_roots_is_touched() {
     let mut tried = 0;
     for command in &commands {
         for name in STRANGE_NAMES {
-            let words = command.replace("NAME", name);
-            let Ok(line) = std::panic::catch_unwind(|| sent(&words)) else {
-                continue;
-            };
-            is_refused_to_all(&line);
+            is_refused_to_all(&sent(&command.replace("NAME", name)));
             tried += 1;
         }
     }

@@ -48,6 +48,14 @@ datasets: {'nas:tank/a': {destinations: [here]}, 'nas:tank/b c': {recursive: tru
     let both = format!("{PUSHED}\n").replace("tank/b: {", "'nas:tank/b': {");
     let both = needs(&config(&both), "nas").expect_err("both");
     assert!(both.contains("with a key each"), "{both}");
+    let kept = "destinations: {kept: {host: nas, root: pool/kept, replication-period: 1h}, ";
+    let mixed = PUSHED.replace("destinations: {there: {", &format!("{kept}there: {{"));
+    let mixed = mixed.replace(
+        "tank/b: {destinations: [there]}",
+        "tank/b: {destinations: [kept]}",
+    );
+    let mixed = needs(&config(&mixed), "nas").expect_err("no right to prune both");
+    assert!(mixed.contains("with a key each"), "{mixed}");
 }
 
 /// As OpenZFS 2.1 and 2.3 print it.
@@ -172,31 +180,25 @@ fn the_script_makes_the_account_and_binds_its_key() {
     }
 }
 
+fn has(text: &str, part: &str) {
+    assert!(text.contains(part), "{text}");
+}
+
 #[test]
 fn check_says_what_is_missing_and_exits_1() {
     let home = machine();
     let ended = run_in(home.path(), &["setup", "--on", "nas", "--check"]);
     assert_eq!(ended.code, Some(1));
-    assert!(
-        ended.printed.contains("far lacks receive,create,"),
-        "{}",
-        ended.said
-    );
-    assert!(
-        ended
-            .said
-            .contains("nobody on nas says what the key may do: cannot reach nas"),
-        "{}",
-        ended.said
+    has(&ended.printed, "far lacks receive,create,");
+    has(
+        &ended.said,
+        "nobody on nas says what the key may do: cannot reach nas",
     );
     let ended = run_in(home.path(), &["setup", "--on", "olympus"]);
     assert_eq!(ended.code, Some(2));
-    assert!(
-        ended
-            .said
-            .contains("there is no host `olympus`; there are: idle, nas"),
-        "{}",
-        ended.said
+    has(
+        &ended.said,
+        "there is no host `olympus`; there are: idle, nas",
     );
     let wrong = PUSHED
         .replace("KEY", "/k")
@@ -210,11 +212,5 @@ fn check_says_what_is_missing_and_exits_1() {
     fs::remove_file(home.path().join("key.pub")).expect("a file");
     let ended = run_in(home.path(), &["setup", "--on", "nas"]);
     assert_eq!(ended.code, Some(1));
-    assert!(
-        ended
-            .said
-            .contains("make the key first: ssh-keygen -t ed25519"),
-        "{}",
-        ended.said
-    );
+    has(&ended.said, "make the key first: ssh-keygen -t ed25519");
 }
