@@ -51,11 +51,11 @@ pub(crate) enum Verb {
     },
     /// Check the configuration and put it into force.
     Reload,
-    /// Print what an account on another machine lacks for the jobs, as a script for root there.
+    /// Print what the users that run the jobs lack on this machine, as a script for root.
     Setup {
-        /// A host of the configuration.
+        /// What the account on this host lacks, instead, as a script for root there.
         #[arg(long = "on", value_name = "HOST", add = ArgValueCandidates::new(complete::hosts))]
-        host: String,
+        host: Option<String>,
         /// Only say what is missing; exit 1 if anything is.
         #[arg(long)]
         check: bool,

@@ -13,12 +13,13 @@ use clap::{CommandFactory, Parser};
 use clap_complete::CompleteEnv;
 
 use cli::{Cli, Common, Verb};
-use zam::core::config::Verb as JobVerb;
+use zam::core::config::{Job, Verb as JobVerb};
 use zam::core::serve::{Key, Role};
 use zam::core::unit_name::instance;
 use zam::edge::clock::now;
 use zam::edge::command::disconnect;
 use zam::edge::outcome::Outcome;
+use zam::edge::records::Records;
 use zam::edge::{configuration, journal, outcome};
 use zam::verbs::loading::{load, load_and_report};
 use zam::verbs::settle::settle;
@@ -58,7 +59,7 @@ fn run(cli: Cli) -> Result<Outcome> {
         Verb::Units { diff: false } => Ok(units::print(&load_and_report(&path)?)),
         Verb::Units { diff: true } => units::diff(&load_and_report(&path)?),
         Verb::Reload => reload::run(&path),
-        Verb::Setup { host, check } => set_up(&path, &host, check),
+        Verb::Setup { host, check } => set_up(&path, host.as_deref(), check),
         Verb::Serve(asked) => serve(asked),
         Verb::Gate { verb, dataset, to } => {
             gate::run(&path, &dataset, JobName::new(verb, to.as_deref()))
@@ -124,11 +125,11 @@ fn explain(path: &Path, asked: &cli::Config) -> Result<Outcome> {
     loaded.finish()
 }
 
-/// What a configuration with a fault needs elsewhere is not clear.
-fn set_up(path: &Path, host: &str, check: bool) -> Result<Outcome> {
+/// What a configuration with a fault needs is not clear.
+fn set_up(path: &Path, host: Option<&str>, check: bool) -> Result<Outcome> {
     let loaded = load_and_report(path)?;
     loaded.finish()?;
-    setup::run(&loaded.config, host, check)
+    setup::run(&loaded.config, path, host, check)
 }
 
 fn serve(asked: cli::Serve) -> Result<Outcome> {
@@ -170,18 +171,21 @@ fn act(
         json: common.json,
     };
     let result = verb(&run);
-    match instance_that_ran(&run, job) {
-        Some(instance) if !run.dry => settle(result, &instance, run.now),
+    match job_that_ran(&run, job) {
+        Some(job) if !run.dry => {
+            let records = Records::of(run.config.user_of(&job));
+            settle(result, &records, &instance(&job), run.now)
+        }
         _ => result,
     }
 }
 
 /// The job that systemd started, if this run was that job. A hook inherits the variable, and runs what it likes.
-fn instance_that_ran(run: &Run, job: JobName) -> Option<String> {
+fn job_that_ran<'c>(run: &Run<'c>, job: JobName) -> Option<Job<'c>> {
     if run.dataset != run.entry.dataset {
         return None;
     }
-    let instance = instance(&job.find_in(run.entry)?);
+    let job = job.find_in(run.entry)?;
     let told = std::env::var("ZAM_INSTANCE").ok()?;
-    (told == instance).then_some(instance)
+    (told == instance(&job)).then_some(job)
 }

@@ -18,8 +18,10 @@ use crate::core::span::{Period, Span};
 #[derive(Clone, Debug, Default)]
 pub struct Config {
     pub prefix: Prefix,
-    pub user: String,
-    pub prune_user: String,
+    /// Who takes snapshots and replicates. None: nobody is named, and root runs every job.
+    pub user: Option<String>,
+    /// Who prunes what is on this machine.
+    pub prune_user: Option<String>,
     pub notify: Vec<String>,
     pub metrics_file: Option<String>,
     pub hosts: BTreeMap<Label, Arc<Host>>,
@@ -44,6 +46,13 @@ pub struct Host {
     pub port: Option<u16>,
     pub identity: Option<String>,
     pub options: Vec<String>,
+}
+
+impl Host {
+    /// The name under which systemd hands its key to a job (systemd.exec(5), LoadCredential=).
+    pub fn credential(&self) -> String {
+        format!("ssh-{}", self.name)
+    }
 }
 
 /// A dataset named in the configuration, with its recursion and all its settings.
@@ -231,7 +240,34 @@ pub fn key(host: Option<&str>, dataset: &Dataset) -> String {
     }
 }
 
+/// Who may do everything, and runs the jobs until the configuration names somebody else.
+pub const ROOT: &str = "root";
+/// Who they are once `zam setup` has been run.
+pub const USER: &str = "zam";
+pub const PRUNE_USER: &str = "zam-prune";
+
 impl Config {
+    pub fn user(&self) -> &str {
+        self.user.as_deref().unwrap_or(ROOT)
+    }
+
+    pub fn prune_user(&self) -> &str {
+        match &self.prune_user {
+            Some(user) => user,
+            None if self.user() == ROOT => ROOT,
+            None => PRUNE_USER,
+        }
+    }
+
+    /// The user that a job runs as. A replica on another machine is pruned over the key that sends to it.
+    pub fn user_of(&self, job: &Job) -> &str {
+        let is_here = job.destination.is_none_or(|to| to.host.is_none());
+        match job.verb {
+            Verb::Prune if is_here => self.prune_user(),
+            _ => self.user(),
+        }
+    }
+
     pub fn entry(&self, key: &str) -> Option<&Entry> {
         let found = self
             .entries

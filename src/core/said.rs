@@ -25,6 +25,9 @@ pub fn reason(stderr: &str, status: impl Display) -> String {
     if reason.contains("libzfs library") {
         reason += " (is the kernel's module loaded? modprobe zfs)";
     }
+    if says(stderr, "permission denied") {
+        reason += " (zam setup prints what is missing here, zam setup --on HOST what is there)";
+    }
     reason
 }
 
@@ -84,6 +87,10 @@ mod tests {
             (
                 "cannot receive quota property on a: permission denied\ncannot receive: out of space\n",
                 "cannot receive: out of space",
+            ),
+            (
+                "cannot create snapshots : permission denied\n",
+                "cannot create snapshots : permission denied (zam setup prints what is missing here, zam setup --on HOST what is there)",
             ),
             ("", "exit status: 1"),
             ("\n \n", "exit status: 1"),

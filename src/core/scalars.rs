@@ -25,7 +25,7 @@ pub fn flag(text: &str) -> Result<bool, String> {
 
 /// The absolute path of a file.
 pub fn file(text: &str) -> Result<String, String> {
-    if !text.starts_with('/') || text.ends_with('/') {
+    if !text.starts_with('/') || text.ends_with('/') || text.contains(char::is_control) {
         return Err(format!(
             "`{text}` is not the absolute path of a file: write its whole path, from / on"
         ));

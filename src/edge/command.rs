@@ -275,9 +275,22 @@ fn options(host: &Host, socket: &Path) -> Vec<String> {
     // ssh_config(5), TOKENS: a single % would begin one.
     let socket = socket.display().to_string().replace('%', "%%");
     options.push(format!("-oControlPath={socket}"));
-    options.extend(host.identity.as_ref().map(|file| format!("-i{file}")));
+    options.extend(identity(host).map(|file| format!("-i{file}")));
     options.extend(host.port.map(|port| format!("-p{port}")));
     options
+}
+
+/// The file with the key of a host: the one that systemd hands to a job that is not root's, if it does.
+fn identity(host: &Host) -> Option<String> {
+    let identity = host.identity.as_ref()?;
+    let Some(directory) = std::env::var_os("CREDENTIALS_DIRECTORY") else {
+        return Some(identity.clone());
+    };
+    let credential = Path::new(&directory).join(host.credential());
+    match credential.exists() {
+        true => Some(credential.display().to_string()),
+        false => Some(identity.clone()),
+    }
 }
 
 #[cfg(test)]

@@ -1,19 +1,14 @@
 //! The configuration's files. One loader for the generator and the verbs: both see the same entries and the same
 //! faults. Starts no process and logs nothing, so that the generator may use it.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::core::config::Config;
 use crate::core::fault::{Source, render};
 use crate::core::load::load;
 use crate::edge::outcome::Exit;
-
-const DEFAULT: &str = "/etc/zam/zam.yaml";
-const LAST_GOOD: &str = "/var/lib/zam/last-good.yaml";
-/// A larger file is no configuration, but a device or a log under a wrong name.
-const SIZE_MAX: u64 = 16 << 20;
+use crate::edge::{files, last_good};
 
 pub struct Loaded {
     pub config: Config,
@@ -61,7 +56,7 @@ pub fn path(given: Option<PathBuf>) -> PathBuf {
 
 /// The configuration that the generator reads when systemd runs it.
 pub fn path_of_generator() -> PathBuf {
-    DEFAULT.into()
+    last_good::MACHINES.into()
 }
 
 /// Reads `path` and the `*.yaml` in `zam.d` beside it. None when there is no such file. The last good configuration
@@ -75,8 +70,12 @@ pub fn read(path: &Path) -> Result<Option<Loaded>, String> {
     if files.sources.is_empty() && files.unreadable.is_empty() {
         return Ok(None);
     }
-    let good = read_last_good(path);
-    let gone = gone(path, good.as_deref(), &files.sources);
+    let (good, unreadable) = match last_good::read(path) {
+        Ok(good) => (good, None),
+        Err(why) => (None, Some(why)),
+    };
+    // Without it nobody can say whether a file is gone.
+    let gone = unreadable.or_else(|| gone(path, good.as_deref(), &files.sources));
     let loaded = match files.load(gone) {
         Ok(loaded) if !loaded.config.entries.is_empty() => return Ok(Some(loaded)),
         other => other,
@@ -140,7 +139,7 @@ impl Files {
         let mut files = Files::default();
         files.add(path);
         let more = path.with_file_name("zam.d");
-        match list(&more) {
+        match files::list(&more) {
             Ok(paths) => paths.iter().for_each(|path| files.add_if_named(path)),
             Err(e) => files.cannot_read(&more, &e),
         }
@@ -168,7 +167,7 @@ impl Files {
     }
 
     fn add(&mut self, path: &Path) {
-        match read_file(path) {
+        match files::read(path) {
             Ok(None) => {}
             Ok(Some(bytes)) => {
                 let text = String::from_utf8_lossy(&bytes).into_owned();
@@ -205,95 +204,6 @@ impl Files {
             is_last_good: false,
         })
     }
-}
-
-fn is_missing(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_err_and(|e| e.kind() == io::ErrorKind::NotFound)
-}
-
-/// The paths in a directory, by name; none when there is no such directory.
-fn list(directory: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut paths = Vec::new();
-    if is_missing(directory) {
-        return Ok(paths);
-    }
-    for entry in fs::read_dir(directory)? {
-        paths.push(entry?.path());
-    }
-    paths.sort();
-    Ok(paths)
-}
-
-/// None when there is no such file; a link to nothing is one that should be there. Opens only a regular file, because a
-/// pipe would have to be waited for, and a device may do anything.
-fn read_file(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    if is_missing(path) {
-        return Ok(None);
-    }
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
-    }
-    let mut bytes = Vec::new();
-    File::open(path)?
-        .take(SIZE_MAX + 1)
-        .read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > SIZE_MAX {
-        return Err(io::Error::other("it has more than 16 MiB"));
-    }
-    Ok(Some(bytes))
-}
-
-/// The paths of the last good copy. A second one lies beside the configuration, because /var may be a file system that is
-/// not mounted yet when systemd runs the generator. The copy of a configuration other than the machine's lies only there.
-fn last_good(path: &Path) -> (PathBuf, Option<PathBuf>) {
-    let beside = path.with_extension("last-good");
-    if path == Path::new(DEFAULT) {
-        (LAST_GOOD.into(), Some(beside))
-    } else {
-        (beside, None)
-    }
-}
-
-/// Keeps the sources for a day on which they cannot be parsed. A copy is written whole or not at all, and for root alone.
-///
-/// # Errors
-/// The first copy cannot be written. The second one may fail, because /etc can be read-only.
-pub fn keep_as_last_good(path: &Path, sources: &[Source]) -> io::Result<()> {
-    // JSON is YAML too, and needs no separator that a comment could hold.
-    let pairs = sources.iter().map(|source| (&source.path, &source.text));
-    let text = serde_json::to_vec_pretty(&Vec::from_iter(pairs))?;
-    let (first, second) = last_good(path);
-    let written = replace(&first, &text);
-    if let Some(second) = second {
-        drop(replace(&second, &text));
-    }
-    written
-}
-
-/// Follows no link: the new file takes the place of whatever has the name.
-fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
-    let parent = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty());
-    let directory = parent.unwrap_or(Path::new("."));
-    fs::create_dir_all(directory)?;
-    let mut file = tempfile::NamedTempFile::new_in(directory)?;
-    io::Write::write_all(&mut file, text)?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    Ok(())
-}
-
-fn read_last_good(path: &Path) -> Option<Vec<Source>> {
-    let (first, second) = last_good(path);
-    read_copy(&first).or_else(|| read_copy(&second?))
-}
-
-fn read_copy(path: &Path) -> Option<Vec<Source>> {
-    let bytes = read_file(path).ok()??;
-    let pairs: Vec<(String, String)> = serde_json::from_slice(&bytes).ok()?;
-    let sources = pairs.into_iter().map(|(path, text)| Source { path, text });
-    Some(sources.collect())
 }
 
 /// Whether the name, in lower case, is that of a note or of a copy.

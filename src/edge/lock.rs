@@ -56,8 +56,8 @@ fn lock(name: &str, try_lock: TryLock) -> Result<Lock> {
     };
     let until = Instant::now() + patience;
     loop {
-        // Whatever the umask: every user in the group takes the same locks.
-        let mut file = trusted::open_or_create(&path, 0o660)
+        // Every user in the group takes the same locks.
+        let mut file = trusted::open_or_create(&path)
             .with_context(|| format!("cannot open the lock {}", path.display()))?;
         if !is_locked_until(until, &file, try_lock, &path)? {
             let holder = holder(&mut file);

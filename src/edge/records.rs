@@ -7,12 +7,14 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::core::config::Job;
-use crate::core::unit_name::{instance, is_job};
+use crate::core::config::ROOT;
+use crate::core::unit_name::is_job;
 use crate::edge::trusted;
 
 /// Where systemd remembers when a timer with Persistent= last fired (systemd.timer(5)).
 const STAMPS: &str = "/var/lib/systemd/timers";
+/// Where each user but root has a folder of its own, which root has made.
+const USERS: &str = "users";
 
 fn directory() -> PathBuf {
     std::env::var_os("ZAM_STATE").map_or_else(|| "/var/lib/zam".into(), PathBuf::from)
@@ -32,26 +34,6 @@ pub fn alert(instance: &str) -> PathBuf {
     directory().join("alerts").join(format!("{instance}.json"))
 }
 
-/// The file that says when a job last succeeded.
-fn success(instance: &str) -> PathBuf {
-    directory().join("done").join(instance)
-}
-
-/// The file that says since when the pruning of a job waits.
-fn waiting(instance: &str) -> PathBuf {
-    directory().join("waiting").join(instance)
-}
-
-/// Records that the job with this instance ended with 0; `now` in epoch seconds.
-pub fn record_success(instance: &str, now: i64) {
-    write_time(&success(instance), now);
-}
-
-/// When the job last ended with 0, in epoch seconds; none when it never did, as far as is known.
-pub fn last_success(job: &Job) -> Option<i64> {
-    read_time(&success(&instance(job)))
-}
-
 /// The text of an open alert.
 pub fn read_alert(instance: &str) -> io::Result<String> {
     trusted::read(&alert(instance))
@@ -61,31 +43,84 @@ pub fn write_alert(instance: &str, text: &str) -> io::Result<()> {
     trusted::write(&alert(instance), text)
 }
 
-/// Since when the job waits, in epoch seconds: `now`, if it did not wait yet. A beginning in the future was written under
-/// another clock, and does not count.
-pub fn begin_to_wait(instance: &str, now: i64) -> i64 {
-    let path = waiting(instance);
-    if let Some(since) = read_time(&path)
-        && since <= now
-    {
-        return since;
+/// What the jobs of one user remember. It lies where no other user but root can write, so that none can say that another's
+/// job has succeeded.
+pub struct Records {
+    directory: PathBuf,
+}
+
+impl Records {
+    pub fn of(user: &str) -> Self {
+        let directory = match user {
+            ROOT => directory(),
+            _ => directory().join(USERS).join(user),
+        };
+        Records { directory }
     }
-    write_time(&path, now);
-    now
+
+    /// The file that says when a job last succeeded.
+    fn success(&self, instance: &str) -> PathBuf {
+        self.directory.join("done").join(instance)
+    }
+
+    /// The file that says since when the pruning of a job waits.
+    fn waiting(&self, instance: &str) -> PathBuf {
+        self.directory.join("waiting").join(instance)
+    }
+
+    /// Records that the job with this instance ended with 0; `now` in epoch seconds.
+    pub fn record_success(&self, instance: &str, now: i64) {
+        write_time(&self.success(instance), now);
+    }
+
+    /// When the job with this instance last ended with 0, in epoch seconds; none when it never did, as far as is known.
+    /// Root may have run it before this user did.
+    pub fn last_success(&self, instance: &str) -> Option<i64> {
+        let before = Records::of(ROOT).success(instance);
+        read_time(&self.success(instance)).max(read_time(&before))
+    }
+
+    /// Since when the job waits, in epoch seconds: `now`, if it did not wait yet. A beginning in the future was written
+    /// under another clock, and does not count.
+    pub fn begin_to_wait(&self, instance: &str, now: i64) -> i64 {
+        if let Some(since) = self.waits_since(instance)
+            && since <= now
+        {
+            return since;
+        }
+        write_time(&self.waiting(instance), now);
+        now
+    }
+
+    pub fn end_to_wait(&self, instance: &str) {
+        // Most jobs have no such file.
+        let _ = fs::remove_file(self.waiting(instance));
+    }
+
+    /// Since when the job's pruning waits, in epoch seconds; none when it does not.
+    pub fn waits_since(&self, instance: &str) -> Option<i64> {
+        read_time(&self.waiting(instance))
+    }
 }
 
-pub fn end_to_wait(instance: &str) {
-    // Most jobs have no such file.
-    let _ = fs::remove_file(waiting(instance));
+/// When a job last succeeded, whoever ran it and said so.
+pub fn claimed_success(instance: &str) -> Option<i64> {
+    let mut latest = Records::of(ROOT).last_success(instance);
+    for user in users() {
+        latest = latest.max(Records::of(&user).last_success(instance));
+    }
+    latest
 }
 
-/// Since when the job's pruning waits, in epoch seconds; none when it does not.
-pub fn waits_since(job: &Job) -> Option<i64> {
-    read_time(&waiting(&instance(job)))
+/// Those that have records of their own.
+fn users() -> Vec<String> {
+    let folders = fs::read_dir(directory().join(USERS)).into_iter().flatten();
+    let names = folders.flatten().map(|folder| folder.file_name());
+    names.filter_map(|name| name.into_string().ok()).collect()
 }
 
 fn read_time(path: &Path) -> Option<i64> {
-    trusted::read(path).ok()?.trim().parse().ok()
+    trusted::read_of_user(path).ok()?.trim().parse().ok()
 }
 
 fn write_time(path: &Path, time: i64) {
@@ -97,8 +132,12 @@ fn write_time(path: &Path, time: i64) {
 /// would take back its alert. What belongs to no job (zam-check.timer, the alert of a reload) stays.
 pub fn keep_only(instances: &BTreeSet<String>) {
     keep_only_in(Path::new(STAMPS), "stamp-zam-", ".timer", instances);
-    for (folder, suffix) in [("done", ""), ("waiting", ""), ("alerts", ".json")] {
-        keep_only_in(&directory().join(folder), "", suffix, instances);
+    keep_only_in(&directory().join("alerts"), "", ".json", instances);
+    let of_users = users().into_iter().map(|user| Records::of(&user));
+    for records in of_users.chain([Records::of(ROOT)]) {
+        for folder in ["done", "waiting"] {
+            keep_only_in(&records.directory.join(folder), "", "", instances);
+        }
     }
 }
 

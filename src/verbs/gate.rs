@@ -9,10 +9,12 @@ use chrono::DateTime;
 use crate::core::config::{Idle, Job};
 use crate::core::gate::{Moment, is_last_slot, not_now};
 use crate::core::span::{Rough, Span};
+use crate::core::unit_name::instance;
 use crate::edge::command::Machine;
 use crate::edge::outcome::Exit::Undecided;
 use crate::edge::outcome::Outcome;
-use crate::edge::{clock, idle, journal, records, zfs};
+use crate::edge::records::Records;
+use crate::edge::{clock, idle, journal, zfs};
 use crate::verbs::JobName;
 use crate::verbs::loading::load;
 
@@ -39,7 +41,8 @@ fn why_not(path: &Path, key: &str, name: JobName) -> Result<Option<String>> {
         .and_then(|entry| name.find_in(entry))
         .with_context(|| format!("the configuration has no job {} for {key}", name.verb))?;
     let now = clock::moment();
-    if let Some(why) = not_now(&job, now, last_success(&job)) {
+    let records = Records::of(loaded.config.user_of(&job));
+    if let Some(why) = not_now(&job, now, last_success(&records, &job)) {
         return Ok(Some(why));
     }
     match job.idle() {
@@ -49,8 +52,8 @@ fn why_not(path: &Path, key: &str, name: JobName) -> Result<Option<String>> {
     }
 }
 
-fn last_success(job: &Job) -> Option<Moment> {
-    let time = DateTime::from_timestamp(records::last_success(job)?, 0)?;
+fn last_success(records: &Records, job: &Job) -> Option<Moment> {
+    let time = DateTime::from_timestamp(records.last_success(&instance(job))?, 0)?;
     Some(clock::of(time))
 }
 

@@ -47,7 +47,8 @@ pub fn run(instance: &str, now: i64) -> Result<Outcome> {
     }
     let time = DateTime::from_timestamp(now, 0).unwrap_or_default();
     let mut alert = failure(instance, time);
-    let known = open(instance).filter(|known| alert.repeats(known));
+    let known = open(instance, records::claimed_success(instance));
+    let known = known.filter(|known| alert.repeats(known));
     if let Some(known) = &known {
         alert.since = known.since.or(Some(known.time));
         alert.count = known.count.max(1) + 1;
@@ -112,9 +113,12 @@ impl fmt::Display for Alert {
     }
 }
 
-/// The alert of a job, if there is one that can be read.
-pub fn open(instance: &str) -> Option<Alert> {
-    serde_json::from_str(&records::read_alert(instance).ok()?).ok()
+/// The alert of a job, if there is one that can be read, and that no success has followed (in epoch seconds). A job that is
+/// not root's cannot remove its alert.
+pub fn open(instance: &str, success: Option<i64>) -> Option<Alert> {
+    let alert: Alert = serde_json::from_str(&records::read_alert(instance).ok()?).ok()?;
+    let is_over = success.is_some_and(|success| success > alert.time.timestamp());
+    (!is_over).then_some(alert)
 }
 
 /// What the failed run said last; never empty.
@@ -147,6 +151,6 @@ fn logged(invocation: &str) -> Vec<String> {
 
 /// Removes the alert of a job: one that went well has nothing to report any more.
 pub fn withdraw(instance: &str) {
-    // Most jobs have none. One that cannot be removed is withdrawn by the next success.
+    // Most jobs have none. One that cannot be removed is over all the same, by the record of the success.
     let _ = std::fs::remove_file(records::alert(instance));
 }

@@ -6,10 +6,10 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use crate::core::unit_name::instance;
-use crate::edge::configuration::{self, Loaded, keep_as_last_good};
+use crate::edge::configuration::{self, Loaded};
 use crate::edge::outcome::Exit::{Misconfigured, Usage};
 use crate::edge::outcome::Outcome;
-use crate::edge::{journal, records, systemd};
+use crate::edge::{journal, last_good, records, systemd};
 use crate::verbs::loading::load_and_report;
 use crate::verbs::notify;
 
@@ -71,7 +71,7 @@ fn keep(loaded: &Loaded, path: &Path) -> Result<()> {
     if loaded.config.pruning_waits.is_some() && journal::is_journal() {
         loaded.warn_if_pruning_waits();
     } else if loaded.faults.is_empty() {
-        keep_as_last_good(path, &loaded.sources)
+        last_good::keep(path, &loaded.sources)
             .context("cannot keep a copy of the configuration")?;
     }
     Ok(())

@@ -6,27 +6,33 @@ use anyhow::Result;
 use crate::core::span::{DAY, Rough};
 use crate::edge::outcome::Exit::Misconfigured;
 use crate::edge::outcome::Outcome;
-use crate::edge::records;
+use crate::edge::records::Records;
 use crate::verbs::notify;
 
 /// In seconds. A little less than a day: the second run of a daily job fails although it may come a moment early.
 const PATIENCE: i64 = DAY - 600;
 
-/// Records how the run of a job ended, and returns that; `instance` is the job's, `now` in epoch seconds.
+/// Records how the run of a job ended, and returns that; `instance` is the job's, `records` are those of the user that it
+/// runs as, `now` is in epoch seconds.
 ///
 /// # Errors
 /// Those of `result`; [`Misconfigured`] instead when pruning has waited for a day.
-pub fn settle(result: Result<Outcome>, instance: &str, now: i64) -> Result<Outcome> {
+pub fn settle(
+    result: Result<Outcome>,
+    records: &Records,
+    instance: &str,
+    now: i64,
+) -> Result<Outcome> {
     let outcome = result.as_ref().map_or_else(Outcome::of, |outcome| *outcome);
     if outcome == Outcome::Done {
         notify::withdraw(instance);
-        records::record_success(instance, now);
+        records.record_success(instance, now);
     }
     if outcome != Outcome::Waits {
-        records::end_to_wait(instance);
+        records.end_to_wait(instance);
         return result;
     }
-    let waits = now - records::begin_to_wait(instance, now);
+    let waits = now - records.begin_to_wait(instance, now);
     if waits < PATIENCE {
         return result;
     }

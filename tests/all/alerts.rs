@@ -7,6 +7,7 @@ use std::path::Path;
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
 use zam::edge::outcome::{Exit::Waits, Outcome, code};
+use zam::edge::records::Records;
 use zam::verbs::settle::settle;
 
 use crate::common::{program, zam};
@@ -158,7 +159,7 @@ fn settled() {
         Ok("failed") => Ok(Outcome::Failed),
         _ => Ok(Outcome::Done),
     };
-    match settle(result, INSTANCE, now) {
+    match settle(result, &Records::of("root"), INSTANCE, now) {
         Ok(outcome) => println!("{outcome:?}"),
         Err(error) => println!("{:?} {error:#}", code(&error)),
     }

@@ -12,7 +12,8 @@ use zam::core::fault::{Fault, Source, render};
 use zam::core::load::load;
 use zam::core::name::Dataset;
 use zam::core::selection::governing;
-use zam::edge::configuration::{Loaded, keep_as_last_good, read};
+use zam::edge::configuration::{Loaded, read};
+use zam::edge::last_good;
 
 /// Everything that is in force below says so.
 const SHORT: &str =
@@ -238,7 +239,7 @@ fn a_name_that_stands_twice_is_doubled_in_its_section_alone() {
 #[test]
 fn the_last_good_configuration_never_prunes() {
     let (_directory, path) = written(&format!("datasets:\n{SHORT}"));
-    keep_as_last_good(&path, &loaded(&path).sources).expect("kept");
+    last_good::keep(&path, &loaded(&path).sources).expect("kept");
     for text in [
         "datasets:\n  tank: {snapshot-period: 1h\n",
         "",
@@ -259,7 +260,7 @@ fn the_last_good_configuration_never_prunes() {
 fn what_is_no_readable_file_is_a_fault_and_the_last_good_configuration_is_in_force() {
     let (directory, path) = written(&format!("datasets:\n{SHORT}"));
     let more = directory.path().join("zam.d/vm.yaml");
-    keep_as_last_good(&path, &loaded(&path).sources).expect("kept");
+    last_good::keep(&path, &loaded(&path).sources).expect("kept");
     // Opening a FIFO that nobody writes to would wait for ever.
     let fifo = || mknodat(CWD, &more, FileType::Fifo, Mode::RUSR, 0).expect("a FIFO");
     let makers: [(&str, &dyn Fn()); 5] = [
@@ -291,7 +292,7 @@ fn what_is_no_readable_file_is_a_fault_and_the_last_good_configuration_is_in_for
 fn a_directory_of_more_files_that_cannot_be_listed_is_a_fault() {
     let (directory, path) = written(&format!("datasets:\n{SHORT}"));
     let more = directory.path().join("zam.d");
-    keep_as_last_good(&path, &loaded(&path).sources).expect("kept");
+    last_good::keep(&path, &loaded(&path).sources).expect("kept");
     fs::remove_dir(&more).expect("removing");
     assert!(loaded(&path).config.pruning_waits.is_none(), "none at all");
     fs::write(&more, "").expect("a file");
@@ -354,7 +355,7 @@ fn a_file_that_is_not_read_or_gone_is_said_and_pruning_waits() {
         "datasets: {tank/vm: {snapshot-period: 1h}}",
     )
     .expect("writing");
-    keep_as_last_good(&path, &loaded(&path).sources).expect("kept");
+    last_good::keep(&path, &loaded(&path).sources).expect("kept");
     fs::remove_file(more.join("vm.yaml")).expect("removing");
     assert!(
         loaded(&path)
@@ -362,7 +363,7 @@ fn a_file_that_is_not_read_or_gone_is_said_and_pruning_waits() {
             .pruning_waits
             .is_some_and(|why| why.contains("vm.yaml"))
     );
-    keep_as_last_good(&path, &loaded(&path).sources).expect("accepted");
+    last_good::keep(&path, &loaded(&path).sources).expect("accepted");
     assert!(loaded(&path).config.pruning_waits.is_none());
 }
 
@@ -396,13 +397,37 @@ fn a_lone_carriage_return_is_refused_and_values_come_from_their_place() {
 #[test]
 fn a_setting_without_effect_is_noted_and_no_fault() {
     let (config, faults) = load(&sources(&format!(
-        "notify: [mail]\nuser: root\ndatasets:\n{SHORT}"
+        "notify: [mail]\nmetrics-file: /x\ndatasets:\n{SHORT}"
     )))
     .expect("a configuration");
     assert_eq!(
         (config.notes.len(), faults.len(), config.pruning_waits),
         (2, 0, None)
     );
+}
+
+#[test]
+fn a_fault_in_a_users_name_gives_no_job_to_root() {
+    for (text, user, prune_user) in [
+        ("", "root", "root"),
+        ("user: root\n", "root", "root"),
+        ("user: backup\n", "backup", "zam-prune"),
+        ("user: backup\nprune-user: p\n", "backup", "p"),
+        ("prune-user: p\n", "root", "p"),
+        ("user: Ba ckup\n", "zam", "zam-prune"),
+        ("user: [root]\n", "zam", "zam-prune"),
+        ("user:\n", "zam", "zam-prune"),
+        ("user: root\nuser: root\n", "zam", "zam-prune"),
+        ("user: root\nprune-user: 0\n", "root", "zam-prune"),
+    ] {
+        let (config, _) =
+            load(&sources(&format!("{text}datasets:\n{SHORT}"))).expect("a configuration");
+        assert_eq!(
+            (config.user(), config.prune_user()),
+            (user, prune_user),
+            "{text}"
+        );
+    }
 }
 
 #[test]

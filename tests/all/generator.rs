@@ -13,6 +13,9 @@ use crate::common::program;
 /// What `systemd-analyze security` of systemd 252 says of a job, times ten: as root with the hardening of
 /// units/zam@.service. May only fall.
 const EXPOSURE: u32 = 43;
+/// Of jobs that are not root's: without and with a network.
+const EXPOSURE_OF_LOCAL: u32 = 9;
+const EXPOSURE_OF_REMOTE: u32 = 18;
 
 /// Runs a program as a person does, even where systemd runs the test.
 pub(crate) fn run(
@@ -312,22 +315,33 @@ fn systemd_finds_what_is_wrong() {
 #[test]
 fn no_job_is_more_exposed_than_the_packaged_hardening_leaves_it() {
     let (directory, units) = readable(&case("contract"));
-    let services: Vec<String> = units
-        .into_iter()
-        .filter(|unit| unit.starts_with("zam@"))
-        .collect();
+    let mut services = units;
+    services.retain(|unit| unit.starts_with("zam@"));
     assert!(services.len() > 10);
-    let threshold = format!("--threshold={EXPOSURE}");
-    let output = analyze(
-        directory.path(),
-        &["security", "--offline=true", "--no-pager", &threshold],
-        &services,
-    );
-    let levels = String::from_utf8_lossy(&output.stdout);
-    let levels: Vec<&str> = levels
-        .lines()
-        .filter(|line| line.contains("exposure level"))
-        .collect();
+    are_at_most(EXPOSURE, directory.path(), &services);
+}
+
+#[test]
+fn jobs_that_are_not_roots_are_exposed_least_of_all() {
+    let (directory, units) = readable(&case("users"));
+    let mut services = units;
+    services.retain(|unit| unit.starts_with("zam@"));
+    let (remote, local): (Vec<String>, Vec<String>) = services
+        .into_iter()
+        .partition(|unit| unit.contains("nas") || unit.contains("own"));
+    assert_eq!((remote.len(), local.len()), (5, 4));
+    are_at_most(EXPOSURE_OF_LOCAL, directory.path(), &local);
+    are_at_most(EXPOSURE_OF_REMOTE, directory.path(), &remote);
+}
+
+/// `exposure` is a tenth of what `systemd-analyze security` says.
+fn are_at_most(exposure: u32, directory: &Path, services: &[String]) {
+    let threshold = format!("--threshold={exposure}");
+    let arguments = ["security", "--offline=true", "--no-pager", &threshold];
+    let output = analyze(directory, &arguments, services);
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    let mut levels: Vec<&str> = printed.lines().collect();
+    levels.retain(|line| line.contains("exposure level"));
     assert_eq!(levels.len(), services.len());
     assert!(output.status.success(), "{levels:#?}{}", said(&output));
 }

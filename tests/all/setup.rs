@@ -9,7 +9,9 @@ use zam::core::config::Config;
 use zam::core::fault::Source;
 use zam::core::load::load;
 use zam::core::serve::Role;
-use zam::core::setup::{Needs, needs};
+use zam::core::setup::grant::Grant;
+use zam::core::setup::here::{Users, dangers, grants};
+use zam::core::setup::host::{Needs, needs};
 
 use crate::common::{path_with, program, zam};
 
@@ -78,21 +80,114 @@ fn each_permission_that_is_taken_away_is_found_missing() {
             "canmount,create,mount,readonly,receive:append,volmode",
         ),
     ] {
-        let needed = needed(text);
-        assert!(needed.lacking(&printed(all), "far").is_empty());
+        let grant = needed(text).grants("far").remove(0);
+        assert!(grant.lacking(&printed(all)).is_empty());
         for taken in all.split(',') {
             let left: Vec<&str> = all.split(',').filter(|left| *left != taken).collect();
-            let lacking = needed.lacking(&printed(&left.join(",")), "far");
+            let lacking = grant.lacking(&printed(&left.join(",")));
             assert_eq!(lacking, [taken]);
-            let root = needed.roots.first().expect("a root");
-            let commands = needed.allow("far", &lacking, root).commands;
+            let commands = grant.allow(&lacking).commands;
             let expected = format!("zfs allow -u far {taken} 'pool/my zam'");
             assert!(commands.starts_with(&expected), "{commands}");
         }
         // The wider one, before OpenZFS 2.3.2.
         let older = all.replace("receive:append", "receive");
-        assert!(needed.lacking(&printed(&older), "far").is_empty());
-        assert_eq!(needed.lacking("", "far").len(), all.split(',').count());
+        assert!(grant.lacking(&printed(&older)).is_empty());
+        assert_eq!(grant.lacking("").len(), all.split(',').count());
+    }
+}
+
+const HERE: &str = "user: zam
+hosts: {nas: {ssh: far@nas}}
+destinations:
+  local: {root: pool/zam, replication-period: 1h, prune-period: 1d, windows: [{period: 1d}]}
+  kept: {root: pool/kept, replication-period: 1h, decrypt: true}
+  nas: {host: nas, root: pool/nas, replication-period: 1h, prune-period: 1d, windows: [{period: 1d}]}
+datasets:
+  tank/a: {recursive: true, snapshot-period: 1h, windows: [{period: 1d}], destinations: [local, nas]}
+  tank/b: {snapshot-period: 1h}
+  'nas:tank/c': {destinations: [kept]}";
+
+/// A line for each grant: the user, the dataset (with `/` if what lies below counts), the permissions.
+fn granted(text: &str) -> Vec<String> {
+    let config = config(text);
+    let line = |grant: Grant| {
+        let below = if grant.below { "/" } else { "" };
+        let permissions = grant.permissions.join(",");
+        format!("{} {}{below} {permissions}", grant.user, grant.dataset)
+    };
+    let grants = grants(&config, &Users::of(&config));
+    grants.into_iter().map(line).collect()
+}
+
+#[test]
+fn each_user_is_given_what_its_jobs_need_and_no_more() {
+    let expected = [
+        "zam pool/kept/ receive:append,create,mount,readonly,canmount,volmode,encryption",
+        "zam pool/zam/ receive:append,create,mount,readonly,canmount,volmode",
+        "zam-prune pool/zam/ destroy,mount",
+        "zam tank/a/ snapshot,send,hold,bookmark,destroy",
+        "zam-prune tank/a/ destroy,mount",
+        "zam tank/b snapshot",
+    ];
+    assert_eq!(granted(HERE), expected);
+    // Setting up a machine whose jobs are root's gives them to zam.
+    assert_eq!(granted(&HERE.replace("user: zam\n", "")), expected);
+    assert!(granted(&HERE.replace("user: zam", "user: root")).is_empty());
+    let pruned = granted(&HERE.replace("user: zam", "user: root\nprune-user: p"));
+    assert_eq!(
+        pruned,
+        ["p pool/zam/ destroy,mount", "p tank/a/ destroy,mount"]
+    );
+}
+
+#[test]
+fn a_grant_reaches_as_far_as_zfs_says() {
+    let parse = |name: &str| name.parse().expect("a dataset");
+    let grant = |below| Grant {
+        user: "zam".into(),
+        dataset: parse("tank/a"),
+        below,
+        permissions: vec!["snapshot"],
+    };
+    for (heading, scope, whole, alone) in [
+        ("tank/a", "Local+Descendent", true, true),
+        ("tank", "Local+Descendent", true, true),
+        ("tank/a", "Local", false, true),
+        ("tank", "Local", false, false),
+        ("tank", "Descendent", true, true),
+        ("tank/a", "Descendent", false, false),
+    ] {
+        let text = format!(
+            "---- Permissions on {heading} ------\n{scope} permissions:\n\tuser zam snapshot,send\n\tuser zam2 all\n"
+        );
+        for (below, expected) in [(true, whole), (false, alone)] {
+            let is_granted = grant(below).lacking(&text).is_empty();
+            assert_eq!(is_granted, expected, "{heading} {scope} {below}");
+        }
+        let needless = (heading == "tank/a").then(|| "zfs unallow -u zam send tank/a".to_owned());
+        assert_eq!(grant(true).unallow(&text), needless);
+    }
+    let alone = grant(false).allow(&["snapshot"]).commands;
+    assert_eq!(alone, "zfs allow -l -u zam snapshot tank/a");
+}
+
+#[test]
+fn who_marks_and_receives_in_one_tree_could_destroy_there() {
+    for (root, expected) in [("pool/zam", 0), ("tank/ab", 0), ("tank/a/backup", 1)] {
+        let text = HERE.replace("pool/zam", root);
+        let config = config(&text.replace(
+            "{recursive: true,",
+            "{recursive: true, exclude: [tank/a/backup],",
+        ));
+        let users = Users::of(&config);
+        let dangers = dangers(&grants(&config, &users), &users);
+        assert_eq!(dangers.len(), expected, "{dangers:?}");
+        assert!(
+            dangers
+                .iter()
+                .all(|danger| danger.contains("snapshots of tank/a/backup:"))
+        );
     }
 }
 

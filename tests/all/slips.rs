@@ -21,7 +21,8 @@ use zam::core::misnamed::misnamed;
 use zam::core::name::Dataset;
 use zam::core::pruning::{self, Keeping};
 use zam::core::selection::governs;
-use zam::edge::configuration::{keep_as_last_good, read};
+use zam::edge::configuration::read;
+use zam::edge::last_good;
 
 const CASES: u64 = 20_000;
 const NOW: i64 = 1_790_000_000;
@@ -544,7 +545,7 @@ fn no_slip_prunes_more_than_the_sound_configuration() {
             "{:?} {files:#?}",
             loaded.faults
         );
-        keep_as_last_good(&path, &loaded.sources).expect("kept");
+        last_good::keep(&path, &loaded.sources).expect("kept");
         let before = pruner.destroyed(&loaded.config);
         pruned += u64::from(!before.is_empty());
         let good = fs::read(path.with_extension("last-good")).expect("kept");

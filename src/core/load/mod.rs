@@ -16,7 +16,8 @@ pub mod yaml;
 
 use std::collections::BTreeSet;
 
-use crate::core::config::Config;
+use crate::core::config::{Config, PRUNE_USER, USER};
+
 use crate::core::fault::{At, Fault, Source};
 use crate::core::load::conflicts::drop_conflicting;
 use crate::core::load::entries::Reader;
@@ -101,7 +102,7 @@ fn tidy(key: &str) -> String {
 /// Notes the settings that are checked and do nothing yet: a person who waits for a mail must know that none will come.
 fn without_effect_yet(sections: &Sections, sources: &[Source]) -> Vec<String> {
     let mut notes = Vec::new();
-    for name in ["user", "prune-user", "notify", "metrics-file"] {
+    for name in ["notify", "metrics-file"] {
         if let Some((key, node)) = sections.top.get(name)
             && !node.is_null()
         {
@@ -118,15 +119,23 @@ fn top(sections: &Sections, faults: &mut Vec<Fault>) -> Result<Config, Fault> {
     let mut fields = Fields::new(sections.top.clone(), &TOP, faults);
     Ok(Config {
         prefix,
-        user: fields.parse("user", user).unwrap_or("zam".into()),
-        prune_user: fields
-            .parse("prune-user", user)
-            .unwrap_or("zam-prune".into()),
+        user: named(sections, &mut fields, "user", USER),
+        prune_user: named(sections, &mut fields, "prune-user", PRUNE_USER),
         notify: fields.list("notify", text),
         metrics_file: fields.parse("metrics-file", file),
         hosts: hosts(&sections.hosts, faults),
         ..Config::default()
     })
+}
+
+/// Who is named as a user. A fault in the name must not have root run what was meant for somebody else.
+fn named(sections: &Sections, fields: &mut Fields, name: &str, otherwise: &str) -> Option<String> {
+    if sections.is_doubled("", name) {
+        return Some(otherwise.into());
+    }
+    let named = fields.parse(name, user);
+    let is_written = sections.top.contains_key(name);
+    named.or_else(|| is_written.then(|| otherwise.into()))
 }
 
 /// A wrong prefix is as bad as a file that cannot be read: under another prefix nothing that exists would be ours.

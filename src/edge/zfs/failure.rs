@@ -23,6 +23,11 @@ pub fn is_read_only(error: &anyhow::Error) -> bool {
     says(error, "read-only")
 }
 
+/// Whether ZFS refused because the user may not do this (zfs-allow(8)).
+pub fn is_denied(error: &anyhow::Error) -> bool {
+    says(error, "permission denied")
+}
+
 /// Whether ZFS refused because a dataset would inherit the key of one that is locked.
 pub fn lacks_key(error: &anyhow::Error) -> bool {
     let text = format!("{error:#}").to_lowercase();

@@ -14,7 +14,7 @@ use crate::core::replication::Mark;
 use crate::edge::command::Machine;
 
 use failure::{failure, says};
-pub use failure::{is_read_only, is_refusal, lacks_key};
+pub use failure::{is_denied, is_read_only, is_refusal, lacks_key};
 pub use listing::{Depth, Listing, list};
 pub use stream::{
     First, Landing, decode_token, discard_token, estimate, receive, resumed, send, send_resumed,

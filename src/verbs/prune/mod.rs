@@ -8,16 +8,19 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 
-use crate::core::config::{Destination, Verb, Window};
+use crate::core::config::{Destination, Job, Verb, Window};
 use crate::core::listing::{Snapshot, State};
 use crate::core::pruning::{self, Keeping};
+use crate::core::unit_name::instance;
 use crate::edge::command::Machine;
+use crate::edge::journal;
 use crate::edge::lock::Lock;
 use crate::edge::outcome::{Exit::Waits, Outcome};
-use crate::edge::{journal, records};
+use crate::edge::records::Records;
 use crate::verbs::prune::destroying::{Destroying, Found};
 use crate::verbs::prune::listing::{Listed, Target};
 use crate::verbs::prune::shown::{Planned, explain, warn_if_suspicious};
+use crate::verbs::replicate::give_up_stale_parts;
 use crate::verbs::say::snapshots;
 use crate::verbs::{Run, locks, print_json, report, side_by_side};
 
@@ -34,6 +37,10 @@ pub fn run(run: &Run, to: Option<&str>, saved: Option<&Path>) -> Result<Outcome>
     }
     let to = to.map(|name| run.destination(name)).transpose()?;
     let pruning = Pruning::new(run, to)?;
+    let parts = match to {
+        Some(to) if is_for_pruner(run, to) => give_up_stale_parts(run, to)?,
+        _ => Outcome::Done,
+    };
     let _lock = pruning.lock()?;
     let listed = match saved {
         Some(file) => Listed::read(run, to, file)?,
@@ -50,12 +57,17 @@ pub fn run(run: &Run, to: Option<&str>, saved: Option<&Path>) -> Result<Outcome>
         print_json(&plans)?;
     }
     if !run.dry {
-        return Ok(pruning.destroy_all(plans).max(waits));
+        return Ok(pruning.destroy_all(plans).max(waits).max(parts));
     }
     if !run.json {
         plans.iter().for_each(explain);
     }
     Ok(waits)
+}
+
+/// Whether replication leaves to this pruning what only a user who may destroy can give up.
+fn is_for_pruner(run: &Run, to: &Destination) -> bool {
+    !run.dry && to.host.is_none() && run.config.prune_user() != run.config.user()
 }
 
 /// The pruning of one source, or of its replicas at one destination.
@@ -199,5 +211,6 @@ impl<'p> Pruning<'p> {
 fn last_replications(run: &Run) -> Vec<i64> {
     let mut jobs = run.entry.jobs();
     jobs.retain(|job| job.verb == Verb::Replicate);
-    jobs.iter().filter_map(records::last_success).collect()
+    let last = |job: &Job| Records::of(run.config.user_of(job)).last_success(&instance(job));
+    jobs.iter().filter_map(last).collect()
 }

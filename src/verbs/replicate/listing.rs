@@ -286,6 +286,13 @@ fn dataset_of(name: &str) -> &str {
     name.split('@').next().unwrap_or(name)
 }
 
+/// One dataset as it is now, with its snapshots and bookmarks.
+pub(super) fn list_one(machine: &Machine, dataset: &Dataset) -> Result<Option<State>> {
+    let root = [dataset.as_str()];
+    let mut listing = zfs::list(machine, TREE_COLUMNS, ALL_TYPES, Depth::One, &root)?;
+    Ok(listing.tree.remove(dataset))
+}
+
 /// Makes sure that the destination answers.
 pub(super) fn reach(to: &Destination) -> Result<()> {
     let there = Machine::new(to.host.as_ref());

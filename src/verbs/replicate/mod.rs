@@ -9,6 +9,7 @@ mod order;
 mod parents;
 mod replication;
 mod shown;
+mod stale;
 mod stream;
 mod transfer;
 mod warnings;
@@ -24,6 +25,8 @@ use crate::edge::{clock, journal, stop};
 use crate::verbs::replicate::replication::Replication;
 use crate::verbs::replicate::shown::ShownPlan;
 use crate::verbs::{Run, print_json, report};
+
+pub use stale::give_up_stale_parts;
 
 /// Brings up to date the destination `to`, or all of them.
 pub fn run(run: &Run, to: Option<&str>) -> Result<Outcome> {

@@ -7,17 +7,17 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use crate::core::listing::{ALL_TYPES, State, TREE_COLUMNS};
+use crate::core::listing::State;
 use crate::core::name::Dataset;
 use crate::core::replication::{Kind, Plan, Stream, TokenUse};
 use crate::core::shell::quoted;
 use crate::edge::command::Machine;
 use crate::edge::outcome::{Exit::Later, is_later};
-use crate::edge::zfs::{self, Depth, First};
+use crate::edge::zfs::{self, First};
 use crate::edge::{journal, stop};
 use crate::verbs::replicate::bookmarks::Bookmarks;
 use crate::verbs::replicate::encryption::is_below_raw;
-use crate::verbs::replicate::listing::is_absent;
+use crate::verbs::replicate::listing::{is_absent, list_one};
 use crate::verbs::replicate::replication::Replication;
 use crate::verbs::replicate::stream::Sending;
 use crate::verbs::replicate::warnings;
@@ -187,7 +187,23 @@ impl<'t> Transfer<'t> {
             let why = format!("{replica} shows another resume token than when it was listed");
             return Err(Later(why).into());
         }
-        zfs::discard_token(self.there(), replica)
+        match zfs::discard_token(self.there(), replica) {
+            Err(error) if zfs::is_denied(&error) => Err(self.leave_token_to_pruning(error)),
+            discarded => discarded,
+        }
+    }
+
+    /// On this machine the user who prunes gives it up, since who may do that could destroy the replica too.
+    fn leave_token_to_pruning(&self, error: anyhow::Error) -> anyhow::Error {
+        let Replication { run, to, .. } = self.replication;
+        if to.host.is_some() || to.windows.is_empty() {
+            return error;
+        }
+        let (replica, name, key) = (&self.replica, &to.name, &run.entry.key);
+        Later(format!(
+            "{replica} holds part of a stream that fits nothing any more; its pruning gives that up: zam prune --to {name} {key}"
+        ))
+        .into()
     }
 
     /// A new plan, from what the replica is after a round.
@@ -209,9 +225,7 @@ impl<'t> Transfer<'t> {
     }
 
     fn list_replica(&self) -> Result<Option<State>> {
-        let root = [self.replica.as_str()];
-        let mut listing = zfs::list(self.there(), TREE_COLUMNS, ALL_TYPES, Depth::One, &root)?;
-        Ok(listing.tree.remove(&self.replica))
+        list_one(self.there(), &self.replica)
     }
 
     /// Sends the streams of the plan; if the first one is resumed, that one alone.

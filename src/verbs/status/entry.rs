@@ -10,7 +10,7 @@ use crate::core::replication::Side;
 use crate::core::selection::governs;
 use crate::core::unit_name::{instance, service};
 use crate::edge::command::Machine;
-use crate::edge::records;
+use crate::edge::records::Records;
 use crate::edge::systemd::Jobs;
 use crate::verbs::notify;
 use crate::verbs::say::does_not_exist;
@@ -65,7 +65,7 @@ impl<'l> Look<'l> {
             None => of_source(self.entry, newest, self.now.timestamp()),
         };
         let jobs = self.entry.jobs();
-        let jobs = jobs.iter().map(|job| shown_job(job, known)).collect();
+        let jobs = jobs.iter().map(|job| self.job(job, known)).collect();
         let replicas = self.entry.destinations.iter().map(|to| self.replica(to));
         let destinations = replicas.collect();
         ShownEntry {
@@ -182,7 +182,8 @@ impl<'l> Look<'l> {
         for job in self.entry.jobs() {
             if job.verb == Verb::Replicate
                 && job.destination.is_some_and(|other| other.name == to.name)
-                && let Some(last) = records::last_success(&job).and_then(time)
+                && let Some(last) = self.records(&job).last_success(&instance(&job))
+                && let Some(last) = time(last)
             {
                 let last = last.format("%F %T UTC");
                 return format!("{error}; the last replication that succeeded was at {last}");
@@ -190,29 +191,33 @@ impl<'l> Look<'l> {
         }
         error
     }
-}
 
-fn shown_job(job: &Job, known: &Jobs) -> ShownJob {
-    let (unit, instance) = (service(job), instance(job));
-    let alert = notify::open(&instance);
-    let done = records::last_success(job).and_then(time);
-    let result = match &alert {
-        _ if known.running.contains(&unit) => Some("running".into()),
-        Some(alert) => Some(alert.result.clone()),
-        None if records::waits_since(job).is_some() => Some("waiting".into()),
-        None => done.map(|_| "success".into()),
-    };
-    let next = known.next.get(&format!("zam-{instance}.timer"));
-    let next = next.and_then(|epoch| time(*epoch));
-    let failed = alert.as_ref().map(|alert| alert.time);
-    ShownJob {
-        next,
-        last: failed.max(done),
-        unit,
-        result,
-        verb: job.verb,
-        destination: job.destination.map(|to| to.name.to_string()),
-        alert,
+    fn records(&self, job: &Job) -> Records {
+        Records::of(self.config.user_of(job))
+    }
+
+    fn job(&self, job: &Job, known: &Jobs) -> ShownJob {
+        let (unit, instance, records) = (service(job), instance(job), self.records(job));
+        let success = records.last_success(&instance);
+        let (alert, done) = (notify::open(&instance, success), success.and_then(time));
+        let result = match &alert {
+            _ if known.running.contains(&unit) => Some("running".into()),
+            Some(alert) => Some(alert.result.clone()),
+            None if records.waits_since(&instance).is_some() => Some("waiting".into()),
+            None => done.map(|_| "success".into()),
+        };
+        let next = known.next.get(&format!("zam-{instance}.timer"));
+        let next = next.and_then(|epoch| time(*epoch));
+        let failed = alert.as_ref().map(|alert| alert.time);
+        ShownJob {
+            next,
+            last: failed.max(done),
+            unit,
+            result,
+            verb: job.verb,
+            destination: job.destination.map(|to| to.name.to_string()),
+            alert,
+        }
     }
 }
 

@@ -6,6 +6,8 @@ use std::collections::BTreeSet;
 use crate::core::config::{Config, Host};
 use crate::core::name::{Dataset, Prefix};
 use crate::core::serve::Role;
+use crate::core::setup::Step;
+use crate::core::setup::grant::{ADD, Grant, SEND};
 use crate::core::shell::quoted;
 
 /// What the jobs of a configuration need on one host.
@@ -13,14 +15,6 @@ use crate::core::shell::quoted;
 pub struct Needs {
     pub role: Role,
     pub roots: BTreeSet<Dataset>,
-}
-
-/// Something that is missing on the host.
-#[derive(Debug, PartialEq)]
-pub struct Step {
-    pub why: String,
-    /// The commands by which root there mends it.
-    pub commands: String,
 }
 
 /// A destination that is not to be pruned from here gives a key no right to prune, whatever the others are.
@@ -58,49 +52,21 @@ pub fn needs(config: &Config, host: &str) -> Result<Needs, String> {
     }
 }
 
-/// `destroy` without `mount` destroys bookmarks and nothing else (zfs-allow(8); tried on 2.1 and 2.3).
-fn permissions(role: Role) -> &'static [&'static str] {
-    match role {
-        Role::Push => &[
-            "receive", "create", "mount", "readonly", "canmount", "volmode", "destroy",
-        ],
-        Role::AppendOnly => &[APPEND, "create", "mount", "readonly", "canmount", "volmode"],
-        Role::ReadOnly => &["send", "hold", "bookmark", "destroy"],
-    }
-}
-
-/// OpenZFS 2.3.2 and later: to receive, and not to roll back for it.
-const APPEND: &str = "receive:append";
-
 impl Needs {
-    /// What the account still lacks on a dataset, of which `zfs allow` prints this.
-    pub fn lacking(&self, printed: &str, user: &str) -> Vec<&'static str> {
-        let granted = granted(printed, user);
-        let mut lacking = permissions(self.role).to_vec();
-        lacking.retain(|permission| {
-            let is_wider = *permission == APPEND && granted.contains("receive");
-            !granted.contains(permission) && !is_wider
-        });
-        lacking
-    }
-
-    /// Lets the account do on a dataset what it lacks there.
-    pub fn allow(&self, user: &str, lacking: &[&str], dataset: &Dataset) -> Step {
-        let (user, name) = (quoted(user), quoted(dataset.as_str()));
-        let strong = lacking.join(",");
-        let mut commands = format!("zfs allow -u {user} {strong} {name}");
-        if lacking.contains(&APPEND) {
-            let weak = strong.replace(APPEND, "receive");
-            // A permission that ZFS does not know makes the whole command fail.
-            commands += &format!(
-                " 2>/dev/null ||\n  # Before OpenZFS 2.3.2 the key's command is all that keeps it from overwriting.\n  \
-                 zfs allow -u {user} {weak} {name}"
-            );
-        }
-        Step {
-            why: format!("{user} lacks {strong} on {dataset}"),
-            commands,
-        }
+    /// What the account needs on each of the roots.
+    pub fn grants(&self, user: &str) -> Vec<Grant> {
+        let permissions = match self.role {
+            Role::Push => [["receive"].as_slice(), &ADD[1..], &["destroy"]].concat(),
+            Role::AppendOnly => ADD.into(),
+            Role::ReadOnly => SEND.into(),
+        };
+        let grant = |root: &Dataset| Grant {
+            user: user.into(),
+            dataset: root.clone(),
+            below: true,
+            permissions: permissions.clone(),
+        };
+        self.roots.iter().map(grant).collect()
     }
 
     /// Binds a key to what the jobs need. Other lines of the same key go, since sshd takes the first.
@@ -189,23 +155,4 @@ impl PublicKey {
             blob: blob.into(),
         })
     }
-}
-
-/// The permissions that a user has on a dataset and below, among what `zfs allow` prints of it.
-fn granted<'t>(printed: &'t str, user: &str) -> BTreeSet<&'t str> {
-    let mut granted = BTreeSet::new();
-    let mut counts = false;
-    for line in printed.lines() {
-        let Some(rest) = line.strip_prefix('\t') else {
-            counts = line == "Local+Descendent permissions:";
-            continue;
-        };
-        let words: Vec<&str> = rest.split(' ').collect();
-        if let (true, ["user", name, permissions]) = (counts, words.as_slice())
-            && *name == user
-        {
-            granted.extend(permissions.split(','));
-        }
-    }
-    granted
 }

@@ -1,81 +1,59 @@
-//! `zam setup --on HOST`: what the account on another machine lacks for the jobs of this configuration, as a script for
-//! root there. Changes nothing itself.
+//! What the account on another machine lacks.
 
 use std::fs;
-use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
 use serde_json::Value;
 
 use crate::core::config::{Config, Host};
 use crate::core::serve::Role;
-use crate::core::setup::{self, Needs, PublicKey, Step};
+use crate::core::setup::host::{self, Needs, PublicKey};
 use crate::edge::command::Machine;
+use crate::edge::journal;
 use crate::edge::outcome::Exit::Usage;
-use crate::edge::outcome::Outcome;
-use crate::edge::{journal, zfs};
+use crate::verbs::setup::{Missing, delegations};
 
-/// Prints the script, or with `check` what is missing.
-///
+pub(super) fn head(name: &str) -> String {
+    format!(
+        "# For root on {name}: read it, and run it there: zam setup --on {name} | ssh root@MACHINE sh"
+    )
+}
+
 /// # Errors
 /// The host is not one of the configuration's, or its key cannot be read.
-pub fn run(config: &Config, name: &str, check: bool) -> Result<Outcome> {
+pub(super) fn missing(config: &Config, name: &str) -> Result<Missing> {
     let Some(host) = config.hosts.get(name) else {
         let names: Vec<&str> = config.hosts.keys().map(|name| name.as_str()).collect();
         let known = names.join(", ");
         return Err(Usage(format!("there is no host `{name}`; there are: {known}")).into());
     };
-    let needs = setup::needs(config, name).map_err(Usage)?;
-    let steps = missing(config, host, &needs)?;
-    match (steps.is_empty(), check) {
-        (true, true) => journal::print(format!("{name}: nothing is missing")),
-        (false, true) => steps.iter().for_each(|step| journal::print(&step.why)),
-        (true, false) => (),
-        (false, false) => print(host, &steps),
-    }
-    Ok(match check && !steps.is_empty() {
-        true => Outcome::Failed,
-        false => Outcome::Done,
-    })
-}
-
-fn print(host: &Host, steps: &[Step]) {
-    let name = &host.name;
-    journal::print(format!(
-        "# For root on {name}: read it, and run it there: zam setup --on {name} | ssh root@MACHINE sh"
-    ));
-    journal::print("set -eu");
-    for step in steps {
-        journal::print(format!("\n# {}\n{}", step.why, step.commands));
-    }
-}
-
-fn missing(config: &Config, host: &Arc<Host>, needs: &Needs) -> Result<Vec<Step>> {
-    let user = setup::user(host).map_err(Usage)?;
+    let needs = host::needs(config, name).map_err(Usage)?;
+    let user = host::user(host).map_err(Usage)?;
     let machine = Machine::new(Some(host));
-    let is_bound = is_bound(&machine, needs, config);
-    let mut steps = Vec::new();
+    let is_bound = is_bound(&machine, &needs, config);
+    let mut missing = Missing::default();
     if !is_bound {
         if user != "root" {
-            steps.push(setup::account(user));
+            missing.steps.push(host::account(user));
         }
         let (key, here) = (public_key(host)?, hostname());
-        steps.push(needs.bind(user, &key, &here, &config.prefix));
+        missing
+            .steps
+            .push(needs.bind(user, &key, &here, &config.prefix));
     }
-    for dataset in &needs.roots {
+    for grant in needs.grants(user) {
         let printed = match is_bound {
-            true => zfs::delegations(&machine, dataset).ok(),
+            true => delegations(&machine, &grant),
             false => None,
         };
         if printed.is_none() && needs.role != Role::ReadOnly {
-            steps.push(setup::root(dataset));
+            missing.steps.push(host::root(&grant.dataset));
         }
-        let lacking = needs.lacking(&printed.unwrap_or_default(), user);
-        if user != "root" && !lacking.is_empty() {
-            steps.push(needs.allow(user, &lacking, dataset));
+        if user != "root" {
+            missing.add_grant(&grant, &printed.unwrap_or_default());
         }
     }
-    Ok(steps)
+    Ok(missing)
 }
 
 /// Whether the key says that it may do what the jobs need, and no more.

@@ -1,0 +1,207 @@
+//! What the users that run the jobs need on this machine.
+
+use std::collections::BTreeMap;
+
+use crate::core::config::{Config, Destination, Entry, PRUNE_USER, ROOT, USER};
+use crate::core::name::Dataset;
+use crate::core::setup::Step;
+use crate::core::setup::grant::{ADD, Grant, PRUNE, SEND};
+use crate::core::shell::quoted;
+
+/// The group whose members share the locks in /run/zam.
+pub const GROUP: &str = "zam";
+/// Where each user has a home, and in it what its jobs remember.
+pub const HOMES: &str = "/var/lib/zam/users";
+
+/// Who is to run the jobs. Setting up a machine that names nobody gives the jobs away from root.
+pub struct Users {
+    pub worker: String,
+    pub pruner: String,
+}
+
+impl Users {
+    pub fn of(config: &Config) -> Self {
+        let worker = config.user.clone().unwrap_or(USER.into());
+        let pruner = match &config.prune_user {
+            Some(user) => user.clone(),
+            None if worker == ROOT => ROOT.into(),
+            None => PRUNE_USER.into(),
+        };
+        Users { worker, pruner }
+    }
+
+    /// Those that are not root, each once.
+    pub fn all(&self) -> Vec<&str> {
+        let mut all = vec![self.worker.as_str(), self.pruner.as_str()];
+        all.retain(|user| *user != ROOT);
+        all.dedup();
+        all
+    }
+}
+
+/// What the users are to be allowed, sorted.
+pub fn grants(config: &Config, users: &Users) -> Vec<Grant> {
+    let mut grants = Grants::default();
+    for entry in &config.entries {
+        if entry.host.is_none() {
+            grants.add_source(entry, users);
+        }
+        for to in &entry.destinations {
+            if to.host.is_none() {
+                grants.add_replicas(to, users);
+            }
+        }
+    }
+    let mut all: Vec<Grant> = grants.0.into_values().collect();
+    all.retain(|grant| grant.user != ROOT);
+    all
+}
+
+/// By dataset, user, and whether what lies below counts.
+#[derive(Default)]
+struct Grants(BTreeMap<(Dataset, String, bool), Grant>);
+
+impl Grants {
+    fn add_source(&mut self, entry: &Entry, users: &Users) {
+        let (dataset, below) = (&entry.dataset, entry.recursive);
+        if entry.snapshot_period.is_some() {
+            self.add(&users.worker, dataset, below, &["snapshot"]);
+        }
+        if !entry.destinations.is_empty() {
+            self.add(&users.worker, dataset, below, &SEND);
+        }
+        if !entry.windows.is_empty() {
+            self.add(&users.pruner, dataset, below, &PRUNE);
+        }
+    }
+
+    fn add_replicas(&mut self, to: &Destination, users: &Users) {
+        self.add(&users.worker, &to.root, true, &ADD);
+        if to.decrypt {
+            self.add(&users.worker, &to.root, true, &["encryption"]);
+        }
+        if to.prune_period.is_some() && !to.windows.is_empty() {
+            self.add(&users.pruner, &to.root, true, &PRUNE);
+        }
+    }
+
+    fn add(&mut self, user: &str, dataset: &Dataset, below: bool, permissions: &[&'static str]) {
+        let key = (dataset.clone(), user.to_owned(), below);
+        let grant = self.0.entry(key).or_insert_with(|| Grant {
+            user: user.into(),
+            dataset: dataset.clone(),
+            below,
+            permissions: Vec::new(),
+        });
+        for permission in permissions {
+            if !grant.permissions.contains(permission) {
+                grant.permissions.push(permission);
+            }
+        }
+    }
+}
+
+/// Where replicas lie within a source, a user has `destroy` from the one and `mount` from the other, which together destroy
+/// snapshots: says so of each such root, if the user is to destroy nothing.
+pub fn dangers(grants: &[Grant], users: &Users) -> Vec<String> {
+    let (mut dangers, user) = (Vec::new(), &users.worker);
+    if *user == users.pruner {
+        return dangers;
+    }
+    let may = |permission| {
+        let grants = grants.iter().filter(|grant| grant.user == *user);
+        grants.filter(move |grant| grant.permissions.contains(&permission))
+    };
+    for source in may("destroy").filter(|grant| grant.below) {
+        for root in may("mount").filter(|root| root.dataset.is_within(&source.dataset)) {
+            dangers.push(format!(
+                "{user} can destroy snapshots of {root}: it may destroy bookmarks of {source} and what is in it, and mount \
+                 what it receives; keep replicas outside of sources",
+                root = root.dataset,
+                source = source.dataset,
+            ));
+        }
+    }
+    dangers
+}
+
+/// A user that nobody can log in as, with the group of the locks.
+pub fn account(user: &str) -> Step {
+    let name = quoted(user);
+    Step {
+        why: format!("there is no user {user}, or it is not in the group {GROUP}"),
+        commands: format!(
+            "\
+getent group {GROUP} >/dev/null || groupadd --system {GROUP}
+id -u {name} >/dev/null 2>&1 ||
+  useradd --system --gid {GROUP} --no-create-home --home-dir {HOMES}/{user} --shell /usr/sbin/nologin {name}
+usermod --append --groups {GROUP} {name}"
+        ),
+    }
+}
+
+/// Where the user's jobs remember when they last succeeded. Its home stays root's, so that nobody plants links there.
+pub fn home(user: &str) -> Step {
+    let (name, home) = (quoted(user), format!("{HOMES}/{user}"));
+    Step {
+        why: format!("the jobs of {user} cannot remember anything"),
+        commands: format!(
+            "install -d -m 755 {HOMES} {home}\ninstall -d -m 755 -o {name} {home}/done {home}/waiting"
+        ),
+    }
+}
+
+/// Lets the users read a file or enter a directory of the configuration.
+pub fn readable(path: &str, is_directory: bool) -> Step {
+    let mode = if is_directory { "g+rx" } else { "g+r" };
+    let word = quoted(path);
+    Step {
+        why: format!("the group {GROUP} may not read {path}"),
+        commands: format!("chgrp {GROUP} {word} && chmod {mode} {word}"),
+    }
+}
+
+/// A key for a host that has none.
+pub fn key(identity: &str, host: &str) -> Step {
+    let word = quoted(identity);
+    Step {
+        why: format!("there is no key for {host}; then let it in there: zam setup --on {host}"),
+        commands: format!(
+            "install -d -m 700 \"$(dirname {word})\"\nssh-keygen -q -t ed25519 -N '' -C zam -f {word}"
+        ),
+    }
+}
+
+/// Has every user know the key of a machine: the one that root knows, or the one that it shows now. `name` is as
+/// known_hosts has it (sshd(8)).
+pub fn known(name: &str, machine: &str, port: Option<u16>) -> Step {
+    let port = port.map_or(String::new(), |port| format!(" -p {port}"));
+    let (name, word) = (quoted(name), quoted(machine));
+    Step {
+        why: format!(
+            "no user but root may know the key of {machine}; if root does not, compare what is added with what `ssh-keygen -lf \
+             /etc/ssh/ssh_host_ed25519_key.pub` says there"
+        ),
+        commands: format!(
+            "\
+touch /etc/ssh/ssh_known_hosts && chmod 644 /etc/ssh/ssh_known_hosts
+{{ ssh-keygen -F {name} -f ~/.ssh/known_hosts 2>/dev/null || ssh-keyscan -T 30{port} -- {word}; }} |
+  grep -v '^#' >>/etc/ssh/ssh_known_hosts
+ssh-keygen -lF {name} -f /etc/ssh/ssh_known_hosts"
+        ),
+    }
+}
+
+/// Gives the jobs from root to the users. It comes last: from then on they need all that the other steps give.
+pub fn name_users(path: &str, users: &Users) -> Step {
+    let (path, worker, pruner) = (quoted(path), &users.worker, &users.pruner);
+    Step {
+        why: format!(
+            "all jobs run as root, since the configuration names no user; zam reload then has them run as {worker} and \
+             {pruner} (to leave them to root, write: user: root)"
+        ),
+        commands: format!(
+            "mkdir -p \"$(dirname {path})\"\nprintf 'user: {worker}\\n' >{path}\nchmod 644 {path}"
+        ),
+    }
+}

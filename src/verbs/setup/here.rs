@@ -1,0 +1,142 @@
+//! What is missing on this machine for jobs that are not root's.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use crate::core::config::{Config, Host, ROOT};
+use crate::core::setup::here::{self, GROUP, HOMES, Users};
+use crate::core::setup::host;
+use crate::edge::command::Machine;
+use crate::edge::journal;
+use crate::verbs::setup::{Missing, delegations};
+
+pub(super) const HEAD: &str =
+    "# For root on this machine: read it, and run it: zam setup | sh; then: zam reload";
+
+pub(super) fn missing(config: &Config, path: &Path) -> Result<Missing> {
+    let users = Users::of(config);
+    let mut missing = Missing::default();
+    add_users(&mut missing, &users);
+    if !users.all().is_empty() {
+        add_files(&mut missing, path)?;
+    }
+    add_grants(&mut missing, config, &users);
+    for host in config.hosts.values() {
+        add_host(&mut missing, config, host, &users);
+    }
+    if config.user.is_none() {
+        let file = path.with_file_name("zam.d").join("users.yaml");
+        let step = here::name_users(&file.display().to_string(), &users);
+        missing.steps.push(step);
+    }
+    Ok(missing)
+}
+
+fn printed(argv: &[&str]) -> Option<String> {
+    let output = Machine::default().run(argv).ok()?;
+    Some(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn add_users(missing: &mut Missing, users: &Users) {
+    for user in users.all() {
+        let groups = printed(&["id", "-nG", "--", user]).unwrap_or_default();
+        if !groups.split_whitespace().any(|group| group == GROUP) {
+            missing.steps.push(here::account(user));
+        }
+        let home = Path::new(HOMES).join(user);
+        if !["done", "waiting"]
+            .iter()
+            .all(|name| home.join(name).is_dir())
+        {
+            missing.steps.push(here::home(user));
+        }
+    }
+}
+
+/// The files of the configuration, and the directories that they are in.
+fn add_files(missing: &mut Missing, path: &Path) -> Result<()> {
+    let line = printed(&["getent", "group", GROUP]).unwrap_or_default();
+    let gid = line.split(':').nth(2).and_then(|gid| gid.parse().ok());
+    for path in files(path) {
+        let found = fs::metadata(&path)?;
+        let wanted = if found.is_dir() { 0o5 } else { 0o4 };
+        let is_for = |mode: u32| mode & wanted == wanted;
+        let (mode, group) = (found.mode(), Some(found.gid()));
+        let is_readable = is_for(mode) || group == gid && is_for(mode >> 3);
+        if !is_readable {
+            let path = path.display().to_string();
+            missing.steps.push(here::readable(&path, found.is_dir()));
+        }
+    }
+    Ok(())
+}
+
+fn files(path: &Path) -> Vec<PathBuf> {
+    let more = path.with_file_name("zam.d");
+    let mut files = vec![path.to_owned(), more.clone()];
+    files.extend(path.parent().map(Path::to_owned));
+    for entry in fs::read_dir(more).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "yaml")
+        {
+            files.push(path);
+        }
+    }
+    files.retain(|file| file.exists());
+    files.sort();
+    files
+}
+
+fn add_grants(missing: &mut Missing, config: &Config, users: &Users) {
+    let here = Machine::default();
+    let grants = here::grants(config, users);
+    for grant in &grants {
+        let printed = delegations(&here, grant);
+        if printed.is_none() && config.roots.contains(&grant.dataset) {
+            let step = host::root(&grant.dataset);
+            if !missing.steps.contains(&step) {
+                missing.steps.push(step);
+            }
+        } else if printed.is_none() {
+            journal::warn(format!("{} does not exist", grant.dataset));
+            continue;
+        }
+        missing.add_grant(grant, &printed.unwrap_or_default());
+    }
+    here::dangers(&grants, users).iter().for_each(journal::warn);
+}
+
+/// Only what jobs of this configuration use, and not as root.
+fn add_host(missing: &mut Missing, config: &Config, host: &Host, users: &Users) {
+    let is_used = host::needs(config, &host.name.to_string()).is_ok();
+    if users.worker == ROOT || !is_used {
+        return;
+    }
+    match &host.identity {
+        Some(identity) if !Path::new(identity).exists() => {
+            let name = host.name.to_string();
+            missing.steps.push(here::key(identity, &name));
+        }
+        Some(_) => (),
+        None => journal::warn(format!(
+            "hosts: {}: {} has no key of its own: write which one is for it: identity: /etc/zam/keys/{}",
+            host.name, users.worker, host.name
+        )),
+    }
+    let is_told = |option: &String| option.to_lowercase().contains("hostkey");
+    let machine = host.ssh.rsplit('@').next().unwrap_or_default();
+    let name = match host.port {
+        Some(port) if port != 22 => format!("[{machine}]:{port}"),
+        _ => machine.to_owned(),
+    };
+    let everybodys = "/etc/ssh/ssh_known_hosts";
+    let known = printed(&["ssh-keygen", "-F", &name, "-f", everybodys]);
+    if known.is_none() && !host.options.iter().any(is_told) {
+        missing.steps.push(here::known(&name, machine, host.port));
+    }
+}

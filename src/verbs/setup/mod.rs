@@ -1,0 +1,84 @@
+//! `zam setup`: what the jobs of this configuration lack, here or on another machine, as a script for root. Changes nothing
+//! itself.
+
+mod here;
+mod host;
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use crate::core::config::Config;
+use crate::core::setup::Step;
+use crate::core::setup::grant::Grant;
+use crate::edge::command::Machine;
+use crate::edge::outcome::Outcome;
+use crate::edge::{journal, zfs};
+
+/// What was found to be missing.
+#[derive(Default)]
+struct Missing {
+    steps: Vec<Step>,
+    /// Commands that take away what no job needs. Nobody has to run them.
+    needless: Vec<String>,
+}
+
+/// Prints the script for this machine, or for the host called `host`; with `check` only what is missing. `path` is the
+/// configuration's.
+///
+/// # Errors
+/// The host is not one of the configuration's, or its key cannot be read.
+pub fn run(config: &Config, path: &Path, host: Option<&str>, check: bool) -> Result<Outcome> {
+    let (place, head, missing) = match host {
+        None => (
+            "this machine",
+            here::HEAD.into(),
+            here::missing(config, path)?,
+        ),
+        Some(name) => (name, host::head(name), host::missing(config, name)?),
+    };
+    let is_complete = missing.steps.is_empty();
+    if check && is_complete {
+        journal::print(format!("{place}: nothing is missing"));
+    } else if check {
+        missing
+            .steps
+            .iter()
+            .for_each(|step| journal::print(&step.why));
+    } else {
+        missing.print(&head);
+    }
+    Ok(match check && !is_complete {
+        true => Outcome::Failed,
+        false => Outcome::Done,
+    })
+}
+
+impl Missing {
+    /// Adds what the user of a grant lacks. `printed` is what `zfs allow` prints of the dataset.
+    fn add_grant(&mut self, grant: &Grant, printed: &str) {
+        let lacking = grant.lacking(printed);
+        if !lacking.is_empty() {
+            self.steps.push(grant.allow(&lacking));
+        }
+        self.needless.extend(grant.unallow(printed));
+    }
+
+    fn print(&self, head: &str) {
+        if !self.steps.is_empty() {
+            journal::print(head);
+            journal::print("set -eu");
+        }
+        for step in &self.steps {
+            journal::print(format!("\n# {}\n{}", step.why, step.commands));
+        }
+        for command in &self.needless {
+            journal::print(format!("\n# No job needs this; to take it away: {command}"));
+        }
+    }
+}
+
+/// What `zfs allow` prints of a dataset; none if it cannot be asked.
+fn delegations(machine: &Machine, grant: &Grant) -> Option<String> {
+    zfs::delegations(machine, &grant.dataset).ok()
+}

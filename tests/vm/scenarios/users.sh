@@ -1,0 +1,175 @@
+# machines: debian12 (its ZFS knows the weaker permissions alone; serve.sh has the stronger)
+# Jobs that are not root's: what `zam setup` gives the two users, that all jobs then run, and what neither user can do.
+clock '2026-11-23 10:01:00' # no timer fires meanwhile
+echo 1 >/sys/module/zfs/parameters/zfs_txg_timeout # so that short streams leave something to resume
+for dataset in tank/home tank/home/kid tank/alone; do zfs create $dataset; done
+systemctl start ssh.service
+wait_for 120 bash -c 'ssh-keyscan localhost 2>/dev/null | grep -q ed25519'
+cat >/etc/zam/zam.yaml <<EOF
+hosts: {nas: {ssh: far@localhost, identity: /etc/zam/keys/nas}}
+destinations:
+  local: {root: backup/zam, replication-period: 1h, prune-period: 1h, windows: [{max-age: 1d, period: 1d}]}
+  nas: {host: nas, root: backup/far, replication-period: 1h, prune-period: 1h, windows: [{max-age: 1d, period: 1d}]}
+datasets:
+  tank/home: {recursive: true, snapshot-period: 1h, windows: [{max-age: 1d, period: 1d}], destinations: [local, nas]}
+  tank/alone: {snapshot-period: 1h}
+EOF
+# run JOB [RESULT [EXIT]]: has systemd run a job to its end.
+run() {
+  local said
+  systemctl start "zam@$1.service" || true
+  wait_for 300 idle "$1"
+  said=$(systemctl show -p Result -p ExecMainStatus "zam@$1.service" | sort | xargs)
+  [[ $said == "ExecMainStatus=${3-0} Result=${2-success}" ]] ||
+    fail "$1: $said: $(journalctl -u "zam@$1.service" -o cat | tail -n 20)"
+}
+said() { journalctl -u "zam@$1.service" -o cat; }
+users_of() { for job in "$@"; do systemctl show -p User --value "zam@$job.service"; done | sort -u; }
+take() {
+  fill tank/home/kid "$1"
+  advance '2 sec'
+  run snapshot-tank-home
+}
+arrived() {
+  local newest
+  newest=$(snapshots "$2" | tail -n 1)
+  equal "$(guids "$1/$2" | tail -n 1)" "$(guids "$2" | tail -n 1)"
+  equal "$(content "$1/$2@$newest")" "$(content "$2@$newest")"
+}
+
+say "a configuration that names no user leaves all jobs to root"
+expect 0 zam reload
+take 100K
+equal "$(users_of snapshot-tank-home prune-tank-home)" root
+equal "$(snapshots tank/home/kid | wc -l)" 1
+
+say "zam setup gives them away, here and on the other machine; then nothing is missing"
+chmod 640 /etc/zam/zam.yaml
+expect 1 zam setup --check
+has 'zam lacks snapshot,send,hold,bookmark,destroy on tank/home'
+has 'all jobs run as root'
+zam setup >/root/setup
+expect 0 sh /root/setup
+zam setup --on nas >/root/setup
+expect 0 sh /root/setup
+expect 0 zam reload
+for words in 'setup' 'setup --on nas'; do
+  expect 0 zam $words
+  equal "$output" ''
+  expect 0 zam $words --check
+done
+equal "$(stat -c '%a %G' /var/lib/zam/last-good.yaml)" '640 zam'
+
+say "each permission that is taken away is the one that setup gives again"
+receive=receive
+! zfs allow backup/zam | grep -q receive:append || receive=receive:append
+taken=0
+for grant in zam:tank/home:snapshot,send,hold,bookmark,destroy zam-prune:tank/home:destroy,mount zam:tank/alone:snapshot \
+  zam:backup/zam:receive,create,mount,readonly,canmount,volmode zam-prune:backup/zam:destroy,mount; do
+  IFS=: read -r user dataset permissions <<<"$grant"
+  for permission in ${permissions//,/ }; do
+    zfs unallow -u "$user" "${permission/receive/$receive}" "$dataset"
+    expect 0 zam setup
+    equal "$(grep -c '^# .* lacks ' <<<"$output")" 1
+    has "^zfs allow (-l )?-u $user ${permission/receive/receive:append} $dataset"
+    sh -c "$output"
+    taken=$((taken + 1))
+  done
+done
+say "$taken permissions"
+expect 0 zam setup --check
+
+say "all jobs run, none as root"
+zfs snapshot -r tank/home@zam_20261101T000000Z
+take 200K
+for job in replicate:local-tank-home replicate:nas-tank-home prune-tank-home prune:local-tank-home prune:nas-tank-home \
+  snapshot-tank-alone; do
+  run $job
+done
+equal "$(users_of snapshot-tank-home snapshot-tank-alone replicate:local-tank-home replicate:nas-tank-home prune:nas-tank-home)" zam
+equal "$(users_of prune-tank-home prune:local-tank-home)" zam-prune
+arrived backup/zam tank/home/kid
+arrived backup/far tank/home/kid
+equal "$(zfs get -Ho value readonly,canmount backup/zam/tank/home/kid | xargs)" 'on noauto'
+lacks "$(snapshots tank/home/kid)" 20261101
+lacks "$(zam status)" failed
+
+say "without a permission a job fails and says so; its alert ends with its next success"
+zfs unallow -u zam snapshot tank/home
+advance '2 sec'
+run snapshot-tank-home exit-code 1
+contains "$(said snapshot-tank-home)" 'permission denied .*zam setup prints what is missing'
+wait_for 60 test -e /var/lib/zam/alerts/snapshot-tank-home.json
+contains "$(zam status)" 'zam@snapshot-tank-home.service failed'
+zam setup | sh
+advance '2 sec'
+take 10K
+lacks "$(zam status)" failed
+
+say "what fits nothing any more is given up by the user who prunes"
+base=$(snapshots backup/zam/tank/home/kid | tail -n 1)
+take 4M
+last=$(snapshots tank/home/kid | tail -n 1)
+zfs send -i "@$base" "tank/home/kid@$last" | head -c 2000000 | zfs receive -s -u backup/zam/tank/home/kid 2>/dev/null || true
+contains "$(zfs get -Hpo value receive_resume_token backup/zam/tank/home/kid)" '^1-'
+zfs bookmark "tank/home/kid@$last" tank/home/kid#known
+zfs destroy "tank/home/kid@$last"
+take 100K
+run replicate:local-tank-home success 75
+contains "$(said replicate:local-tank-home)" 'its pruning gives that up: zam prune --to local'
+run prune:local-tank-home
+run replicate:local-tank-home
+arrived backup/zam tank/home/kid
+
+say "the user who has the keys destroys nothing"
+as() { setpriv --reuid="$1" --regid=zam --init-groups env PATH="$PATH" "${@:2}"; }
+kept=$(zfs list -Hp -r -t filesystem,snapshot -o name,guid,readonly tank backup)
+tried=0
+for at in tank/home/kid backup/zam/tank/home/kid; do
+  newest=$at@$(snapshots $at | tail -n 1)
+  oldest=$at@$(snapshots $at | head -n 1)
+  for words in "destroy $newest" "destroy -r tank/home" "destroy $at" "destroy -r $at" "destroy -R $newest" "rollback -r $oldest" \
+    "rename $newest ${newest}x" "rename $at ${at}x" "promote $at" "clone $newest tank/home/clone" "release x $newest" \
+    "receive -A $at" "set mountpoint=/x $at" "inherit -r compression $at" "allow everyone destroy $at" "upgrade $at" \
+    "destroy tank/alone" "load-key $at"; do
+    ! as zam zfs $words >/dev/null 2>&1 </dev/null || fail "zam could: zfs $words"
+    tried=$((tried + 1))
+  done
+done
+equal "$(zfs list -Hp -r -t filesystem,snapshot -o name,guid,readonly tank backup)" "$kept"
+say "$tried ways refused"
+
+say "the user who destroys reaches no network, no key, and no file of others"
+cat >/usr/local/bin/reach <<'EOF'
+#!/bin/bash
+for to in /dev/tcp/127.0.0.1/22 /dev/udp/127.0.0.1/53 /dev/tcp/::1/22 /dev/tcp/10.0.2.2/80; do
+  (exec 3<>$to) 2>/dev/null && echo "reached $to"
+done
+ssh -o BatchMode=yes -o StrictHostKeyChecking=no far@localhost true 2>/dev/null && echo "reached by ssh"
+ping -c 1 -W 1 127.0.0.1 >/dev/null 2>&1 && echo "reached by ping"
+cat /etc/zam/keys/nas 2>/dev/null && echo "read a key"
+touch /etc/zam/zam.d/planted /usr/local/bin/planted /var/lib/zam/users/zam/done/planted /var/lib/zam/planted 2>/dev/null && echo "wrote"
+echo "tried as $(id -un)"
+EOF
+chmod 755 /usr/local/bin/reach
+override=/run/systemd/system/zam@prune-tank-home.service.d
+mkdir -p $override
+printf '[Service]\nExecStart=\nExecStart=/usr/local/bin/reach\n' >$override/99-reach.conf
+systemctl daemon-reload
+run prune-tank-home
+contains "$(said prune-tank-home)" '^tried as zam-prune'
+lacks "$(said prune-tank-home)" '^(reached|read a|wrote)'
+rm -r $override
+systemctl daemon-reload
+
+say "a link that one user plants is not followed by the other"
+echo precious >/root/precious
+lock=/run/zam/prune-tank-home.lock
+rm $lock
+as zam ln -s /root/precious $lock
+! as zam touch /var/lib/zam/users/zam-prune/done/prune-tank-home 2>/dev/null || fail "zam wrote another user's record"
+run prune-tank-home exit-code 1
+contains "$(said prune-tank-home)" 'cannot open the lock'
+equal "$(cat /root/precious)" precious
+rm $lock
+run prune-tank-home
