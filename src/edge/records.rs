@@ -53,7 +53,7 @@ impl Records {
     pub fn of(user: &str) -> Self {
         let directory = match user {
             ROOT => directory(),
-            _ => directory().join(USERS).join(user),
+            _ => home(user),
         };
         Records { directory }
     }
@@ -101,6 +101,11 @@ impl Records {
     pub fn waits_since(&self, instance: &str) -> Option<i64> {
         read_time(&self.waiting(instance))
     }
+}
+
+/// The place of a user but root.
+pub fn home(user: &str) -> PathBuf {
+    directory().join(USERS).join(user)
 }
 
 /// When a job last succeeded, whoever ran it and said so.

@@ -233,6 +233,7 @@ fn run_in(home: &Path, arguments: &[&str]) -> Ended {
     let mut zam = zam();
     zam.args(arguments).env("ZAM_CONFIG", home.join("zam.yaml"));
     zam.env("PATH", path_with(home)).env("HOME", home);
+    zam.env("ZAM_STATE", home.join("state"));
     let output = zam.output().expect("zam");
     Ended {
         code: output.status.code(),
@@ -308,4 +309,112 @@ fn check_says_what_is_missing_and_exits_1() {
     let ended = run_in(home.path(), &["setup", "--on", "nas"]);
     assert_eq!(ended.code, Some(1));
     has(&ended.said, "make the key first: ssh-keygen -t ed25519");
+}
+
+const MINE: &str = "hosts: {nas: {ssh: far@nas, port: 2222, identity: KEY}}
+destinations:
+  local: {root: backup/zam, replication-period: 1h, prune-period: 1d, windows: [{period: 1d}]}
+  nas: {host: nas, root: pool/nas, replication-period: 1h}
+datasets: {tank/a: {recursive: true, snapshot-period: 1h, windows: [{period: 1d}], destinations: [local, nas]}}";
+
+/// A machine whose `zfs allow`, users and known hosts are what the files `allowed`, `groups` and `known` say.
+fn machine_without_users() -> TempDir {
+    let home = tempdir().expect("a directory");
+    fs::set_permissions(home.path(), fs::Permissions::from_mode(0o755)).expect("permissions");
+    let write = |name: &str, text: &str| {
+        let path = home.path().join(name);
+        fs::write(&path, text).expect(name);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect(name);
+    };
+    let key = home.path().join("keys/nas");
+    write("zam.yaml", &MINE.replace("KEY", &key.to_string_lossy()));
+    write("id", "#!/bin/sh\ncat \"$HOME/groups\" 2>/dev/null\n");
+    write("getent", "#!/bin/sh\necho zam:x:4711:\n");
+    write(
+        "zfs",
+        "#!/bin/sh\ncat \"$HOME/allowed\" 2>/dev/null || true\n",
+    );
+    write("ssh-keygen", "#!/bin/sh\ncat \"$HOME/known\" 2>/dev/null\n");
+    home
+}
+
+fn whys(printed: &str) -> Vec<&str> {
+    let mut lines: Vec<&str> = printed.lines().collect();
+    lines.retain(|line| line.starts_with("# "));
+    lines.remove(0);
+    lines
+}
+
+#[test]
+fn a_machine_is_set_up_in_an_order_that_breaks_no_job() {
+    let home = machine_without_users();
+    let run = |words: &[&str]| run_in(home.path(), words);
+    let ended = run(&["setup"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.said);
+    let whys = whys(&ended.printed);
+    let expected = [
+        "there is no user zam, or",
+        "the jobs of zam cannot remember",
+        "there is no user zam-prune, or",
+        "the jobs of zam-prune cannot remember",
+        "zam lacks receive:append,create,mount,readonly,canmount,volmode on backup/zam",
+        "zam-prune lacks destroy,mount on backup/zam",
+        "zam lacks snapshot,send,hold,bookmark,destroy on tank/a",
+        "zam-prune lacks destroy,mount on tank/a",
+        "there is no key for nas",
+        "no user but root may know the key of nas",
+        "all jobs run as root",
+    ];
+    assert_eq!(whys.len(), expected.len(), "{whys:#?}");
+    for (why, expected) in whys.iter().zip(expected) {
+        assert!(why.contains(expected), "{why}: {expected}");
+    }
+    assert_eq!(run(&["setup", "--check"]).code, Some(1));
+}
+
+#[test]
+fn once_all_is_there_setup_prints_nothing() {
+    let home = machine_without_users();
+    let write = |name: &str, text: &str| fs::write(home.path().join(name), text).expect(name);
+    let all = "snapshot,send,hold,bookmark,destroy,receive,create,mount,readonly,canmount,volmode";
+    for folder in [
+        "keys",
+        "zam.d",
+        "state/users/zam/done",
+        "state/users/zam/waiting",
+    ] {
+        fs::create_dir_all(home.path().join(folder)).expect(folder);
+        let folder = folder.replace("users/zam/", "users/zam-prune/");
+        fs::create_dir_all(home.path().join(folder)).expect("a folder");
+    }
+    write("keys/nas", "");
+    write("groups", "users zam");
+    write("known", "nas ssh-ed25519 AAAA");
+    write("zam.d/users.yaml", "user: zam");
+    for dataset in ["tank", "backup"] {
+        let heading = format!("---- Permissions on {dataset} ----");
+        let given = format!(
+            "{heading}\nLocal+Descendent permissions:\n\tuser zam {all}\n\tuser zam-prune {all}\n"
+        );
+        write("allowed", &given);
+        let ended = run_in(home.path(), &["setup"]);
+        assert_eq!(
+            (ended.code, ended.printed.as_str()),
+            (Some(0), ""),
+            "{}",
+            ended.said
+        );
+    }
+    let ended = run_in(home.path(), &["setup", "--check"]);
+    assert_eq!(ended.code, Some(0));
+    has(&ended.printed, "this machine: nothing is missing");
+
+    fs::set_permissions(
+        home.path().join("zam.yaml"),
+        fs::Permissions::from_mode(0o600),
+    )
+    .expect("permissions");
+    let ended = run_in(home.path(), &["setup"]);
+    has(&ended.printed, "the group zam may not read");
+    has(&ended.printed, "zam.yaml && chmod g+r ");
 }

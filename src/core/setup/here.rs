@@ -10,8 +10,6 @@ use crate::core::shell::quoted;
 
 /// The group whose members share the locks in /run/zam.
 pub const GROUP: &str = "zam";
-/// Where each user has a home, and in it what its jobs remember.
-pub const HOMES: &str = "/var/lib/zam/users";
 
 /// Who is to run the jobs. Setting up a machine that names nobody gives the jobs away from root.
 pub struct Users {
@@ -126,27 +124,29 @@ pub fn dangers(grants: &[Grant], users: &Users) -> Vec<String> {
 }
 
 /// A user that nobody can log in as, with the group of the locks.
-pub fn account(user: &str) -> Step {
-    let name = quoted(user);
+pub fn account(user: &str, home: &str) -> Step {
+    let (name, home) = (quoted(user), quoted(home));
     Step {
         why: format!("there is no user {user}, or it is not in the group {GROUP}"),
         commands: format!(
             "\
 getent group {GROUP} >/dev/null || groupadd --system {GROUP}
 id -u {name} >/dev/null 2>&1 ||
-  useradd --system --gid {GROUP} --no-create-home --home-dir {HOMES}/{user} --shell /usr/sbin/nologin {name}
+  useradd --system --gid {GROUP} --no-create-home --home-dir {home} --shell /usr/sbin/nologin {name}
 usermod --append --groups {GROUP} {name}"
         ),
     }
 }
 
 /// Where the user's jobs remember when they last succeeded. Its home stays root's, so that nobody plants links there.
-pub fn home(user: &str) -> Step {
-    let (name, home) = (quoted(user), format!("{HOMES}/{user}"));
+pub fn home(user: &str, home: &str) -> Step {
+    let (name, home) = (quoted(user), quoted(home));
     Step {
         why: format!("the jobs of {user} cannot remember anything"),
         commands: format!(
-            "install -d -m 755 {HOMES} {home}\ninstall -d -m 755 -o {name} {home}/done {home}/waiting"
+            "\
+install -d -m 755 \"$(dirname {home})\" {home}
+install -d -m 755 -o {name} {home}/done {home}/waiting"
         ),
     }
 }

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use crate::core::config::{Config, Host, ROOT};
-use crate::core::setup::here::{self, GROUP, HOMES, Users};
+use crate::core::setup::here::{self, GROUP, Users};
 use crate::core::setup::host;
 use crate::edge::command::Machine;
-use crate::edge::journal;
+use crate::edge::{journal, records};
 use crate::verbs::setup::{Missing, delegations};
 
 pub(super) const HEAD: &str =
@@ -42,16 +42,15 @@ fn printed(argv: &[&str]) -> Option<String> {
 
 fn add_users(missing: &mut Missing, users: &Users) {
     for user in users.all() {
+        let place = records::home(user);
+        let home = place.display().to_string();
         let groups = printed(&["id", "-nG", "--", user]).unwrap_or_default();
         if !groups.split_whitespace().any(|group| group == GROUP) {
-            missing.steps.push(here::account(user));
+            missing.steps.push(here::account(user, &home));
         }
-        let home = Path::new(HOMES).join(user);
-        if !["done", "waiting"]
-            .iter()
-            .all(|name| home.join(name).is_dir())
-        {
-            missing.steps.push(here::home(user));
+        let has = |name: &&str| place.join(name).is_dir();
+        if !["done", "waiting"].iter().all(has) {
+            missing.steps.push(here::home(user, &home));
         }
     }
 }
