@@ -25,6 +25,7 @@ install: $(if $(or $(NOBUILD),$(wildcard $(BUILD)/zam)),,build)
 	sed -i 's|/usr/local/|$(PREFIX)/|' $(DESTDIR)$(PREFIX)/share/doc/zam/zam.yaml.example
 	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/zam zam.schema.json
 	$(if $(wildcard man/*.8),install -Dm644 -t $(DESTDIR)$(PREFIX)/share/man/man8 $(wildcard man/*.8))
+	$(if $(wildcard man/*.7),install -Dm644 -t $(DESTDIR)$(PREFIX)/share/man/man7 $(wildcard man/*.7))
 	$(if $(wildcard man/*.5),install -Dm644 -t $(DESTDIR)$(PREFIX)/share/man/man5 $(wildcard man/*.5))
 	install -d $(DESTDIR)/etc/zam
 	install -d $(addprefix $(DESTDIR)$(PREFIX)/share/,bash-completion/completions zsh/site-functions fish/vendor_completions.d)

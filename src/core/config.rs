@@ -252,9 +252,14 @@ impl Config {
     }
 
     pub fn prune_user(&self) -> &str {
+        self.prune_user_beside(self.user())
+    }
+
+    /// Who prunes if that other one takes snapshots and replicates.
+    pub fn prune_user_beside(&self, user: &str) -> &str {
         match &self.prune_user {
             Some(user) => user,
-            None if self.user() == ROOT => ROOT,
+            None if user == ROOT => ROOT,
             None => PRUNE_USER,
         }
     }

@@ -29,11 +29,14 @@ ProtectKernelModules=yes
 ProtectKernelTunables=yes
 ";
 /// For one that needs no network besides.
+const OFFLINE: &str = "\
+RestrictAddressFamilies=
+RestrictAddressFamilies=AF_UNIX
+";
+/// Holds for hooks, too, although they are root's (systemd.service(5), `+`).
 const WITHOUT_NETWORK: &str = "\
 PrivateNetwork=yes
 IPAddressDeny=any
-RestrictAddressFamilies=
-RestrictAddressFamilies=AF_UNIX
 ";
 
 const NETWORK: &str = "Wants=network-online.target\nAfter=network-online.target\n";
@@ -139,7 +142,11 @@ fn sandbox(job: &Job, user: &str) -> String {
     }
     let mut text = UNPRIVILEGED.to_owned();
     if !job.timing().is_remote {
-        return text + WITHOUT_NETWORK;
+        text += OFFLINE;
+        if hooks(job).is_empty() {
+            text += WITHOUT_NETWORK;
+        }
+        return text;
     }
     let there = job.destination.and_then(|to| to.host.as_ref());
     for host in job.entry.host.iter().chain(there) {

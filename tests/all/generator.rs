@@ -329,8 +329,11 @@ fn jobs_that_are_not_roots_are_exposed_least_of_all() {
     let (remote, local): (Vec<String>, Vec<String>) = services
         .into_iter()
         .partition(|unit| unit.contains("nas") || unit.contains("own"));
-    assert_eq!((remote.len(), local.len()), (5, 4));
+    let (hooked, local): (Vec<String>, Vec<String>) =
+        local.into_iter().partition(|unit| unit.contains("tank-db"));
+    assert_eq!((remote.len(), hooked.len(), local.len()), (5, 1, 4));
     are_at_most(EXPOSURE_OF_LOCAL, directory.path(), &local);
+    are_at_most(EXPOSURE_OF_REMOTE, directory.path(), &hooked);
     are_at_most(EXPOSURE_OF_REMOTE, directory.path(), &remote);
 }
 

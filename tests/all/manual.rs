@@ -196,8 +196,20 @@ fn the_example_is_right() {
 }
 
 #[test]
+fn the_tutorial_has_a_right_example_and_less_than_ten_commands() {
+    let page = page("zam-setup.7");
+    let lines: Vec<&str> = page.lines().collect();
+    let commands = lines.iter().filter(|line| line.starts_with("$ "));
+    assert_eq!(commands.count(), 8, "the page says eight");
+    let example = lines.iter().skip_while(|line| **line != "hosts:");
+    let example: Vec<&str> = example.copied().take_while(|line| *line != ".Ed").collect();
+    assert!(example.len() > 5);
+    assert_eq!(faults(&example.join("\n")), []);
+}
+
+#[test]
 fn mandoc_finds_nothing_wrong() {
-    for name in ["zam.8", "zam.yaml.5", "zam-generator.8"] {
+    for name in ["zam.8", "zam.yaml.5", "zam-generator.8", "zam-setup.7"] {
         let output = start(
             "mandoc",
             &["-T", "lint", "-W", "warning", &format!("man/{name}")],

@@ -123,7 +123,7 @@ fn granted(text: &str) -> Vec<String> {
 #[test]
 fn each_user_is_given_what_its_jobs_need_and_no_more() {
     let expected = [
-        "zam pool/kept/ receive:append,create,mount,readonly,canmount,volmode,encryption",
+        "zam pool/kept/ receive:append,create,mount,readonly,canmount,volmode",
         "zam pool/zam/ receive:append,create,mount,readonly,canmount,volmode",
         "zam-prune pool/zam/ destroy,mount",
         "zam tank/a/ snapshot,send,hold,bookmark,destroy",

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::core::config::{Config, Destination, Entry, PRUNE_USER, ROOT, USER};
+use crate::core::config::{Config, Destination, Entry, ROOT, USER};
 use crate::core::name::Dataset;
 use crate::core::setup::Step;
 use crate::core::setup::grant::{ADD, Grant, PRUNE, SEND};
@@ -19,13 +19,11 @@ pub struct Users {
 
 impl Users {
     pub fn of(config: &Config) -> Self {
-        let worker = config.user.clone().unwrap_or(USER.into());
-        let pruner = match &config.prune_user {
-            Some(user) => user.clone(),
-            None if worker == ROOT => ROOT.into(),
-            None => PRUNE_USER.into(),
-        };
-        Users { worker, pruner }
+        let worker = config.user.as_deref().unwrap_or(USER);
+        Users {
+            worker: worker.into(),
+            pruner: config.prune_user_beside(worker).into(),
+        }
     }
 
     /// Those that are not root, each once.
@@ -75,9 +73,6 @@ impl Grants {
 
     fn add_replicas(&mut self, to: &Destination, users: &Users) {
         self.add(&users.worker, &to.root, true, &ADD);
-        if to.decrypt {
-            self.add(&users.worker, &to.root, true, &["encryption"]);
-        }
         if to.prune_period.is_some() && !to.windows.is_empty() {
             self.add(&users.pruner, &to.root, true, &PRUNE);
         }
@@ -167,7 +162,9 @@ pub fn key(identity: &str, host: &str) -> Step {
     Step {
         why: format!("there is no key for {host}; then let it in there: zam setup --on {host}"),
         commands: format!(
-            "install -d -m 700 \"$(dirname {word})\"\nssh-keygen -q -t ed25519 -N '' -C zam -f {word}"
+            "\
+mkdir -p -m 700 \"$(dirname {word})\"
+[ -e {word} ] || ssh-keygen -q -t ed25519 -N '' -C zam -f {word} </dev/null"
         ),
     }
 }
@@ -201,7 +198,7 @@ pub fn name_users(path: &str, users: &Users) -> Step {
              {pruner} (to leave them to root, write: user: root)"
         ),
         commands: format!(
-            "mkdir -p \"$(dirname {path})\"\nprintf 'user: {worker}\\n' >{path}\nchmod 644 {path}"
+            "mkdir -p -m 755 \"$(dirname {path})\"\nprintf 'user: {worker}\\n' >{path}\nchmod 644 {path}"
         ),
     }
 }

@@ -102,13 +102,15 @@ chown {user} \"$home/.ssh/authorized_keys\"",
 }
 
 /// An account that nobody can log in to but by its keys. Its password is not locked, which sshd without PAM takes for a
-/// locked account.
+/// locked account; and it has a shell, by which sshd runs the command of a key.
 pub fn account(user: &str) -> Step {
     let user = quoted(user);
     Step {
         why: format!("the account {user}, if there is none"),
         commands: format!(
-            "id -u {user} >/dev/null 2>&1 || useradd --system --create-home --shell /bin/sh --password '*' {user}"
+            "\
+id -u {user} >/dev/null 2>&1 || useradd --system --create-home --shell /bin/sh --password '*' {user}
+case $(getent passwd {user}) in */nologin | */false) usermod --shell /bin/sh {user} ;; esac"
         ),
     }
 }

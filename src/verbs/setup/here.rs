@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Result;
 
@@ -25,7 +26,10 @@ pub(super) fn missing(config: &Config, path: &Path) -> Result<Missing> {
     }
     add_grants(&mut missing, config, &users);
     for host in config.hosts.values() {
-        add_host(&mut missing, config, host, &users);
+        if users.worker != ROOT && is_used(config, host) {
+            add_key(&mut missing, host, &users.worker);
+            add_known(&mut missing, host);
+        }
     }
     if config.user.is_none() {
         let file = path.with_file_name("zam.d").join("users.yaml");
@@ -110,32 +114,38 @@ fn add_grants(missing: &mut Missing, config: &Config, users: &Users) {
     here::dangers(&grants, users).iter().for_each(journal::warn);
 }
 
-/// Only what jobs of this configuration use, and not as root.
-fn add_host(missing: &mut Missing, config: &Config, host: &Host, users: &Users) {
-    let is_used = host::needs(config, &host.name.to_string()).is_ok();
-    if users.worker == ROOT || !is_used {
-        return;
-    }
+fn is_used(config: &Config, host: &Host) -> bool {
+    let is_it = |other: &Option<Arc<Host>>| other.as_ref().is_some_and(|it| it.name == host.name);
+    let mut jobs = config.jobs();
+    jobs.any(|job| is_it(&job.entry.host) || job.destination.is_some_and(|to| is_it(&to.host)))
+}
+
+fn add_key(missing: &mut Missing, host: &Host, user: &str) {
+    let name = &host.name;
     match &host.identity {
-        Some(identity) if !Path::new(identity).exists() => {
-            let name = host.name.to_string();
-            missing.steps.push(here::key(identity, &name));
+        // Who may not look into its directory does not know.
+        Some(identity) if !Path::new(identity).try_exists().unwrap_or(true) => {
+            missing.steps.push(here::key(identity, name.as_str()));
         }
         Some(_) => (),
         None => journal::warn(format!(
-            "hosts: {}: {} has no key of its own: write which one is for it: identity: /etc/zam/keys/{}",
-            host.name, users.worker, host.name
+            "hosts: {name}: {user} has no key of its own: write which one is for it: identity: /etc/zam/keys/{name}"
         )),
     }
+}
+
+fn add_known(missing: &mut Missing, host: &Host) {
     let is_told = |option: &String| option.to_lowercase().contains("hostkey");
+    if host.options.iter().any(is_told) {
+        return;
+    }
     let machine = host.ssh.rsplit('@').next().unwrap_or_default();
     let name = match host.port {
         Some(port) if port != 22 => format!("[{machine}]:{port}"),
         _ => machine.to_owned(),
     };
     let everybodys = "/etc/ssh/ssh_known_hosts";
-    let known = printed(&["ssh-keygen", "-F", &name, "-f", everybodys]);
-    if known.is_none() && !host.options.iter().any(is_told) {
+    if printed(&["ssh-keygen", "-F", &name, "-f", everybodys]).is_none() {
         missing.steps.push(here::known(&name, machine, host.port));
     }
 }

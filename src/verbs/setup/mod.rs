@@ -70,10 +70,14 @@ impl Missing {
             journal::print("set -eu");
         }
         for step in &self.steps {
-            journal::print(format!("\n# {}\n{}", step.why, step.commands));
+            // A path may hold the end of a line, and what followed would be a command.
+            let why = step.why.replace('\n', " ");
+            journal::print(format!("\n# {why}\n{}", step.commands));
         }
         for command in &self.needless {
-            journal::print(format!("\n# No job needs this; to take it away: {command}"));
+            journal::print(format!(
+                "\n# No job of this configuration needs this; to take it away: {command}"
+            ));
         }
     }
 }

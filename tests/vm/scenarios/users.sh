@@ -12,7 +12,7 @@ destinations:
   nas: {host: nas, root: backup/far, replication-period: 1h, prune-period: 1h, windows: [{max-age: 1d, period: 1d}]}
 datasets:
   tank/home: {recursive: true, snapshot-period: 1h, windows: [{max-age: 1d, period: 1d}], destinations: [local, nas]}
-  tank/alone: {snapshot-period: 1h}
+  tank/alone: {snapshot-period: 1h, hooks: {before: "bash -c 'exec 3<>/dev/tcp/127.0.0.1/22 && id -un >/root/hooked'"}}
 EOF
 # run JOB [RESULT [EXIT]]: has systemd run a job to its end.
 run() {
@@ -88,6 +88,7 @@ for job in replicate:local-tank-home replicate:nas-tank-home prune-tank-home pru
 done
 equal "$(users_of snapshot-tank-home snapshot-tank-alone replicate:local-tank-home replicate:nas-tank-home prune:nas-tank-home)" zam
 equal "$(users_of prune-tank-home prune:local-tank-home)" zam-prune
+equal "$(cat /root/hooked)" root # a hook is root's, and has the network
 arrived backup/zam tank/home/kid
 arrived backup/far tank/home/kid
 equal "$(zfs get -Ho value readonly,canmount backup/zam/tank/home/kid | xargs)" 'on noauto'
@@ -178,3 +179,12 @@ contains "$(said prune-tank-home)" 'cannot open the lock'
 equal "$(cat /root/precious)" precious
 rm $lock
 run prune-tank-home
+
+say "an account may also be one that had no shell, such as that of the other machine's own jobs"
+sed -i 's/far@localhost/zam@localhost/' /etc/zam/zam.yaml
+zam setup --on nas >/root/setup
+expect 0 sh /root/setup
+expect 0 zam setup --on nas --check
+take 10K
+run replicate:nas-tank-home
+arrived backup/far tank/home/kid
