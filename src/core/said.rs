@@ -21,11 +21,12 @@ pub fn reason(stderr: &str, status: impl Display) -> String {
     if reasons.is_empty() {
         return status.to_string();
     }
+    let is_denied = reasons.iter().any(|line| says(line, "permission denied"));
     let mut reason = reasons.join("; ");
     if reason.contains("libzfs library") {
         reason += " (is the kernel's module loaded? modprobe zfs)";
     }
-    if says(stderr, "permission denied") {
+    if is_denied {
         reason += " (zam setup prints what is missing here, zam setup --on HOST what is there)";
     }
     reason
