@@ -1,5 +1,6 @@
 //! What `zam setup` finds missing on another machine, and the script that mends it.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -116,7 +117,8 @@ fn granted(text: &str) -> Vec<String> {
         let permissions = grant.permissions.join(",");
         format!("{} {}{below} {permissions}", grant.user, grant.dataset)
     };
-    let grants = grants(&config, &Users::of(&config));
+    let encrypted = BTreeSet::from(["tank/e".parse().expect("a dataset")]);
+    let grants = grants(&config, &Users::of(&config), &encrypted);
     grants.into_iter().map(line).collect()
 }
 
@@ -139,6 +141,51 @@ fn each_user_is_given_what_its_jobs_need_and_no_more() {
         pruned,
         ["p pool/zam/ destroy,mount", "p tank/a/ destroy,mount"]
     );
+}
+
+#[test]
+fn what_is_sent_raw_needs_no_permission_to_send_plain_text() {
+    let encrypted = HERE.replace("tank/a", "tank/e");
+    let expected = "zam tank/e/ snapshot,send:encrypted,hold,bookmark,destroy".to_owned();
+    assert!(granted(&encrypted).contains(&expected));
+    let decrypted = encrypted.replace("prune-period: 1d,", "prune-period: 1d, decrypt: true,");
+    let expected = "zam tank/e/ snapshot,send,hold,bookmark,destroy".to_owned();
+    assert!(granted(&decrypted).contains(&expected));
+}
+
+#[test]
+fn a_permission_that_zfs_does_not_know_falls_back_to_the_wider_one_alone() {
+    let grant = Grant {
+        user: "far".into(),
+        dataset: "pool/my zam".parse().expect("a dataset"),
+        below: true,
+        permissions: vec!["receive:append", "create", "send:encrypted"],
+    };
+    let commands = grant.allow(&grant.lacking("")).commands;
+    let lines: Vec<&str> = commands
+        .lines()
+        .filter(|line| !line.contains('#'))
+        .collect();
+    let expected = [
+        "zfs allow -u far receive:append 'pool/my zam' 2>/dev/null ||",
+        "  zfs allow -u far receive 'pool/my zam'",
+        "zfs allow -u far send:encrypted 'pool/my zam' 2>/dev/null ||",
+        "  zfs allow -u far send 'pool/my zam'",
+        "zfs allow -u far create 'pool/my zam'",
+    ];
+    assert_eq!(lines, expected);
+    assert!(grant.lacking(&printed("receive,create,send")).is_empty());
+    // `destroy` is always there, and needless.
+    for (granted, needless) in [
+        ("receive,create,send", "destroy"),
+        (
+            "receive,receive:append,create,send,send:encrypted",
+            "destroy,receive,send",
+        ),
+    ] {
+        let command = format!("zfs unallow -u far {needless} 'pool/my zam'");
+        assert_eq!(grant.unallow(&printed(granted)), Some(command));
+    }
 }
 
 #[test]
@@ -181,7 +228,7 @@ fn who_marks_and_receives_in_one_tree_could_destroy_there() {
             "{recursive: true, exclude: [tank/a/backup],",
         ));
         let users = Users::of(&config);
-        let dangers = dangers(&grants(&config, &users), &users);
+        let dangers = dangers(&grants(&config, &users, &BTreeSet::new()), &users);
         assert_eq!(dangers.len(), expected, "{dangers:?}");
         assert!(
             dangers

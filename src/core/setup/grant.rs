@@ -8,12 +8,36 @@ use crate::core::shell::quoted;
 
 /// OpenZFS 2.3.2 and later: to receive, and not to roll back for it.
 pub const APPEND: &str = "receive:append";
+/// OpenZFS 2.4.4 and later: to send encrypted blocks as they are, and no plain text.
+pub const SEND_ENCRYPTED: &str = "send:encrypted";
 /// What makes a replica, and nothing else.
 pub const ADD: [&str; 6] = [APPEND, "create", "mount", "readonly", "canmount", "volmode"];
 /// What marks a source and sends it. `destroy` without `mount` destroys bookmarks and nothing else (tried on 2.1 and 2.3).
 pub const SEND: [&str; 4] = ["send", "hold", "bookmark", "destroy"];
 /// What destroys snapshots.
 pub const PRUNE: [&str; 2] = ["destroy", "mount"];
+
+/// A permission that older versions do not know, and the wider one that stands in for it there.
+struct Newer {
+    permission: &'static str,
+    wider: &'static str,
+    /// What the wider one costs.
+    cost: &'static str,
+}
+
+/// `send:raw` is not among them, since OpenZFS 2.4.0 refuses `send -I` with it (openzfs/zfs#18193).
+const NEWER: [Newer; 2] = [
+    Newer {
+        permission: APPEND,
+        wider: "receive",
+        cost: "Before OpenZFS 2.3.2 nothing but zam itself keeps it from overwriting.",
+    },
+    Newer {
+        permission: SEND_ENCRYPTED,
+        wider: "send",
+        cost: "Before OpenZFS 2.4.4 it can send plain text too, while a key is loaded.",
+    },
+];
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Grant {
@@ -29,31 +53,44 @@ impl Grant {
     pub fn lacking(&self, printed: &str) -> Vec<&'static str> {
         let granted = self.granted(printed);
         let mut lacking = self.permissions.clone();
+        lacking.retain(|permission| !granted.contains(permission));
         lacking.retain(|permission| {
-            let is_wider = *permission == APPEND && granted.contains("receive");
-            !granted.contains(permission) && !is_wider
+            let newer = NEWER.iter().find(|newer| newer.permission == *permission);
+            newer.is_none_or(|newer| !granted.contains(newer.wider))
         });
         lacking
     }
 
     /// Lets the user do what it lacks.
     pub fn allow(&self, lacking: &[&str]) -> Step {
-        let (user, name) = (quoted(&self.user), quoted(self.dataset.as_str()));
-        let local = if self.below { "" } else { "-l " };
-        let strong = lacking.join(",");
-        let mut commands = format!("zfs allow {local}-u {user} {strong} {name}");
-        if lacking.contains(&APPEND) {
-            let weak = strong.replace(APPEND, "receive");
-            // A permission that ZFS does not know makes the whole command fail.
-            commands += &format!(
-                " 2>/dev/null ||\n  # Before OpenZFS 2.3.2 nothing but zam itself keeps it from overwriting.\n  \
-                 zfs allow {local}-u {user} {weak} {name}"
-            );
+        let mut commands = Vec::new();
+        let mut rest = lacking.to_vec();
+        for newer in &NEWER {
+            if rest.contains(&newer.permission) {
+                rest.retain(|permission| *permission != newer.permission);
+                // A permission that ZFS does not know makes the whole command fail.
+                commands.push(format!(
+                    "{} 2>/dev/null ||\n  # {}\n  {}",
+                    self.command(newer.permission),
+                    newer.cost,
+                    self.command(newer.wider),
+                ));
+            }
         }
+        if !rest.is_empty() {
+            commands.push(self.command(&rest.join(",")));
+        }
+        let permissions = lacking.join(",");
         Step {
-            why: format!("{} lacks {strong} on {}", self.user, self.dataset),
-            commands,
+            why: format!("{} lacks {permissions} on {}", self.user, self.dataset),
+            commands: commands.join("\n"),
         }
+    }
+
+    fn command(&self, permissions: &str) -> String {
+        let local = if self.below { "" } else { "-l " };
+        let (user, name) = (quoted(&self.user), quoted(self.dataset.as_str()));
+        format!("zfs allow {local}-u {user} {permissions} {name}")
     }
 
     /// The command that takes away what the user was given on this very dataset and no job needs, if there is any.
@@ -64,12 +101,13 @@ impl Grant {
                 needless.extend(given.permissions);
             }
         }
-        let has_append = needless.contains(APPEND);
-        needless.retain(|given| {
-            let stands_in =
-                *given == "receive" && self.permissions.contains(&APPEND) && !has_append;
-            !self.permissions.contains(given) && !stands_in
-        });
+        let mut needed = BTreeSet::from_iter(self.permissions.iter().copied());
+        for newer in &NEWER {
+            if needed.contains(newer.permission) && !needless.contains(newer.permission) {
+                needed.insert(newer.wider);
+            }
+        }
+        needless.retain(|given| !needed.contains(given));
         if needless.is_empty() {
             return None;
         }

@@ -1,11 +1,11 @@
 //! What the users that run the jobs need on this machine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::core::config::{Config, Destination, Entry, ROOT, USER};
 use crate::core::name::Dataset;
 use crate::core::setup::Step;
-use crate::core::setup::grant::{ADD, Grant, PRUNE, SEND};
+use crate::core::setup::grant::{ADD, Grant, PRUNE, SEND, SEND_ENCRYPTED};
 use crate::core::shell::quoted;
 
 /// The group whose members share the locks in /run/zam.
@@ -35,12 +35,13 @@ impl Users {
     }
 }
 
-/// What the users are to be allowed, sorted.
-pub fn grants(config: &Config, users: &Users) -> Vec<Grant> {
+/// What the users are to be allowed, sorted. `encrypted` are the entries of which all datasets are.
+pub fn grants(config: &Config, users: &Users, encrypted: &BTreeSet<Dataset>) -> Vec<Grant> {
     let mut grants = Grants::default();
     for entry in &config.entries {
         if entry.host.is_none() {
-            grants.add_source(entry, users);
+            let is_raw = encrypted.contains(&entry.dataset) && !decrypts(entry);
+            grants.add_source(entry, users, is_raw);
         }
         for to in &entry.destinations {
             if to.host.is_none() {
@@ -53,18 +54,25 @@ pub fn grants(config: &Config, users: &Users) -> Vec<Grant> {
     all
 }
 
+/// Whether any destination gets plain streams of what is encrypted.
+pub fn decrypts(entry: &Entry) -> bool {
+    entry.destinations.iter().any(|to| to.decrypt)
+}
+
 /// By dataset, user, and whether what lies below counts.
 #[derive(Default)]
 struct Grants(BTreeMap<(Dataset, String, bool), Grant>);
 
 impl Grants {
-    fn add_source(&mut self, entry: &Entry, users: &Users) {
+    fn add_source(&mut self, entry: &Entry, users: &Users, is_raw: bool) {
         let (dataset, below) = (&entry.dataset, entry.recursive);
         if entry.snapshot_period.is_some() {
             self.add(&users.worker, dataset, below, &["snapshot"]);
         }
         if !entry.destinations.is_empty() {
-            self.add(&users.worker, dataset, below, &SEND);
+            let send = if is_raw { SEND_ENCRYPTED } else { SEND[0] };
+            self.add(&users.worker, dataset, below, &[send]);
+            self.add(&users.worker, dataset, below, &SEND[1..]);
         }
         if !entry.windows.is_empty() {
             self.add(&users.pruner, dataset, below, &PRUNE);

@@ -113,6 +113,26 @@ pub fn properties(machine: &Machine, name: &str, properties: &str) -> Result<Vec
     Ok(text.lines().map(Into::into).collect())
 }
 
+/// Whether a dataset is encrypted, and with `below` all that are below it. One that cannot be asked is not.
+pub fn is_encrypted(machine: &Machine, dataset: &Dataset, below: bool) -> bool {
+    let depth: &[&str] = if below { &["-r"] } else { &["-d", "0"] };
+    let get = [
+        "zfs",
+        "get",
+        "-Hp",
+        "-t",
+        "filesystem,volume",
+        "-o",
+        "value",
+    ];
+    let argv = [&get, depth, &["encryption", dataset.as_str()]].concat();
+    let Ok(output) = machine.run(&argv) else {
+        return false;
+    };
+    let text = String::from_utf8_lossy(&output.stdout);
+    !text.is_empty() && text.lines().all(|cipher| cipher.starts_with("aes-"))
+}
+
 /// What `zfs allow` prints of a dataset, which any user may read.
 pub fn delegations(machine: &Machine, dataset: &Dataset) -> Result<String> {
     let output = machine.run(&["zfs", "allow", dataset.as_str()])?;

@@ -1,5 +1,6 @@
 //! What is missing on this machine for jobs that are not root's.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -8,10 +9,11 @@ use std::sync::Arc;
 use anyhow::Result;
 
 use crate::core::config::{Config, Host, ROOT};
+use crate::core::name::Dataset;
 use crate::core::setup::here::{self, GROUP, Users};
 use crate::core::setup::host;
 use crate::edge::command::Machine;
-use crate::edge::{journal, records};
+use crate::edge::{journal, records, zfs};
 use crate::verbs::setup::{Missing, delegations};
 
 pub(super) const HEAD: &str =
@@ -97,7 +99,7 @@ fn files(path: &Path) -> Vec<PathBuf> {
 
 fn add_grants(missing: &mut Missing, config: &Config, users: &Users) {
     let here = Machine::default();
-    let grants = here::grants(config, users);
+    let grants = here::grants(config, users, &encrypted(&here, config));
     for grant in &grants {
         let printed = delegations(&here, grant);
         if printed.is_none() && config.roots.contains(&grant.dataset) {
@@ -112,6 +114,21 @@ fn add_grants(missing: &mut Missing, config: &Config, users: &Users) {
         missing.add_grant(grant, &printed.unwrap_or_default());
     }
     here::dangers(&grants, users).iter().for_each(journal::warn);
+}
+
+/// The entries that are sent raw, as far as is known: all their datasets are encrypted.
+fn encrypted(here: &Machine, config: &Config) -> BTreeSet<Dataset> {
+    let mut encrypted = BTreeSet::new();
+    for entry in &config.entries {
+        let is_sent = entry.host.is_none() && !entry.destinations.is_empty();
+        if is_sent
+            && !here::decrypts(entry)
+            && zfs::is_encrypted(here, &entry.dataset, entry.recursive)
+        {
+            encrypted.insert(entry.dataset.clone());
+        }
+    }
+    encrypted
 }
 
 fn is_used(config: &Config, host: &Host) -> bool {
