@@ -1,6 +1,7 @@
 //! The pure floor: values and `now` in, plans with reasons out. Nothing here starts a process, opens a file,
 //! or asks for the time or the environment (invariant 8).
 
+pub mod alert;
 pub mod complaint;
 pub mod config;
 pub mod divergence;
@@ -12,6 +13,7 @@ pub mod load;
 pub mod misnamed;
 pub mod name;
 pub mod nearest;
+pub mod parts;
 pub mod pattern;
 pub mod printable;
 pub mod pruning;

@@ -15,6 +15,8 @@ use crate::edge::trusted;
 const STAMPS: &str = "/var/lib/systemd/timers";
 /// Where each user but root has a folder of its own, which root has made.
 const USERS: &str = "users";
+/// What stands before the instance in the name of a file of parts.
+const PARTS: &str = "parts-of-";
 
 fn directory() -> PathBuf {
     std::env::var_os("ZAM_STATE").map_or_else(|| "/var/lib/zam".into(), PathBuf::from)
@@ -41,6 +43,14 @@ pub fn read_alert(instance: &str) -> io::Result<String> {
 
 pub fn write_alert(instance: &str, text: &str) -> io::Result<()> {
     trusted::write(&alert(instance), text)
+}
+
+/// One that is gone already is no error.
+pub fn remove_alert(instance: &str) -> io::Result<()> {
+    match fs::remove_file(alert(instance)) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
+    }
 }
 
 /// What the jobs of one user remember. It lies where no other user but root can write, so that none can say that another's
@@ -97,6 +107,24 @@ impl Records {
         let _ = fs::remove_file(self.waiting(instance));
     }
 
+    /// The file of the parts of streams that a pruning found.
+    fn parts_file(&self, instance: &str) -> PathBuf {
+        self.directory
+            .join("waiting")
+            .join(format!("{PARTS}{instance}"))
+    }
+
+    /// What [`Self::write_parts`] wrote last.
+    pub fn parts(&self, instance: &str) -> Option<String> {
+        trusted::read_of_user(&self.parts_file(instance)).ok()
+    }
+
+    /// Remembers the parts of streams that the job's pruning found.
+    pub fn write_parts(&self, instance: &str, text: &str) {
+        // What is not remembered is new to the next run, which then waits longer.
+        let _ = trusted::write(&self.parts_file(instance), text);
+    }
+
     /// Since when the job's pruning waits, in epoch seconds; none when it does not.
     pub fn waits_since(&self, instance: &str) -> Option<i64> {
         read_time(&self.waiting(instance))
@@ -143,6 +171,7 @@ pub fn keep_only(instances: &BTreeSet<String>) {
         for folder in ["done", "waiting"] {
             keep_only_in(&records.directory.join(folder), "", "", instances);
         }
+        keep_only_in(&records.directory.join("waiting"), PARTS, "", instances);
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod destroying;
 mod listing;
+mod parts;
 mod shown;
 
 use std::path::Path;
@@ -19,6 +20,7 @@ use crate::edge::outcome::{Exit::Waits, Outcome};
 use crate::edge::records::Records;
 use crate::verbs::prune::destroying::{Destroying, Found};
 use crate::verbs::prune::listing::{Listed, Target};
+use crate::verbs::prune::parts::give_up_abandoned_parts;
 use crate::verbs::prune::shown::{Planned, explain, warn_if_suspicious};
 use crate::verbs::replicate::give_up_stale_parts;
 use crate::verbs::say::snapshots;
@@ -39,6 +41,7 @@ pub fn run(run: &Run, to: Option<&str>, saved: Option<&Path>) -> Result<Outcome>
     let pruning = Pruning::new(run, to)?;
     let parts = match to {
         Some(to) if is_for_pruner(run, to) => give_up_stale_parts(run, to)?,
+        None if saved.is_none() => give_up_abandoned_parts(run)?,
         _ => Outcome::Done,
     };
     let _lock = pruning.lock()?;

@@ -144,3 +144,23 @@ arrived backup/add tank/home/kid
 say "a key says what it may do"
 expect 0 ssh -n -o BatchMode=yes -i /root/.ssh/add far@localhost zam serve
 has '"role":"append-only","roots":."backup/add".'
+
+say "weeks without a person: what is cut once and for all is given up there, and everything else goes on meanwhile"
+sed -i 's/, rate-limit: 512KiB.s//' /etc/zam/zam.yaml
+take 4M
+base=$(snapshots backup/add/tank/home/kid | tail -n 1) lost=$(snapshots tank/home/kid | tail -n 1)
+zfs send -i "@$base" "tank/home/kid@$lost" | head -c 2000000 | zfs receive -s -u backup/add/tank/home/kid 2>/dev/null || true
+zfs destroy "tank/home/kid@$lost"
+for day in {1..16}; do
+  advance '1 day'
+  fill tank/home/kid 100K
+  zam snapshot tank/home >/dev/null
+  zam replicate --to added tank/home >/root/added 2>&1 || has 'receive -A' /root/added
+  zam --config /root/far.yaml prune backup/add >/root/pruned 2>&1 || fail "$(cat /root/pruned)"
+  zam prune tank/home >/dev/null
+  equal "$(guids backup/add/tank/home | tail -n 1)" "$(guids tank/home | tail -n 1)"
+  ((day != 3)) || has 'kid holds part of a stream that has not grown for 2 d; after 2 w it is given up' /root/pruned
+  ((day != 15)) || has 'kid: gave up part of a stream that had not grown for 2 w' /root/pruned
+done
+arrived backup/add tank/home/kid
+equal "$(zfs get -Hpo value receive_resume_token backup/add/tank/home/kid)" '-'
