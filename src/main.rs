@@ -17,9 +17,9 @@ use zam::core::config::{Job, Verb as JobVerb};
 use zam::core::serve::{Key, Role};
 use zam::core::unit_name::instance;
 use zam::edge::clock::now;
-use zam::edge::command::disconnect;
 use zam::edge::outcome::Outcome;
 use zam::edge::records::Records;
+use zam::edge::ssh::disconnect;
 use zam::edge::{configuration, journal, outcome};
 use zam::verbs::loading::{load, load_and_report};
 use zam::verbs::settle::settle;
@@ -64,7 +64,7 @@ fn run(cli: Cli) -> Result<Outcome> {
         Verb::Gate { verb, dataset, to } => {
             gate::run(&path, &dataset, JobName::new(verb, to.as_deref()))
         }
-        Verb::Notify { instance } => notify::run(&instance, now().timestamp()),
+        Verb::Notify(asked) => tell(&path, &asked),
     }
 }
 
@@ -130,6 +130,14 @@ fn set_up(path: &Path, host: Option<&str>, check: bool) -> Result<Outcome> {
     let loaded = load_and_report(path)?;
     loaded.finish()?;
     setup::run(&loaded.config, path, host, check)
+}
+
+fn tell(path: &Path, asked: &cli::Notify) -> Result<Outcome> {
+    match &asked.instance {
+        None => notify::test(path, now()),
+        Some(instance) if asked.recovered => notify::recovered(path, instance, now()),
+        Some(instance) => notify::failed(path, instance, now()),
+    }
 }
 
 fn serve(asked: cli::Serve) -> Result<Outcome> {

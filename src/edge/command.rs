@@ -1,28 +1,20 @@
-//! The one door to other programs, on this machine or over ssh. Whether a program went well is judged by its exit status,
+//! Commands on this machine, or on another one over ssh. Whether a program went well is judged by its exit status,
 //! never by what it printed.
 
 use std::fmt;
 use std::io;
-use std::os::unix::process::CommandExt;
-use std::path::Path;
-use std::process::{Command, ExitStatus, Output, Stdio};
+use std::process::{Command, ExitStatus, Output};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 
 use crate::core::config::Host;
 use crate::core::{said, shell};
 use crate::edge::outcome::Exit::Later;
 use crate::edge::outcome::is_later;
-use crate::edge::process::{self, Process};
-use crate::edge::sockets;
-
-/// Directories to look for `zfs` in after those of PATH: an ordinary user's PATH has no sbin.
-const SBIN: &str = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin";
-
-/// How long the end of an ssh connection may take.
-const PATIENCE: Duration = Duration::from_secs(2);
+use crate::edge::process;
+use crate::edge::program::{local, not_started};
+use crate::edge::ssh::ssh;
 
 /// A program that did not end well.
 #[derive(Debug)]
@@ -155,173 +147,14 @@ impl Machine {
     }
 }
 
-/// Ends the connections of this run, and removes their sockets.
-///
-/// On a network that went silent the master of a connection does not hear of this before its keepalives fail. That is
-/// not waited for, whatever the number of hosts; systemd ends the masters with the job.
-pub fn disconnect() {
-    let Some(sockets) = sockets::take() else {
-        return;
-    };
-    let begun = Instant::now();
-    for (host, socket) in sockets.all() {
-        if begun.elapsed() < PATIENCE {
-            end_connection(host, &socket, begun);
-        }
-    }
-}
-
-fn end_connection(host: &Host, socket: &Path, begun: Instant) {
-    let mut exit = local(&["ssh"]);
-    exit.args(options(host, socket))
-        .args(["-O", "exit", "--", &host.ssh])
-        .stdin(Stdio::null());
-    let Ok(mut asking) = Process::start(&mut exit) else {
-        return;
-    };
-    while !asking.has_ended() && begun.elapsed() < PATIENCE {
-        asking.wait();
-    }
-    process::end([&mut asking].into_iter());
-}
-
 /// The line by which a shell on another machine runs the program.
 fn line(argv: &[&str]) -> Result<String> {
     shell::line(argv).map_err(|why| anyhow!(why))
 }
 
-pub fn not_started(program: &str, error: &io::Error) -> anyhow::Error {
-    if error.kind() == io::ErrorKind::NotFound {
-        return anyhow!(
-            "there is no `{program}` on this machine; install it (Debian: zfsutils-linux, openssh-client, zstd)"
-        );
-    }
-    anyhow!("cannot start {program}: {error}")
-}
-
-#[expect(clippy::disallowed_methods, reason = "the one door")]
-pub(super) fn new(program: &str) -> Command {
-    Command::new(program)
-}
-
-fn local(argv: &[&str]) -> Command {
-    let mut path = std::env::var_os("PATH").unwrap_or_default();
-    // An empty part of PATH would be the working directory.
-    if !path.is_empty() {
-        path.push(":");
-    }
-    path.push(SBIN);
-    let mut command = new(argv[0]);
-    command
-        .args(&argv[1..])
-        .env("PATH", path)
-        .env("LC_ALL", "C")
-        // A group of its own: Ctrl-C reaches zam alone, which ends a transfer so that it can be resumed.
-        .process_group(0);
-    command
-}
-
-fn ssh(host: &Arc<Host>, line: &str) -> Result<Command> {
-    let socket = sockets::of(host);
-    let socket = socket.with_context(|| format!("cannot reach {}", host.name))?;
-    let mut ssh = local(&["ssh"]);
-    // ssh_config's SendEnv would take the language of this machine to a far side that may not have it.
-    for (name, _) in std::env::vars_os() {
-        let bytes = name.as_encoded_bytes();
-        if bytes.starts_with(b"LANG") || bytes.starts_with(b"LC_") {
-            ssh.env_remove(name);
-        }
-    }
-    ssh.env("LC_ALL", "C")
-        .args(options(host, &socket))
-        .arg("--")
-        .arg(&host.ssh)
-        .arg(line);
-    Ok(ssh)
-}
-
-/// Options that a stream of bytes between two programs needs. ssh_config(5) may say otherwise for a person at a terminal.
-const NEEDED: [&str; 21] = [
-    "BatchMode=yes",
-    "LogLevel=ERROR",
-    "ServerAliveInterval=15",
-    "ServerAliveCountMax=4",
-    "ConnectTimeout=30",
-    "ControlMaster=auto",
-    "ControlPersist=60",
-    "RequestTTY=no",
-    "RemoteCommand=none",
-    "SessionType=default",
-    "StdinNull=no",
-    "ForkAfterAuthentication=no",
-    "EscapeChar=none",
-    "ForwardAgent=no",
-    "ForwardX11=no",
-    "ClearAllForwardings=yes",
-    "ExitOnForwardFailure=no",
-    "Tunnel=no",
-    "PermitLocalCommand=no",
-    "VisualHostKey=no",
-    // ssh uses only the first SetEnv that it is given.
-    "SetEnv=LC_ALL=C",
-];
-
-fn options(host: &Host, socket: &Path) -> Vec<String> {
-    let mut options = Vec::new();
-    // ssh takes the first value that it is given, so the configuration's come first.
-    for option in host.options.iter().map(String::as_str).chain(NEEDED) {
-        options.push(format!("-o{option}"));
-    }
-    // ssh_config(5), TOKENS: a single % would begin one.
-    let socket = socket.display().to_string().replace('%', "%%");
-    options.push(format!("-oControlPath={socket}"));
-    options.extend(identity(host).map(|file| format!("-i{file}")));
-    options.extend(host.port.map(|port| format!("-p{port}")));
-    options
-}
-
-/// The file with the key of a host: the one that systemd hands to a job that is not root's, if it does.
-fn identity(host: &Host) -> Option<String> {
-    let identity = host.identity.as_ref()?;
-    let Some(directory) = std::env::var_os("CREDENTIALS_DIRECTORY") else {
-        return Some(identity.clone());
-    };
-    let credential = Path::new(&directory).join(host.credential());
-    match credential.exists() {
-        true => Some(credential.display().to_string()),
-        false => Some(identity.clone()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_configurations_options_come_before_zams_own() {
-        let host = Host {
-            name: "nas".parse().expect("a name"),
-            ssh: "zam@nas".into(),
-            port: Some(2222),
-            identity: Some("/etc/zam/key".into()),
-            options: vec!["ConnectTimeout=5".into()],
-        };
-        let options = options(&host, Path::new("/run/zam/100%/c1"));
-        assert_eq!(options[..2], ["-oConnectTimeout=5", "-oBatchMode=yes"]);
-        assert_eq!(
-            options
-                .iter()
-                .filter(|o| o.contains("ConnectTimeout"))
-                .count(),
-            2
-        );
-        let last = [
-            "-oControlPath=/run/zam/100%%/c1",
-            "-i/etc/zam/key",
-            "-p2222",
-        ];
-        assert_eq!(options[options.len() - 3..], last);
-    }
 
     #[test]
     fn a_command_for_another_machine_is_one_line_for_its_shell() {

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Result, bail};
 
 use crate::core::shell;
-use crate::edge::command::{new, not_started};
+use crate::edge::program::{new, not_started};
 
 /// Runs `programs`, the second reading what the first writes, with our standard input, output and errors, and nothing of
 /// our environment, which came from the other machine. A single one takes our place.

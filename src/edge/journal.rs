@@ -74,6 +74,11 @@ pub fn error(message: impl Display) {
     say("<3>", &message.to_string());
 }
 
+/// Good news that nobody asked for.
+pub fn notice(message: impl Display) {
+    say("<5>", &message.to_string());
+}
+
 pub fn warn(message: impl Display) {
     say("<4>", &message.to_string());
 }

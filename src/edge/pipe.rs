@@ -11,9 +11,10 @@ use rustix::process::Signal;
 
 use crate::core::verdict::{self, Cut, Ended};
 use crate::edge::clock;
-use crate::edge::command::{Pipeline, not_started};
+use crate::edge::command::Pipeline;
 use crate::edge::outcome::Exit::Later;
 use crate::edge::process::{self, Process};
+use crate::edge::program::not_started;
 use crate::edge::pump::Pump;
 
 pub use crate::edge::pump::Limit;

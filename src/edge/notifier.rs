@@ -1,0 +1,49 @@
+//! A command by which a person wants to be told something.
+
+use std::io::{Seek, Write};
+use std::os::unix::process::CommandExt;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::core::said;
+use crate::edge::process::{self, Process};
+use crate::edge::program;
+
+/// How long one may take. systemd gives all of them together five minutes.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Has the shell run `line`, with more variables in its environment and a text on its stdin. What it prints goes where ours
+/// goes.
+///
+/// # Errors
+/// It failed, or it took longer than a minute.
+pub fn run(line: &str, environment: &[(&str, String)], text: &str) -> Result<()> {
+    let mut input = tempfile::tempfile().context("cannot keep its input")?;
+    input.write_all(text.as_bytes())?;
+    input.rewind()?;
+    let mut command = program::new("/bin/sh");
+    let variables = environment.iter().map(|(name, value)| (*name, value));
+    command
+        .args(["-c", line])
+        .envs(variables)
+        .stdin(input)
+        .process_group(0);
+    let mut process = Process::start(&mut command)?;
+    let begun = Instant::now();
+    while !process.has_ended() {
+        if begun.elapsed() > PATIENCE {
+            process::end([&mut process].into_iter());
+            bail!("it took longer than {} s", PATIENCE.as_secs());
+        }
+        process.wait();
+    }
+    let (status, stderr) = process.result();
+    if !status.success() {
+        bail!(
+            "{}",
+            said::reason(&String::from_utf8_lossy(&stderr), status)
+        );
+    }
+    Ok(())
+}
