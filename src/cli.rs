@@ -70,9 +70,21 @@ pub(crate) enum Verb {
         #[arg(long, value_name = "NAME")]
         to: Option<String>,
     },
-    /// Record the failure of a job; called by systemd.
-    #[command(hide = true)]
-    Notify { instance: String },
+    /// Tell a failure by the commands of `notify`; called by systemd, or with --test.
+    Notify(Notify),
+}
+
+#[derive(Args)]
+pub(crate) struct Notify {
+    /// The unit that failed, as its template has it.
+    #[arg(required_unless_present = "test")]
+    pub(crate) instance: Option<String>,
+    /// It has succeeded since: take back its alert.
+    #[arg(long)]
+    pub(crate) recovered: bool,
+    /// Only tell that this is a test.
+    #[arg(long, conflicts_with_all = ["instance", "recovered"])]
+    pub(crate) test: bool,
 }
 
 #[derive(Args)]

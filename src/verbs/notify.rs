@@ -1,66 +1,128 @@
-//! `zam notify`: systemd calls it when a job has failed (OnFailure=). It records what failed, how, and its last lines, in
-//! the journal and as a file in /var/lib/zam/alerts, which the job's next success removes.
+//! `zam notify`: systemd calls it when a unit has failed (OnFailure=), and when one with an open alert has succeeded
+//! (OnSuccess=). It keeps alerts as files in /var/lib/zam/alerts, and tells them by the commands of `notify`.
 
-use std::fmt;
+use std::path::Path;
 use std::thread::sleep;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
-use regex_lite::Regex;
-use serde::{Deserialize, Serialize};
 
+use crate::core::alert::Alert;
+use crate::core::config::Config;
+use crate::core::unit_name;
 use crate::edge::command::Machine;
 use crate::edge::outcome::Exit::Usage;
 use crate::edge::outcome::Outcome;
-use crate::edge::{journal, records};
+use crate::edge::{configuration, journal, notifier, records};
+use crate::verbs::side_by_side;
 
 const LINES: &str = "10";
 /// The journal may get the last words of a unit a moment after systemd has seen its end.
 const LOOKS: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// A failure that no success has followed yet.
-#[derive(Serialize, Deserialize)]
-pub struct Alert {
-    pub unit: String,
-    /// How it failed, in systemd's word: `exit-code`, `watchdog`, ...
-    pub result: String,
-    /// The exit code, or the signal's name.
-    pub status: String,
-    /// When it failed last.
-    pub time: DateTime<Utc>,
-    /// When it first failed in this way.
-    pub since: Option<DateTime<Utc>>,
-    /// How often it has failed in this way.
-    #[serde(default)]
-    pub count: u64,
-    /// What the failed run said last; never empty.
-    pub lines: Vec<String>,
-}
-
 /// Records the failure of the unit with this instance; systemd tells the rest in the environment (systemd.exec(5),
-/// MONITOR_*). What fails at each of its slots for the same reason is reported as an error once.
-pub fn run(instance: &str, now: i64) -> Result<Outcome> {
-    if !records::is_file_name(instance) {
-        return Err(Usage(format!("{instance:?} is not an instance of a unit")).into());
+/// MONITOR_*). What fails at each of its slots for the same reason is told once a day.
+pub fn failed(path: &Path, instance: &str, now: DateTime<Utc>) -> Result<Outcome> {
+    check(instance)?;
+    let mut alert = failure(instance, now);
+    let known = open(instance);
+    let is_known = known.is_some_and(|known| alert.follow(&known));
+    write(instance, &alert)?;
+    match is_known {
+        true => journal::print(&alert),
+        false => journal::error(&alert),
     }
-    let time = DateTime::from_timestamp(now, 0).unwrap_or_default();
-    let mut alert = failure(instance, time);
-    let known = open(instance, records::claimed_success(instance));
-    let known = known.filter(|known| alert.repeats(known));
-    if let Some(known) = &known {
-        alert.since = known.since.or(Some(known.time));
-        alert.count = known.count.max(1) + 1;
-    }
-    let text = serde_json::to_string_pretty(&alert)? + "\n";
-    records::write_alert(instance, &text)
-        .with_context(|| format!("cannot write {}", records::alert(instance).display()))?;
-    match known {
-        Some(_) => journal::print(&alert),
-        None => journal::error(&alert),
+    if alert.is_to_be_told() && tell(path, instance, &alert, &Event::of(&alert)) {
+        alert.told = Some(now);
+        write(instance, &alert)?;
     }
     Ok(Outcome::Done)
+}
+
+/// Takes back the alert of the unit with this instance, if it has succeeded since.
+pub fn recovered(path: &Path, instance: &str, now: DateTime<Utc>) -> Result<Outcome> {
+    check(instance)?;
+    if let Some(alert) = read(instance)
+        && is_over(instance, &alert)
+    {
+        withdraw(path, instance, now);
+    }
+    Ok(Outcome::Done)
+}
+
+/// Takes back the alert of a unit that has succeeded, if it has one.
+pub fn withdraw(path: &Path, instance: &str, now: DateTime<Utc>) {
+    let Some(alert) = read(instance) else { return };
+    let recovery = alert.recovery(now);
+    // Once it is gone nobody can take it back twice.
+    if let Err(error) = records::remove_alert(instance) {
+        journal::warn(format!("the alert of {} stays: {error}", alert.unit));
+        return;
+    }
+    journal::notice(&recovery);
+    if alert.told.is_some() {
+        let event = Event {
+            name: "recovered",
+            subject: recovery.clone(),
+            text: recovery + "\n",
+        };
+        tell(path, instance, &alert, &event);
+    }
+}
+
+/// Tells something by the commands of `notify`, so that a person can see whether it arrives.
+///
+/// # Errors
+/// There are no such commands.
+pub fn test(path: &Path, now: DateTime<Utc>) -> Result<Outcome> {
+    let alert = Alert {
+        unit: "zam@test.service".into(),
+        result: "test".into(),
+        status: "0".into(),
+        time: now,
+        since: Some(now),
+        count: 1,
+        told: None,
+        lines: vec!["nothing has failed: this is a test of `notify`".into()],
+    };
+    let loaded = crate::verbs::loading::load(path)?;
+    if loaded.config.notify.is_empty() {
+        return Err(Usage(format!("{} has no `notify`", path.display())).into());
+    }
+    match tell(path, "test", &alert, &Event::of(&alert)) {
+        true => Ok(Outcome::Done),
+        false => Ok(Outcome::Failed),
+    }
+}
+
+fn check(instance: &str) -> Result<()> {
+    match records::is_file_name(instance) {
+        true => Ok(()),
+        false => Err(Usage(format!("{instance:?} is not an instance of a unit")).into()),
+    }
+}
+
+fn write(instance: &str, alert: &Alert) -> Result<()> {
+    let text = serde_json::to_string_pretty(alert)? + "\n";
+    records::write_alert(instance, &text)
+        .with_context(|| format!("cannot write {}", records::alert(instance).display()))
+}
+
+fn read(instance: &str) -> Option<Alert> {
+    serde_json::from_str(&records::read_alert(instance).ok()?).ok()
+}
+
+/// A job that is not root's cannot remove its alert, and says by its record that it has succeeded.
+fn is_over(instance: &str, alert: &Alert) -> bool {
+    let success = records::claimed_success(instance);
+    success.is_some_and(|success| success > alert.time.timestamp())
+}
+
+/// The alert of a unit, if there is one that can be read, and that no success has followed.
+pub fn open(instance: &str) -> Option<Alert> {
+    read(instance).filter(|alert| !is_over(instance, alert))
 }
 
 fn failure(instance: &str, time: DateTime<Utc>) -> Alert {
@@ -76,6 +138,7 @@ fn failure(instance: &str, time: DateTime<Utc>) -> Alert {
         time,
         since: Some(time),
         count: 1,
+        told: None,
         lines,
     }
 }
@@ -83,42 +146,6 @@ fn failure(instance: &str, time: DateTime<Utc>) -> Alert {
 /// Empty when systemd does not say; nor does it when a person runs us.
 fn told_by_systemd(name: &str) -> String {
     std::env::var(format!("MONITOR_{name}")).unwrap_or_default()
-}
-
-impl Alert {
-    /// Whether it says nothing that `known` has not said. Its last line may be any line of that, because datasets that
-    /// fail side by side do so in any order.
-    fn repeats(&self, known: &Alert) -> bool {
-        let last = self.lines.last().map(|line| gist(line));
-        (&self.result, &self.status) == (&known.result, &known.status)
-            && known.lines.iter().any(|line| Some(gist(line)) == last)
-    }
-}
-
-/// A line without what differs from run to run: the times in the names of snapshots, and numbers that stand alone.
-fn gist(line: &str) -> String {
-    let changing = Regex::new(r"[0-9]{8}T[0-9]{6}Z|(^|[ (])[0-9]+").expect("a regular expression");
-    changing.replace_all(line, "").into_owned()
-}
-
-impl fmt::Display for Alert {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "{} failed ({}, {})", self.unit, self.result, self.status)?;
-        if let (2.., Some(since)) = (self.count, self.since) {
-            let since = since.format("%F %T UTC");
-            write!(f, " {} times since {since}", self.count)?;
-        }
-        let last = self.lines.last().map_or("see its journal", String::as_str);
-        write!(f, ": {last}")
-    }
-}
-
-/// The alert of a job, if there is one that can be read, and that no success has followed (in epoch seconds). A job that is
-/// not root's cannot remove its alert.
-pub fn open(instance: &str, success: Option<i64>) -> Option<Alert> {
-    let alert: Alert = serde_json::from_str(&records::read_alert(instance).ok()?).ok()?;
-    let is_over = success.is_some_and(|success| success > alert.time.timestamp());
-    (!is_over).then_some(alert)
 }
 
 /// What the failed run said last; never empty.
@@ -149,8 +176,71 @@ fn logged(invocation: &str) -> Vec<String> {
     lines.map(Into::into).collect()
 }
 
-/// Removes the alert of a job: one that went well has nothing to report any more.
-pub fn withdraw(instance: &str) {
-    // Most jobs have none. One that cannot be removed is over all the same, by the record of the success.
-    let _ = std::fs::remove_file(records::alert(instance));
+/// What the commands of `notify` are told.
+struct Event {
+    /// `failed` or `recovered`.
+    name: &'static str,
+    /// One line.
+    subject: String,
+    text: String,
+}
+
+impl Event {
+    fn of(alert: &Alert) -> Self {
+        Event {
+            name: "failed",
+            subject: alert.to_string(),
+            text: alert.message(),
+        }
+    }
+}
+
+/// Runs all commands of `notify` side by side. Returns whether there are any and all of them went well; what did not is
+/// said, and stops nothing.
+fn tell(path: &Path, instance: &str, alert: &Alert, event: &Event) -> bool {
+    // A configuration that cannot be read has failed units of its own.
+    let Ok(Some(loaded)) = configuration::read(path) else {
+        return false;
+    };
+    let config = loaded.config;
+    let environment = environment(&config, instance, alert, event);
+    let lines = config.notify.iter().collect();
+    let results = side_by_side(lines, config.notify.len(), |line: &String| {
+        let result = notifier::run(line, &environment, &event.text);
+        result.inspect_err(|error| journal::error(format!("notify: {line}: {error:#}")))
+    });
+    !results.is_empty() && results.iter().all(Result::is_ok)
+}
+
+fn environment(
+    config: &Config,
+    instance: &str,
+    alert: &Alert,
+    event: &Event,
+) -> Vec<(&'static str, String)> {
+    let mut environment = vec![
+        ("ZAM_EVENT", event.name.to_owned()),
+        ("ZAM_SUBJECT", event.subject.clone()),
+        ("ZAM_HOST", host_name()),
+        ("ZAM_UNIT", alert.unit.clone()),
+        ("ZAM_RESULT", alert.result.clone()),
+        ("ZAM_STATUS", alert.status.clone()),
+        ("ZAM_COUNT", alert.count.to_string()),
+        ("ZAM_SINCE", alert.begun().to_rfc3339()),
+    ];
+    let job = config
+        .jobs()
+        .find(|job| unit_name::instance(job) == instance);
+    if let Some(job) = job {
+        environment.push(("ZAM_VERB", job.verb.to_string()));
+        environment.push(("ZAM_DATASET", job.entry.key.clone()));
+        let to = job.destination.map(|to| to.name.to_string());
+        environment.push(("ZAM_DESTINATION", to.unwrap_or_default()));
+    }
+    environment
+}
+
+fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname");
+    name.unwrap_or_default().trim().to_owned()
 }

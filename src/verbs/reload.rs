@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use crate::core::unit_name::instance;
+use crate::edge::clock::now;
 use crate::edge::configuration::{self, Loaded};
 use crate::edge::outcome::Exit::{Misconfigured, Usage};
 use crate::edge::outcome::Outcome;
@@ -60,8 +61,9 @@ fn put_into_force(loaded: &Loaded, path: &Path) -> Result<()> {
     }
     records::keep_only(&jobs);
     // zam-reload.service and zam-config.service fail only because of errors in the configuration, and there are none.
-    notify::withdraw("reload");
-    notify::withdraw("config");
+    for instance in ["reload", "config"] {
+        notify::withdraw(path, instance, now());
+    }
     Ok(())
 }
 

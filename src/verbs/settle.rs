@@ -7,7 +7,6 @@ use crate::core::span::{DAY, Rough};
 use crate::edge::outcome::Exit::Misconfigured;
 use crate::edge::outcome::Outcome;
 use crate::edge::records::Records;
-use crate::verbs::notify;
 
 /// In seconds. A little less than a day: the second run of a daily job fails although it may come a moment early.
 const PATIENCE: i64 = DAY - 600;
@@ -25,7 +24,6 @@ pub fn settle(
 ) -> Result<Outcome> {
     let outcome = result.as_ref().map_or_else(Outcome::of, |outcome| *outcome);
     if outcome == Outcome::Done {
-        notify::withdraw(instance);
         records.record_success(instance, now);
     }
     if outcome != Outcome::Waits {

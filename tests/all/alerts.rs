@@ -32,6 +32,7 @@ fn fail(directory: &Path, result: &str, lines: &str) -> (String, Value) {
         .env("LINES_OF_RUN", directory.join("lines"));
     command
         .env("ZAM_STATE", directory)
+        .env("ZAM_CONFIG", directory.join("zam.yaml"))
         .env("MONITOR_UNIT", format!("zam@{INSTANCE}.service"));
     command
         .env("MONITOR_SERVICE_RESULT", result)
@@ -123,6 +124,106 @@ fn another_failure_is_told_anew() {
         assert_eq!(alert["count"], 1);
         assert_eq!(alert["since"], alert["time"]);
     }
+}
+
+/// Commands that keep what they are told, and whether each is told.
+fn with_commands(directory: &Path, commands: &str) {
+    let config = format!("notify: {commands}\ndatasets: {{tank/home: {{snapshot-period: 1h}}}}\n");
+    fs::write(directory.join("zam.yaml"), config).expect("a configuration");
+}
+
+/// What the commands were told since the last time.
+fn told(directory: &Path) -> String {
+    let file = directory.join("told");
+    let text = fs::read_to_string(&file).unwrap_or_default();
+    let _ = fs::remove_file(file);
+    text
+}
+
+const TELL: &str = r#"['{ echo "$ZAM_EVENT $ZAM_DATASET $ZAM_VERB $ZAM_COUNT: $ZAM_SUBJECT"; cat; } >>"$ZAM_STATE/told"']"#;
+
+fn recover(directory: &Path) -> String {
+    let mut command = zam();
+    command
+        .env("ZAM_CONFIG", directory.join("zam.yaml"))
+        .env("ZAM_STATE", directory);
+    let output = command.args(["notify", "--recovered", INSTANCE]).output();
+    let output = output.expect("zam");
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn the_commands_are_told_a_failure_once_and_its_end() {
+    let machine = machine();
+    let place = machine.path();
+    with_commands(place, TELL);
+    fail(place, "exit-code", "tank/home: no room\n");
+    let first = told(place);
+    let subject = "failed tank/home snapshot 1: zam@snapshot-tank-home.service failed (exit-code, 1): tank/home: no room\n";
+    assert!(first.starts_with(subject), "{first}");
+    assert!(
+        first.contains("  tank/home: no room\n") && first.contains("journalctl -u"),
+        "{first}"
+    );
+    fail(place, "exit-code", "tank/home: no room\n");
+    assert_eq!(told(place), "");
+    // It has not succeeded since, as after a skip or an exit with 75.
+    assert_eq!(recover(place), "");
+    assert!(place.join(format!("alerts/{INSTANCE}.json")).exists());
+    settle_at(place, 9_999_999_999, "done");
+    let said = recover(place);
+    assert!(
+        said.contains("works again; it had failed 2 times"),
+        "{said}"
+    );
+    let end = told(place);
+    assert!(
+        end.starts_with(
+            "recovered tank/home snapshot 2: zam@snapshot-tank-home.service works again"
+        ),
+        "{end}"
+    );
+    assert!(!place.join(format!("alerts/{INSTANCE}.json")).exists());
+    assert_eq!(recover(place), "");
+}
+
+#[test]
+fn a_command_that_fails_is_reported_stops_no_other_and_is_tried_again() {
+    let machine = machine();
+    let place = machine.path();
+    with_commands(place, &TELL.replace("[", "['echo no route >&2; exit 3', "));
+    for _ in 0..2 {
+        let (said, alert) = fail(place, "exit-code", "tank/home: no room\n");
+        assert!(
+            said.contains("notify: echo no route >&2; exit 3: no route"),
+            "{said}"
+        );
+        assert!(told(place).starts_with("failed"));
+        assert_eq!(alert["told"], Value::Null);
+    }
+}
+
+#[test]
+fn a_test_is_told_and_leaves_no_alert() {
+    let machine = machine();
+    let place = machine.path();
+    let test = || {
+        let mut command = zam();
+        command
+            .env("ZAM_CONFIG", place.join("zam.yaml"))
+            .env("ZAM_STATE", place);
+        command.args(["notify", "--test"]).output().expect("zam")
+    };
+    with_commands(place, "[]");
+    let output = test();
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    with_commands(place, TELL);
+    assert_eq!(test().status.code(), Some(0));
+    assert!(told(place).contains("this is a test"));
+    assert!(!place.join("alerts").exists());
+    with_commands(place, "['false']");
+    assert_eq!(test().status.code(), Some(1));
 }
 
 #[test]

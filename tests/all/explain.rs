@@ -46,7 +46,7 @@ datasets:
 
 #[test]
 fn a_setting_without_effect_is_said_at_every_zam_config() {
-    let directory = with(&format!("notify: [mail root]\n{CONFIG}"));
+    let directory = with(&format!("metrics-file: /run/zam.prom\n{CONFIG}"));
     for words in [
         ["config"].as_slice(),
         &["config", "--check"],
@@ -55,7 +55,7 @@ fn a_setting_without_effect_is_said_at_every_zam_config() {
         let (code, said) = zam(directory.path(), words);
         assert_eq!(code, Some(0), "{said}");
         assert!(
-            said.contains("zam.yaml:1:1: `notify` has no effect yet"),
+            said.contains("zam.yaml:1:1: `metrics-file` has no effect yet"),
             "{said}"
         );
     }

@@ -234,7 +234,7 @@ fn readable(case: &Path) -> (TempDir, Vec<String>) {
     let names: BTreeSet<&str> = tops
         .filter(is_unit)
         .filter(|name| !name.contains("@."))
-        .chain(["zam-notify@x.service"])
+        .chain(["zam-notify@x.service", "zam-recovered@x.service"])
         .collect();
     let names = names.into_iter().map(Into::into).collect();
     let directory = tempdir().expect("a directory");

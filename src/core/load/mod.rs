@@ -102,7 +102,7 @@ fn tidy(key: &str) -> String {
 /// Notes the settings that are checked and do nothing yet: a person who waits for a mail must know that none will come.
 fn without_effect_yet(sections: &Sections, sources: &[Source]) -> Vec<String> {
     let mut notes = Vec::new();
-    for name in ["notify", "metrics-file"] {
+    for name in ["metrics-file"] {
         if let Some((key, node)) = sections.top.get(name)
             && !node.is_null()
         {

@@ -199,7 +199,7 @@ impl<'l> Look<'l> {
     fn job(&self, job: &Job, known: &Jobs) -> ShownJob {
         let (unit, instance, records) = (service(job), instance(job), self.records(job));
         let success = records.last_success(&instance);
-        let (alert, done) = (notify::open(&instance, success), success.and_then(time));
+        let (alert, done) = (notify::open(&instance), success.and_then(time));
         let result = match &alert {
             _ if known.running.contains(&unit) => Some("running".into()),
             Some(alert) => Some(alert.result.clone()),

@@ -3,10 +3,10 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+use crate::core::alert::Alert;
 use crate::core::config::Verb;
 use crate::core::health::Health;
 use crate::core::name::Dataset;
-use crate::verbs::notify::Alert;
 
 #[derive(Serialize)]
 pub(super) struct ShownEntry {
