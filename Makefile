@@ -28,12 +28,14 @@ install: $(if $(or $(NOBUILD),$(wildcard $(BUILD)/zam)),,build)
 	sed -i 's|@EXECPATH@|$(EXECPATH)|' $(DESTDIR)$(UNITDIR)/zam*.service.d/10-path.conf
 	install -Dm644 units/zam.tmpfiles $(DESTDIR)$(TMPFILESDIR)/zam.conf
 	install -Dm644 units/zam.sysusers $(DESTDIR)$(SYSUSERSDIR)/zam.conf
-	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/doc/zam README.md
+	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/doc/zam README.md packaging/prometheus-rules.yml
 	install -Dm644 zam.yaml.example $(DESTDIR)$(PREFIX)/share/doc/zam/examples/zam.yaml
 	sed -i 's|/usr/local/|$(PREFIX)/|' $(DESTDIR)$(PREFIX)/share/doc/zam/examples/zam.yaml
 	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/zam zam.schema.json
 	for section in 5 7 8; do install -Dm644 -t $(DESTDIR)$(PREFIX)/share/man/man$$section man/*.$$section; done
 	install -d $(DESTDIR)$(SYSCONFDIR)/zam
+	install -Dm644 units/profile.sh $(DESTDIR)$(SYSCONFDIR)/profile.d/zam.sh
+	install -Dm644 units/profile.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_conf.d/zam.fish
 	install -d $(DESTDIR)$(ZSHDIR) $(addprefix $(DESTDIR)$(PREFIX)/share/,bash-completion/completions fish/vendor_completions.d)
 	# Each has zam itself print what its shell runs, so that the two are always of one version.
 	printf 'source <(COMPLETE=bash zam 2>/dev/null)\n' >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/zam

@@ -10,6 +10,7 @@ use crate::complete;
 use zam::core::config;
 use zam::core::name::{Dataset, Prefix};
 use zam::core::span::Span;
+use zam::verbs::check::Format;
 
 /// ZFS snapshots, replication and pruning as systemd units.
 #[derive(Parser)]
@@ -51,6 +52,13 @@ pub(crate) enum Verb {
     },
     /// Check the configuration and put it into force.
     Reload,
+    /// Say what is not as promised; exit 1 if a promise is broken.
+    Check(Check),
+    /// Have your login say nothing of the alerts of now.
+    Ack,
+    /// Say what there is to say at a login; called by the shell's profile.
+    #[command(hide = true)]
+    Login,
     /// Print what the users that run the jobs lack on this machine, as a script for root.
     Setup {
         /// What the account on this host lacks, instead, as a script for root there.
@@ -72,6 +80,37 @@ pub(crate) enum Verb {
     },
     /// Tell a failure by the commands of `notify`; called by systemd, or with --test.
     Notify(Notify),
+}
+
+#[derive(Args)]
+#[group(multiple = false)]
+pub(crate) struct Check {
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Print and exit as a plugin of Nagios or Icinga does.
+    #[arg(long)]
+    pub(crate) nagios: bool,
+    /// Print as a local check of Checkmk does.
+    #[arg(long)]
+    pub(crate) checkmk: bool,
+    /// Keep what is found; called by systemd.
+    #[arg(long, hide = true)]
+    pub(crate) record: bool,
+    /// Tell others what was found; called by systemd.
+    #[arg(long, hide = true)]
+    pub(crate) publish: bool,
+}
+
+impl Check {
+    pub(crate) fn format(&self) -> Format {
+        match self {
+            Check { json: true, .. } => Format::Json,
+            Check { nagios: true, .. } => Format::Nagios,
+            Check { checkmk: true, .. } => Format::Checkmk,
+            _ => Format::Plain,
+        }
+    }
 }
 
 #[derive(Args)]

@@ -6,27 +6,31 @@ mod complete;
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use anyhow::Result;
 use chrono::{DateTime, NaiveTime, Utc};
 use clap::{CommandFactory, Parser};
 use clap_complete::CompleteEnv;
+use rustix::process::geteuid;
 
 use cli::{Cli, Common, Verb};
 use zam::core::config::{Job, Verb as JobVerb};
 use zam::core::serve::{Key, Role};
 use zam::core::unit_name::instance;
 use zam::edge::clock::now;
+use zam::edge::configuration::Loaded;
 use zam::edge::outcome::Outcome;
-use zam::edge::records::Records;
+use zam::edge::records::{Records, Success};
 use zam::edge::ssh::disconnect;
-use zam::edge::{configuration, journal, outcome};
+use zam::edge::{configuration, journal, outcome, pipe};
+use zam::verbs::check::Format;
 use zam::verbs::loading::{load, load_and_report};
 use zam::verbs::settle::settle;
 use zam::verbs::simulate::Simulation;
 use zam::verbs::{
-    JobName, Run, config, gate, notify, prune, reload, replicate, serve, setup, snapshot, status,
-    units,
+    JobName, Run, check, config, gate, login, notify, prune, reload, replicate, serve, setup,
+    snapshot, status, units,
 };
 
 fn main() -> ExitCode {
@@ -59,6 +63,9 @@ fn run(cli: Cli) -> Result<Outcome> {
         Verb::Units { diff: false } => Ok(units::print(&load_and_report(&path)?)),
         Verb::Units { diff: true } => units::diff(&load_and_report(&path)?),
         Verb::Reload => reload::run(&path),
+        Verb::Check(asked) => check(&path, &asked),
+        Verb::Ack => login::acknowledge(now()),
+        Verb::Login => Ok(login::greet(now())),
         Verb::Setup { host, check } => set_up(&path, host.as_deref(), check),
         Verb::Serve(asked) => serve(asked),
         Verb::Gate { verb, dataset, to } => {
@@ -117,7 +124,6 @@ fn simulate(path: &Path, asked: &cli::Simulate) -> Result<Outcome> {
 fn explain(path: &Path, asked: &cli::Config) -> Result<Outcome> {
     let loaded = load_and_report(path)?;
     let only = loaded.find_if_given(asked.dataset.as_deref())?;
-    loaded.config.notes.iter().for_each(journal::warn);
     loaded.warn_if_pruning_waits();
     if !asked.check {
         config::explain(&loaded, only.as_ref(), asked.json)?;
@@ -130,6 +136,47 @@ fn set_up(path: &Path, host: Option<&str>, check: bool) -> Result<Outcome> {
     let loaded = load_and_report(path)?;
     loaded.finish()?;
     setup::run(&loaded.config, path, host, check)
+}
+
+/// A monitoring system takes whatever keeps zam from looking for an answer, too.
+fn check(path: &Path, asked: &cli::Check) -> Result<Outcome> {
+    if asked.publish {
+        return check::publish(path, now());
+    }
+    let format = asked.format();
+    let result = look(path, asked, format);
+    match result {
+        Err(error) if [Format::Nagios, Format::Checkmk].contains(&format) => {
+            Ok(check::unknown(format, &error))
+        }
+        result => result,
+    }
+}
+
+fn look(path: &Path, asked: &cli::Check, format: Format) -> Result<Outcome> {
+    let loaded = load(path)?;
+    if asked.record {
+        return record_check(&loaded);
+    }
+    // Only root and the job have the keys of the other machines.
+    let is_local = loaded.config.jobs().all(|job| !job.timing().is_remote);
+    if is_local || geteuid().is_root() {
+        check::run(&loaded, format, now())
+    } else {
+        check::show_last(&loaded.config, format, now())
+    }
+}
+
+fn record_check(loaded: &Loaded) -> Result<Outcome> {
+    let (begun, now) = (Instant::now(), now());
+    let result = check::record(loaded, now);
+    let records = Records::of(loaded.config.user());
+    let done = Success {
+        time: now.timestamp(),
+        seconds: Some(begun.elapsed().as_secs()),
+        bytes: None,
+    };
+    settle(result, &records, "check", done)
 }
 
 fn tell(path: &Path, asked: &cli::Notify) -> Result<Outcome> {
@@ -178,11 +225,17 @@ fn act(
         dry: common.dry_run,
         json: common.json,
     };
+    let begun = Instant::now();
     let result = verb(&run);
     match job_that_ran(&run, job) {
         Some(job) if !run.dry => {
             let records = Records::of(run.config.user_of(&job));
-            settle(result, &records, &instance(&job), run.now)
+            let done = Success {
+                time: run.now,
+                seconds: Some(begun.elapsed().as_secs()),
+                bytes: (job.verb == JobVerb::Replicate).then(pipe::bytes),
+            };
+            settle(result, &records, &instance(&job), done)
         }
         _ => result,
     }

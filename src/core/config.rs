@@ -6,7 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::core::fault::At;
 use crate::core::name::{Dataset, Label, Prefix};
@@ -33,8 +33,6 @@ pub struct Config {
     pub dropped: BTreeSet<String>,
     /// Why nothing may be pruned: a fault that may have meant another policy for any dataset (invariant 10).
     pub pruning_waits: Option<String>,
-    /// What a person should know although it is no fault.
-    pub notes: Vec<String>,
 }
 
 /// A machine reached over ssh.
@@ -162,7 +160,7 @@ impl fmt::Display for Window {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verb {
     Snapshot,

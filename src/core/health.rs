@@ -1,6 +1,6 @@
 //! How well a replica keeps up with its source: judged by what both hold, never by what was said to have been done. Pure.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::core::config::{Destination, Entry};
 use crate::core::name::Prefix;
@@ -9,7 +9,7 @@ use crate::core::schedule::Week;
 use crate::core::span::{Epoch, HOUR, MINUTE};
 
 /// Ordered by gravity: a tree is in the state of its worst dataset.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Health {
     Ok,

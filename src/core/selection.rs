@@ -51,6 +51,22 @@ fn is_excluded(entry: &Entry, dataset: &Dataset) -> bool {
     })
 }
 
+/// The entry above a dataset of this machine that leaves it out only because it is not recursive.
+pub fn passed_over_by<'c>(config: &'c Config, dataset: &Dataset) -> Option<&'c Entry> {
+    if nearest_above(config, None, dataset).is_some() {
+        return None;
+    }
+    for above in dataset.and_above() {
+        if config.is_dropped(None, &above) {
+            return None;
+        }
+        if let Some(entry) = config.entry(above.as_str()) {
+            return Some(entry);
+        }
+    }
+    None
+}
+
 /// The entry and the dataset that a command line's DATASET means: an entry, or a dataset inside one.
 ///
 /// # Errors

@@ -13,6 +13,8 @@ pub enum Outcome {
     /// Pruning waits until the configuration is mended: 75 as well, but for no longer than a day.
     Waits,
     Failed,
+    /// What a monitoring system wants to be told by the exit code.
+    Level(u8),
 }
 
 impl Outcome {
@@ -32,6 +34,7 @@ impl From<Outcome> for ExitCode {
             Outcome::Done => 0,
             Outcome::Later | Outcome::Waits => 75,
             Outcome::Failed => 1,
+            Outcome::Level(level) => level,
         }
         .into()
     }

@@ -3,7 +3,7 @@
 
 use std::process::{ChildStdin, ChildStdout, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
@@ -25,6 +25,14 @@ const LOOK: Duration = Duration::from_millis(500);
 const GRACE: Duration = Duration::from_secs(5);
 /// How long a sender may take to end once its receiver has failed. One that writes nothing does not notice.
 const FAREWELL: Duration = Duration::from_secs(10);
+
+/// Bytes of all streams of this run.
+static MOVED: AtomicU64 = AtomicU64::new(0);
+
+/// How many bytes the streams of this run have moved.
+pub fn bytes() -> u64 {
+    MOVED.load(Ordering::Relaxed)
+}
 
 /// How a stream is treated on its way.
 pub struct Watch<'w> {
@@ -57,6 +65,7 @@ pub fn transfer(sender: Pipeline, receiver: Pipeline, watch: &Watch) -> Result<u
     };
     stream.supervise();
     let moved = stream.pump.moved();
+    MOVED.fetch_add(moved, Ordering::Relaxed);
     let Err(failed) = stream.course().result() else {
         return Ok(moved);
     };

@@ -3,9 +3,13 @@
 //! one run too many.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::io;
+use std::fmt;
+use std::fs::{self, Permissions};
+use std::io::{self, Write};
+use std::num::ParseIntError;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use crate::core::config::ROOT;
 use crate::core::unit_name::is_job;
@@ -17,6 +21,8 @@ const STAMPS: &str = "/var/lib/systemd/timers";
 const USERS: &str = "users";
 /// What stands before the instance in the name of a file of parts.
 const PARTS: &str = "parts-of-";
+/// What a check has found. It is no job's name.
+const CHECK: &str = "check.json";
 
 fn directory() -> PathBuf {
     std::env::var_os("ZAM_STATE").map_or_else(|| "/var/lib/zam".into(), PathBuf::from)
@@ -78,16 +84,39 @@ impl Records {
         self.directory.join("waiting").join(instance)
     }
 
-    /// Records that the job with this instance ended with 0; `now` in epoch seconds.
-    pub fn record_success(&self, instance: &str, now: i64) {
-        write_time(&self.success(instance), now);
+    /// Records how the job with this instance ended with 0.
+    pub fn record_success(&self, instance: &str, success: Success) {
+        // A job does not fail for this: it is run once more.
+        let _ = trusted::write(&self.success(instance), &success.to_string());
     }
 
-    /// When the job with this instance last ended with 0, in epoch seconds; none when it never did, as far as is known.
-    /// Root may have run it before this user did.
-    pub fn last_success(&self, instance: &str) -> Option<i64> {
+    /// How the job with this instance last ended with 0; none when it never did, as far as is known. Root may have run it
+    /// before this user did.
+    pub fn last(&self, instance: &str) -> Option<Success> {
         let before = Records::of(ROOT).success(instance);
-        read_time(&self.success(instance)).max(read_time(&before))
+        let files = [self.success(instance), before];
+        let read = |file: &PathBuf| trusted::read_of_user(file).ok()?.parse().ok();
+        let successes = files.iter().filter_map(read);
+        successes.max_by_key(|success: &Success| success.time)
+    }
+
+    /// When that was, in epoch seconds.
+    pub fn last_success(&self, instance: &str) -> Option<i64> {
+        self.last(instance).map(|success| success.time)
+    }
+
+    fn check_file(&self) -> PathBuf {
+        self.directory.join("done").join(CHECK)
+    }
+
+    /// Keeps what a check has found.
+    pub fn write_check(&self, text: &str) -> io::Result<()> {
+        trusted::write(&self.check_file(), text)
+    }
+
+    /// What the last check has found.
+    pub fn check(&self) -> io::Result<String> {
+        trusted::read_of_user(&self.check_file())
     }
 
     /// Since when the job waits, in epoch seconds: `now`, if it did not wait yet. A beginning in the future was written
@@ -129,6 +158,89 @@ impl Records {
     pub fn waits_since(&self, instance: &str) -> Option<i64> {
         read_time(&self.waiting(instance))
     }
+}
+
+/// How a job ended with 0: what stands in its file, the time first.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Success {
+    /// When it began, in epoch seconds.
+    pub time: i64,
+    /// How long it took. Not known of one that an earlier zam has recorded.
+    pub seconds: Option<u64>,
+    /// What it sent.
+    pub bytes: Option<u64>,
+}
+
+impl fmt::Display for Success {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{}", self.time)?;
+        for number in [self.seconds, self.bytes].into_iter().flatten() {
+            write!(f, " {number}")?;
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for Success {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIntError> {
+        let mut words = text.split_whitespace();
+        let time = words.next().unwrap_or_default().parse()?;
+        let seconds = words.next().map(str::parse).transpose()?;
+        let bytes = words.next().map(str::parse).transpose()?;
+        Ok(Success {
+            time,
+            seconds,
+            bytes,
+        })
+    }
+}
+
+/// What the last check of each user has found.
+pub fn checks() -> Vec<String> {
+    let users = users().into_iter().chain([ROOT.to_owned()]);
+    users
+        .filter_map(|user| Records::of(&user).check().ok())
+        .collect()
+}
+
+/// The instances that have an alert.
+pub fn alerts() -> Vec<String> {
+    let files = fs::read_dir(directory().join("alerts"))
+        .into_iter()
+        .flatten();
+    let mut instances = Vec::new();
+    for file in files.flatten() {
+        let name = file.file_name().into_string().unwrap_or_default();
+        instances.extend(name.strip_suffix(".json").map(Into::into));
+    }
+    instances.sort();
+    instances
+}
+
+/// Says to the scripts of the login whether there is nothing to tell. systemd-tmpfiles removes the file when nobody has
+/// said so for hours.
+pub fn set_well(is_well: bool) {
+    let file = directory().join("well/all");
+    // The login then asks zam, which knows.
+    let _ = match is_well {
+        true => trusted::write(&file, ""),
+        false => fs::remove_file(&file),
+    };
+}
+
+/// Writes a file of a person's choosing whole or not at all, readable by everybody.
+pub fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    let mut file = tempfile::Builder::new()
+        .prefix(".zam-")
+        .tempfile_in(parent)?;
+    file.write_all(text.as_bytes())?;
+    file.as_file()
+        .set_permissions(Permissions::from_mode(0o644))?;
+    file.persist(path)?;
+    Ok(())
 }
 
 /// The place of a user but root.

@@ -1,10 +1,12 @@
 //! One file or folder a verb, each a short story: read, plan, print or do. Beside them stand `loading` (the configuration
 //! that a verb works with), `settle` (what a job leaves behind), `say` (amounts in words), and here what verbs share.
 
+pub mod check;
 pub mod config;
 pub mod gate;
 pub mod loading;
 mod locks;
+pub mod login;
 pub mod notify;
 pub mod prune;
 pub mod reload;

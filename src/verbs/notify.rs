@@ -30,6 +30,7 @@ pub fn failed(path: &Path, instance: &str, now: DateTime<Utc>) -> Result<Outcome
     let known = open(instance);
     let is_known = known.is_some_and(|known| alert.follow(&known));
     write(instance, &alert)?;
+    records::set_well(false);
     match is_known {
         true => journal::print(&alert),
         false => journal::error(&alert),
@@ -123,6 +124,23 @@ fn is_over(instance: &str, alert: &Alert) -> bool {
 /// The alert of a unit, if there is one that can be read, and that no success has followed.
 pub fn open(instance: &str) -> Option<Alert> {
     read(instance).filter(|alert| !is_over(instance, alert))
+}
+
+pub fn all_open() -> Vec<Alert> {
+    let instances = records::alerts();
+    instances
+        .iter()
+        .filter_map(|instance| open(instance))
+        .collect()
+}
+
+/// Takes back every alert that is over.
+pub fn sweep(path: &Path, now: DateTime<Utc>) {
+    for instance in records::alerts() {
+        if read(&instance).is_some_and(|alert| is_over(&instance, &alert)) {
+            withdraw(path, &instance, now);
+        }
+    }
 }
 
 fn failure(instance: &str, time: DateTime<Utc>) -> Alert {

@@ -48,7 +48,9 @@ fn put_into_force(loaded: &Loaded, path: &Path) -> Result<()> {
     }
     keep(loaded, path)?;
     let jobs: BTreeSet<String> = loaded.config.jobs().map(|job| instance(&job)).collect();
-    systemd::reload_timers(&jobs)?;
+    let mut wanted = jobs.clone();
+    wanted.insert("check".into());
+    systemd::reload_timers(&wanted)?;
     journal::print(format!(
         "{} jobs are in force; see: systemctl list-timers 'zam-*'",
         jobs.len()

@@ -45,23 +45,6 @@ datasets:
 ";
 
 #[test]
-fn a_setting_without_effect_is_said_at_every_zam_config() {
-    let directory = with(&format!("metrics-file: /run/zam.prom\n{CONFIG}"));
-    for words in [
-        ["config"].as_slice(),
-        &["config", "--check"],
-        &["config", "--json"],
-    ] {
-        let (code, said) = zam(directory.path(), words);
-        assert_eq!(code, Some(0), "{said}");
-        assert!(
-            said.contains("zam.yaml:1:1: `metrics-file` has no effect yet"),
-            "{said}"
-        );
-    }
-}
-
-#[test]
 fn every_setting_names_its_line_or_that_it_is_the_default() {
     let directory = with(CONFIG);
     let expected = "\

@@ -395,18 +395,6 @@ fn a_lone_carriage_return_is_refused_and_values_come_from_their_place() {
 }
 
 #[test]
-fn a_setting_without_effect_is_noted_and_no_fault() {
-    let (config, faults) = load(&sources(&format!(
-        "notify: [mail]\nmetrics-file: /x\ndatasets:\n{SHORT}"
-    )))
-    .expect("a configuration");
-    assert_eq!(
-        (config.notes.len(), faults.len(), config.pruning_waits),
-        (2, 0, None)
-    );
-}
-
-#[test]
 fn a_fault_in_a_users_name_gives_no_job_to_root() {
     for (text, user, prune_user) in [
         ("", "root", "root"),

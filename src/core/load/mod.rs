@@ -46,7 +46,6 @@ pub fn load(sources: &[Source]) -> Result<(Config, Vec<Fault>), Fault> {
     let sections = Sections::new(&files, &mut faults.wide);
     require_datasets(&sections, faults.wide.first())?;
     let mut config = top(&sections, &mut faults.wide)?;
-    config.notes = without_effect_yet(&sections, sources);
     let reader = Reader::new(&sections, &config.hosts, &mut faults.wide);
     config.entries = reader.entries(&mut faults);
     config.roots = reader.destinations.roots;
@@ -97,20 +96,6 @@ fn tidy(key: &str) -> String {
     let name = key.split(['@', '#']).next().unwrap_or_default();
     let parts = name.split('/').map(str::trim);
     Vec::from_iter(parts.filter(|part| !["", ".", "*"].contains(part))).join("/")
-}
-
-/// Notes the settings that are checked and do nothing yet: a person who waits for a mail must know that none will come.
-fn without_effect_yet(sections: &Sections, sources: &[Source]) -> Vec<String> {
-    let mut notes = Vec::new();
-    for name in ["metrics-file"] {
-        if let Some((key, node)) = sections.top.get(name)
-            && !node.is_null()
-        {
-            let note = key.at.fault(format!("`{name}` has no effect yet"));
-            notes.push(note.line(sources));
-        }
-    }
-    notes
 }
 
 /// The settings at the top, and the hosts.

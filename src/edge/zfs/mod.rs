@@ -139,6 +139,34 @@ pub fn delegations(machine: &Machine, dataset: &Dataset) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
+/// A pool of this machine.
+pub struct Pool {
+    pub name: String,
+    /// `ONLINE`, `DEGRADED`, ... (zpoolconcepts(7)).
+    pub health: String,
+    /// Percent.
+    pub capacity: u8,
+}
+
+/// # Errors
+/// ZFS cannot be asked, or a line is not as asked.
+pub fn pools() -> Result<Vec<Pool>> {
+    let output = Machine::default().run(&["zpool", "list", "-Hp", "-o", "name,health,capacity"])?;
+    let mut pools = Vec::new();
+    for line in String::from_utf8_lossy(&output.stdout).lines() {
+        let [name, health, capacity] = Vec::from_iter(line.split('\t'))[..] else {
+            bail!("zpool list printed {line:?}");
+        };
+        pools.push(Pool {
+            name: name.into(),
+            health: health.into(),
+            // A pool that is suspended or not there has none.
+            capacity: capacity.parse().unwrap_or(0),
+        });
+    }
+    Ok(pools)
+}
+
 /// Whether a scrub or a resilver goes on in the pool.
 pub fn is_scanning(machine: &Machine, pool: &str) -> Result<bool> {
     let output = machine.run(&["zpool", "status", pool])?;

@@ -116,10 +116,11 @@ impl<'l> Look<'l> {
         }
         ShownReplica {
             name: to.name.to_string(),
-            replica,
+            replica: replica.to_string(),
             snapshots,
             newest: judged.newest.and_then(time),
             lag_seconds: judged.lag,
+            alert_after_seconds: to.alert_after.map(|after| after.seconds()),
             state: judged.health,
             why: judged.why,
         }
@@ -198,8 +199,9 @@ impl<'l> Look<'l> {
 
     fn job(&self, job: &Job, known: &Jobs) -> ShownJob {
         let (unit, instance, records) = (service(job), instance(job), self.records(job));
-        let success = records.last_success(&instance);
-        let (alert, done) = (notify::open(&instance), success.and_then(time));
+        let success = records.last(&instance);
+        let done = success.and_then(|success| time(success.time));
+        let alert = notify::open(&instance);
         let result = match &alert {
             _ if known.running.contains(&unit) => Some("running".into()),
             Some(alert) => Some(alert.result.clone()),
@@ -216,6 +218,9 @@ impl<'l> Look<'l> {
             result,
             verb: job.verb,
             destination: job.destination.map(|to| to.name.to_string()),
+            success: done,
+            seconds: success.and_then(|success| success.seconds),
+            bytes: success.and_then(|success| success.bytes),
             alert,
         }
     }

@@ -2,9 +2,9 @@
 //! what failed. ZFS is asked about the data, systemd about the jobs. Changes nothing, and works for every user.
 
 mod entry;
-mod shown;
+pub(super) mod shown;
 mod table;
-mod trees;
+pub(super) mod trees;
 
 use anyhow::Result;
 use chrono::{DateTime, Utc};
@@ -15,6 +15,8 @@ use crate::edge::journal;
 use crate::edge::systemd::{self, Jobs};
 use crate::verbs::print_json;
 use entry::Look;
+use shown::ShownEntry;
+use trees::Trees;
 
 /// Shows every entry, or `only` one, at and below that dataset.
 ///
@@ -28,12 +30,7 @@ pub fn run(
 ) -> Result<()> {
     let chosen = match only {
         Some(only) => vec![only],
-        None => {
-            let entries = config.entries.iter();
-            entries
-                .map(|entry| (entry, entry.dataset.clone()))
-                .collect()
-        }
+        None => whole(config),
     };
     let known = known_jobs();
     let has_jobs = chosen.iter().any(|(entry, _)| !entry.jobs().is_empty());
@@ -41,10 +38,7 @@ pub fn run(
         journal::warn(why);
     }
     let trees = trees::list(&chosen)?;
-    let mut shown = Vec::new();
-    for (entry, top) in &chosen {
-        shown.push(Look::new(config, entry, top, &trees, now).show(&known));
-    }
+    let shown = look(config, &chosen, &trees, &known, now);
     if json {
         return print_json(&serde_json::json!({"datasets": shown}));
     }
@@ -52,8 +46,30 @@ pub fn run(
     Ok(())
 }
 
+/// Every entry, from its own dataset on.
+pub(super) fn whole(config: &Config) -> Vec<(&Entry, Dataset)> {
+    let entries = config.entries.iter();
+    entries
+        .map(|entry| (entry, entry.dataset.clone()))
+        .collect()
+}
+
+pub(super) fn look(
+    config: &Config,
+    chosen: &[(&Entry, Dataset)],
+    trees: &Trees,
+    known: &Jobs,
+    now: DateTime<Utc>,
+) -> Vec<ShownEntry> {
+    let mut shown = Vec::new();
+    for (entry, top) in chosen {
+        shown.push(Look::new(config, entry, top, trees, now).show(known));
+    }
+    shown
+}
+
 /// Asks systemd about the jobs. When it does not answer, nothing is known of them.
-fn known_jobs() -> Jobs {
+pub(super) fn known_jobs() -> Jobs {
     systemd::jobs().unwrap_or_else(|error| {
         journal::warn(format!("{error:#}; when jobs run next is not known"));
         Jobs::default()

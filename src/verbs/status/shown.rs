@@ -1,56 +1,59 @@
 //! An entry in `zam status`, as `--json` prints it and as the table is made from it.
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::core::alert::Alert;
 use crate::core::config::Verb;
 use crate::core::health::Health;
-use crate::core::name::Dataset;
 
-#[derive(Serialize)]
-pub(super) struct ShownEntry {
-    pub(super) dataset: String,
-    pub(super) recursive: bool,
+#[derive(Deserialize, Serialize)]
+pub(in crate::verbs) struct ShownEntry {
+    pub(in crate::verbs) dataset: String,
+    pub(in crate::verbs) recursive: bool,
     /// How many snapshots of ours there are in all that the entry governs.
-    pub(super) snapshots: usize,
-    pub(super) newest: Option<DateTime<Utc>>,
-    pub(super) state: Health,
-    pub(super) why: Option<String>,
-    pub(super) jobs: Vec<ShownJob>,
-    pub(super) destinations: Vec<ShownReplica>,
+    pub(in crate::verbs) snapshots: usize,
+    pub(in crate::verbs) newest: Option<DateTime<Utc>>,
+    pub(in crate::verbs) state: Health,
+    pub(in crate::verbs) why: Option<String>,
+    pub(in crate::verbs) jobs: Vec<ShownJob>,
+    pub(in crate::verbs) destinations: Vec<ShownReplica>,
 }
 
-#[derive(Serialize)]
-pub(super) struct ShownJob {
-    pub(super) unit: String,
-    pub(super) next: Option<DateTime<Utc>>,
+#[derive(Deserialize, Serialize)]
+pub(in crate::verbs) struct ShownJob {
+    pub(in crate::verbs) unit: String,
+    pub(in crate::verbs) next: Option<DateTime<Utc>>,
     /// When it last ended.
-    pub(super) last: Option<DateTime<Utc>>,
+    pub(in crate::verbs) last: Option<DateTime<Utc>>,
     /// `running`, `success`, `waiting` (for the configuration to be mended), or what systemd calls the failure; none
     /// before the first run.
-    pub(super) result: Option<String>,
-    #[serde(skip)]
-    pub(super) verb: Verb,
-    #[serde(skip)]
-    pub(super) destination: Option<String>,
-    #[serde(skip)]
-    pub(super) alert: Option<Alert>,
+    pub(in crate::verbs) result: Option<String>,
+    pub(in crate::verbs) verb: Verb,
+    pub(in crate::verbs) destination: Option<String>,
+    /// When it last ended with 0.
+    pub(in crate::verbs) success: Option<DateTime<Utc>>,
+    /// How long that took.
+    pub(in crate::verbs) seconds: Option<u64>,
+    /// What it sent.
+    pub(in crate::verbs) bytes: Option<u64>,
+    pub(in crate::verbs) alert: Option<Alert>,
 }
 
-#[derive(Serialize)]
-pub(super) struct ShownReplica {
-    pub(super) name: String,
-    pub(super) replica: Dataset,
-    pub(super) snapshots: usize,
-    pub(super) newest: Option<DateTime<Utc>>,
-    pub(super) lag_seconds: Option<i64>,
-    pub(super) state: Health,
-    pub(super) why: Option<String>,
+#[derive(Deserialize, Serialize)]
+pub(in crate::verbs) struct ShownReplica {
+    pub(in crate::verbs) name: String,
+    pub(in crate::verbs) replica: String,
+    pub(in crate::verbs) snapshots: usize,
+    pub(in crate::verbs) newest: Option<DateTime<Utc>>,
+    pub(in crate::verbs) lag_seconds: Option<i64>,
+    pub(in crate::verbs) alert_after_seconds: Option<i64>,
+    pub(in crate::verbs) state: Health,
+    pub(in crate::verbs) why: Option<String>,
 }
 
 impl ShownJob {
-    pub(super) fn is_running(&self) -> bool {
+    pub(in crate::verbs) fn is_running(&self) -> bool {
         self.result.as_deref() == Some("running")
     }
 }

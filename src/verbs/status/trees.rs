@@ -16,13 +16,13 @@ use crate::verbs::side_by_side;
 const AT_ONCE: usize = 8;
 
 /// The datasets of each machine, by the name of its host (none is this machine), or why it cannot be asked.
-pub(super) type Trees<'c> = BTreeMap<Option<&'c str>, Result<Tree>>;
+pub(in crate::verbs) type Trees<'c> = BTreeMap<Option<&'c str>, Result<Tree>>;
 
 /// Lists the chosen entries and their replicas, with at most two zfs processes on each machine.
 ///
 /// # Errors
 /// This machine cannot be asked. What another machine answers is in the result.
-pub(super) fn list<'c>(chosen: &[(&'c Entry, Dataset)]) -> Result<Trees<'c>> {
+pub(in crate::verbs) fn list<'c>(chosen: &[(&'c Entry, Dataset)]) -> Result<Trees<'c>> {
     let mut wanted = BTreeMap::new();
     for (entry, top) in chosen {
         at(&mut wanted, entry.host.as_ref()).add(top.clone(), entry.recursive);

@@ -1,0 +1,219 @@
+//! A check's result for a person, and for the monitoring systems that have conventions of their own.
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+
+use crate::core::health::Health;
+use crate::core::span::Rough;
+use crate::core::trouble::{Gravity, Trouble};
+use crate::edge::journal;
+use crate::edge::outcome::Outcome;
+use crate::verbs::check::record::Record;
+use crate::verbs::print_json;
+use crate::verbs::status::shown::{ShownEntry, ShownReplica};
+
+/// Hours after which a record says little about now.
+const OLD: i64 = 3;
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Format {
+    Plain,
+    Json,
+    /// One line, more lines, and performance data, as the plugins of Nagios and Icinga print them.
+    Nagios,
+    /// One line for each replica, as local checks of Checkmk print them.
+    Checkmk,
+}
+
+/// What the plugins of monitoring systems exit with.
+#[derive(Clone, Copy, PartialEq)]
+enum Level {
+    Ok = 0,
+    Warning = 1,
+    Critical = 2,
+    Unknown = 3,
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Level::Ok => "OK",
+            Level::Warning => "WARNING",
+            Level::Critical => "CRITICAL",
+            Level::Unknown => "UNKNOWN",
+        })
+    }
+}
+
+impl From<Option<Gravity>> for Level {
+    fn from(gravest: Option<Gravity>) -> Self {
+        match gravest {
+            None => Level::Ok,
+            Some(Gravity::Warning) => Level::Warning,
+            Some(Gravity::Critical) => Level::Critical,
+        }
+    }
+}
+
+/// What a monitoring system is told when zam itself cannot look.
+pub fn unknown(format: Format, error: &anyhow::Error) -> Outcome {
+    match format {
+        Format::Checkmk => journal::print(format!("3 zam - {error:#}")),
+        _ => journal::print(format!("ZAM {} - {error:#}", Level::Unknown)),
+    }
+    Outcome::Level(Level::Unknown as u8)
+}
+
+impl Record {
+    fn gravest(&self) -> Option<Gravity> {
+        self.troubles.iter().map(|trouble| trouble.gravity).max()
+    }
+
+    pub(super) fn show(&self, format: Format, now: DateTime<Utc>) -> Outcome {
+        match format {
+            Format::Plain => self.show_plain(now),
+            Format::Json => {
+                // A reader that has gone away wants nothing more.
+                let _ = print_json(self);
+            }
+            Format::Nagios => return self.show_nagios(now),
+            Format::Checkmk => {
+                self.show_checkmk(now);
+                return Outcome::Done;
+            }
+        }
+        match self.gravest() {
+            Some(Gravity::Critical) => Outcome::Failed,
+            _ => Outcome::Done,
+        }
+    }
+
+    fn show_plain(&self, now: DateTime<Utc>) {
+        for trouble in &self.troubles {
+            journal::print(trouble);
+        }
+        if self.troubles.is_empty() {
+            journal::print(format!("all is as promised: {}", self.extent()));
+        }
+        if let Some(age) = self.age(now) {
+            journal::print(format!("(as it was {age} ago)"));
+        }
+    }
+
+    /// `5 datasets and 12 replicas`: entries, with what is below them.
+    fn extent(&self) -> String {
+        let replicas: usize = self
+            .datasets
+            .iter()
+            .map(|entry| entry.destinations.len())
+            .sum();
+        format!("{} datasets and {replicas} replicas", self.datasets.len())
+    }
+
+    /// How old the record is, unless it was made just now.
+    pub(in crate::verbs) fn age(&self, now: DateTime<Utc>) -> Option<Rough> {
+        let age = (now - self.time).num_seconds();
+        (age >= 60).then_some(Rough(age))
+    }
+
+    /// Whether the next check is overdue.
+    pub(in crate::verbs) fn is_old(&self, now: DateTime<Utc>) -> bool {
+        (now - self.time).num_hours() >= OLD
+    }
+
+    fn show_nagios(&self, now: DateTime<Utc>) -> Outcome {
+        let mut level = Level::from(self.gravest());
+        if level != Level::Critical && self.is_old(now) {
+            level = Level::Unknown;
+        }
+        let first = match self.troubles.split_first() {
+            None => self.extent(),
+            Some((first, [])) => first.to_string(),
+            Some((first, others)) => format!("{first}; and {} more", others.len()),
+        };
+        let data: Vec<String> = self.replicas().filter_map(performance).collect();
+        journal::print(format!(
+            "ZAM {level} - {} | {}",
+            plain(&first),
+            data.join(" ")
+        ));
+        for trouble in &self.troubles {
+            journal::print(plain(&trouble.to_string()));
+        }
+        Outcome::Level(level as u8)
+    }
+
+    fn show_checkmk(&self, now: DateTime<Utc>) {
+        for (entry, replica) in self.replicas() {
+            let about = format!("{} to {}", entry.dataset, replica.name);
+            let mut own = self
+                .troubles
+                .iter()
+                .filter(|trouble| trouble.about == about);
+            let found = own.next();
+            let level = Level::from(found.map(|trouble| trouble.gravity)) as u8;
+            let text = found.map_or("as promised".into(), |trouble| plain(&trouble.why));
+            let lag = replica.lag_seconds.map(|lag| format!("lag={lag}|"));
+            let lag = lag.unwrap_or_default();
+            journal::print(format!(
+                "{level} \"zam {about}\" {lag}snapshots={} {text}",
+                replica.snapshots
+            ));
+        }
+        let names: Vec<String> = self
+            .replicas()
+            .map(|(e, r)| format!("{} to {}", e.dataset, r.name))
+            .collect();
+        let mut others: Vec<&Trouble> = self.troubles.iter().collect();
+        others.retain(|trouble| !names.contains(&trouble.about));
+        let level = match self.is_old(now) {
+            true => Level::Unknown,
+            false => Level::from(others.iter().map(|trouble| trouble.gravity).max()),
+        };
+        let texts: Vec<String> = others
+            .iter()
+            .map(|trouble| plain(&trouble.to_string()))
+            .collect();
+        let text = if texts.is_empty() {
+            self.extent()
+        } else {
+            texts.join("; ")
+        };
+        journal::print(format!(
+            "{} \"zam\" troubles={} {text}",
+            level as u8,
+            others.len()
+        ));
+    }
+
+    pub(super) fn replicas(&self) -> impl Iterator<Item = (&ShownEntry, &ShownReplica)> {
+        let entries = self.datasets.iter();
+        entries.flat_map(|entry| {
+            entry
+                .destinations
+                .iter()
+                .map(move |replica| (entry, replica))
+        })
+    }
+}
+
+/// `'lag tank/home nas'=3600s;;259200;0`: the value, where it warns, where it is critical, and its least.
+fn performance((entry, replica): (&ShownEntry, &ShownReplica)) -> Option<String> {
+    if replica.state == Health::Unreachable {
+        return None;
+    }
+    let critical = replica.alert_after_seconds.map(|after| after.to_string());
+    Some(format!(
+        "'lag {} {}'={}s;;{};0",
+        entry.dataset.replace('\'', ""),
+        replica.name,
+        replica.lag_seconds?,
+        critical.unwrap_or_default()
+    ))
+}
+
+/// On one line, and without what begins performance data.
+fn plain(text: &str) -> String {
+    text.replace(['|', '\n'], " ")
+}

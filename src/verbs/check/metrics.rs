@@ -1,0 +1,150 @@
+//! A check's result as Prometheus's node exporter reads it from a file: timestamps, never ages, and nothing of what never
+//! happened. The names are a contract: dashboards and rules of other people know them.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use crate::core::health::Health;
+use crate::verbs::check::record::Record;
+use crate::verbs::status::shown::ShownJob;
+
+const STATES: [(Health, &str); 6] = [
+    (Health::Ok, "ok"),
+    (Health::Late, "late"),
+    (Health::Never, "never"),
+    (Health::Stale, "stale"),
+    (Health::Diverged, "diverged"),
+    (Health::Unreachable, "unreachable"),
+];
+
+/// Samples by the name of their metric.
+#[derive(Default)]
+struct Metrics(BTreeMap<&'static str, Vec<(String, f64)>>);
+
+/// `alerts` is the number of those that are open. Without a record there is what is known without it.
+pub(super) fn text(record: Option<&Record>, is_config_valid: bool, alerts: usize) -> String {
+    let mut metrics = Metrics::default();
+    let version = labels(&[("version", env!("CARGO_PKG_VERSION"))]);
+    metrics.add("zam_info", version, 1.0);
+    metrics.add(
+        "zam_config_valid",
+        String::new(),
+        f64::from(u8::from(is_config_valid)),
+    );
+    metrics.add("zam_alerts", String::new(), alerts as f64);
+    if let Some(record) = record {
+        metrics.add_record(record);
+    }
+    metrics.text()
+}
+
+impl Metrics {
+    fn add(&mut self, name: &'static str, labels: String, value: f64) {
+        self.0.entry(name).or_default().push((labels, value));
+    }
+
+    fn add_if(&mut self, name: &'static str, labels: &str, value: Option<f64>) {
+        if let Some(value) = value {
+            self.add(name, labels.to_owned(), value);
+        }
+    }
+
+    fn add_record(&mut self, record: &Record) {
+        let time = record.time.timestamp() as f64;
+        self.add("zam_check_timestamp_seconds", String::new(), time);
+        for entry in &record.datasets {
+            let of = labels(&[("dataset", &entry.dataset)]);
+            let newest = entry.newest.map(|time| time.timestamp() as f64);
+            self.add("zam_dataset_snapshots", of.clone(), entry.snapshots as f64);
+            self.add_if("zam_dataset_newest_snapshot_timestamp_seconds", &of, newest);
+            for job in &entry.jobs {
+                self.add_job(&entry.dataset, job);
+            }
+        }
+        self.add_replicas(record);
+    }
+
+    fn add_replicas(&mut self, record: &Record) {
+        for (entry, replica) in record.replicas() {
+            let pair = [
+                ("dataset", entry.dataset.as_str()),
+                ("destination", &replica.name),
+            ];
+            let of = labels(&pair);
+            let newest = replica.newest.map(|time| time.timestamp() as f64);
+            let lag = replica.lag_seconds.map(|lag| lag as f64);
+            let after = replica.alert_after_seconds.map(|after| after as f64);
+            self.add(
+                "zam_replica_snapshots",
+                of.clone(),
+                replica.snapshots as f64,
+            );
+            self.add_if("zam_replica_newest_snapshot_timestamp_seconds", &of, newest);
+            self.add_if("zam_replica_lag_seconds", &of, lag);
+            self.add_if("zam_replica_alert_after_seconds", &of, after);
+            for (state, name) in STATES {
+                let of = labels(&[pair[0], pair[1], ("state", name)]);
+                let holds = f64::from(u8::from(replica.state == state));
+                self.add("zam_replica_state", of, holds);
+            }
+        }
+    }
+
+    fn add_job(&mut self, dataset: &str, job: &ShownJob) {
+        let (verb, to) = (
+            job.verb.to_string(),
+            job.destination.as_deref().unwrap_or_default(),
+        );
+        let of = labels(&[("verb", &verb), ("dataset", dataset), ("destination", to)]);
+        let time =
+            |time: Option<chrono::DateTime<chrono::Utc>>| time.map(|time| time.timestamp() as f64);
+        // A signal has a name instead of a number.
+        let failed = job
+            .alert
+            .as_ref()
+            .map(|alert| alert.status.parse().unwrap_or(255.0));
+        let status = failed.or(job.success.map(|_| 0.0));
+        self.add_if("zam_job_last_run_timestamp_seconds", &of, time(job.last));
+        self.add_if(
+            "zam_job_last_success_timestamp_seconds",
+            &of,
+            time(job.success),
+        );
+        self.add_if("zam_job_last_exit_status", &of, status);
+        self.add_if(
+            "zam_job_last_duration_seconds",
+            &of,
+            job.seconds.map(|seconds| seconds as f64),
+        );
+        self.add_if(
+            "zam_job_last_bytes",
+            &of,
+            job.bytes.map(|bytes| bytes as f64),
+        );
+    }
+
+    fn text(&self) -> String {
+        let mut text = String::new();
+        for (name, samples) in &self.0 {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "# TYPE {name} gauge");
+            for (labels, value) in samples {
+                let _ = writeln!(text, "{name}{labels} {value}");
+            }
+        }
+        text
+    }
+}
+
+/// `{dataset="tank/home",destination="nas"}`
+fn labels(pairs: &[(&str, &str)]) -> String {
+    let mut texts = Vec::new();
+    for (name, value) in pairs {
+        let value = value
+            .replace('\\', "\\\\")
+            .replace('"', "\\\"")
+            .replace('\n', "\\n");
+        texts.push(format!("{name}=\"{value}\""));
+    }
+    format!("{{{}}}", texts.join(","))
+}

@@ -1,0 +1,89 @@
+//! `zam check`: whether everything is as promised. Judges replicas by what they hold, jobs by systemd and by their alerts,
+//! and looks at the pools. systemd runs it every hour; then it is recorded for `status`, for the login, and for metrics.
+
+mod formats;
+mod metrics;
+mod publish;
+mod record;
+mod troubles;
+
+use anyhow::{Result, bail};
+use chrono::{DateTime, Utc};
+
+use crate::core::config::Config;
+use crate::core::trouble::Gravity;
+use crate::edge::configuration::Loaded;
+use crate::edge::outcome::Outcome;
+use crate::edge::{journal, systemd, zfs};
+use crate::verbs::status::{look, trees, whole};
+
+pub use formats::{Format, unknown};
+pub use publish::publish;
+use record::Record;
+pub(super) use record::{last, last_of_anybody};
+
+/// Checks everything now, and shows it in a format.
+///
+/// # Errors
+/// The ZFS of this machine cannot be asked.
+pub fn run(loaded: &Loaded, format: Format, now: DateTime<Utc>) -> Result<Outcome> {
+    let record = check(loaded, now)?;
+    Ok(record.show(format, now))
+}
+
+/// Shows what systemd's check recorded last, for a user who cannot reach the other machines.
+///
+/// # Errors
+/// Nothing is recorded.
+pub fn show_last(config: &Config, format: Format, now: DateTime<Utc>) -> Result<Outcome> {
+    Ok(last(config)?.show(format, now))
+}
+
+/// Checks everything, as a job: what is wrong goes to the journal and into the record.
+///
+/// # Errors
+/// Something is wrong of which nobody has been told yet. Its text changes when something else is wrong, so
+/// that it is told anew.
+pub fn record(loaded: &Loaded, now: DateTime<Utc>) -> Result<Outcome> {
+    let record = check(loaded, now)?;
+    record.write(loaded.config.user())?;
+    let mut news = Vec::new();
+    for trouble in &record.troubles {
+        match trouble.gravity {
+            Gravity::Critical => journal::error(trouble),
+            Gravity::Warning => journal::warn(trouble),
+        }
+        if trouble.is_news() {
+            news.push(trouble.about.as_str());
+        }
+    }
+    if news.is_empty() {
+        return Ok(Outcome::Done);
+    }
+    bail!("not as promised: {}", news.join(", "));
+}
+
+fn check(loaded: &Loaded, now: DateTime<Utc>) -> Result<Record> {
+    let config = &loaded.config;
+    let chosen = whole(config);
+    let known = systemd::jobs();
+    let trees = trees::list(&chosen)?;
+    let pools = zfs::pools()?;
+    let mut troubles = troubles::of_configuration(loaded);
+    troubles.extend(troubles::of_timers(config, &known));
+    let known = known.unwrap_or_default();
+    let datasets = look(config, &chosen, &trees, &known, now);
+    for (entry, shown) in config.entries.iter().zip(&datasets) {
+        troubles.extend(troubles::of_entry(entry, shown, now));
+        troubles.extend(troubles::of_crowds(config, entry, &trees, now));
+    }
+    troubles.extend(troubles::of_uncovered(config, &trees));
+    troubles.extend(troubles::of_pools(config, &pools));
+    troubles.sort_by_key(|trouble| std::cmp::Reverse(trouble.gravity));
+    Ok(Record {
+        time: now,
+        is_config_valid: loaded.faults.is_empty(),
+        troubles,
+        datasets,
+    })
+}

@@ -1,0 +1,37 @@
+//! What others learn of a check: a file for Prometheus, and whether the login has anything to say. It runs as root after
+//! each check, however that ended; the check itself may be another user's.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use chrono::{DateTime, Utc};
+
+use crate::edge::configuration;
+use crate::edge::outcome::Outcome;
+use crate::edge::records;
+use crate::verbs::check::metrics;
+use crate::verbs::check::record::last;
+use crate::verbs::notify;
+
+/// # Errors
+/// The file for Prometheus cannot be written.
+pub fn publish(path: &Path, now: DateTime<Utc>) -> Result<Outcome> {
+    notify::sweep(path, now);
+    let alerts = notify::all_open();
+    let loaded = configuration::read(path).ok().flatten();
+    let record = loaded.as_ref().and_then(|loaded| last(&loaded.config).ok());
+    let is_fresh = record.as_ref().is_some_and(|record| !record.is_old(now));
+    records::set_well(alerts.is_empty() && is_fresh);
+    let file = loaded
+        .as_ref()
+        .and_then(|loaded| loaded.config.metrics_file.as_ref());
+    if let Some(file) = file {
+        let is_valid = loaded
+            .as_ref()
+            .is_some_and(|loaded| loaded.faults.is_empty());
+        let text = metrics::text(record.as_ref(), is_valid, alerts.len());
+        records::replace(Path::new(file), &text)
+            .with_context(|| format!("cannot write {file} (metrics-file)"))?;
+    }
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,293 @@
+//! What is wrong, from what was looked at.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::Result;
+use chrono::{DateTime, Utc};
+
+use crate::core::config::{Config, Destination, Entry, Verb, Window};
+use crate::core::health::Health;
+use crate::core::listing::State;
+use crate::core::name::Dataset;
+use crate::core::retention;
+use crate::core::selection::{governs, passed_over_by};
+use crate::core::span::{HOUR, Rough};
+use crate::core::trouble::Trouble;
+use crate::core::unit_name::instance;
+use crate::edge::configuration::Loaded;
+use crate::edge::systemd::Jobs;
+use crate::edge::zfs::Pool;
+use crate::verbs::status::shown::{ShownEntry, ShownJob, ShownReplica};
+use crate::verbs::status::trees::Trees;
+
+/// Percent of a pool; ZFS slows down beyond.
+const FULL: u8 = 90;
+/// So many snapshots beyond what two prunings may leave are no accident.
+const CROWD: i64 = 20;
+
+/// zam-config.service fails for the same reason.
+pub(super) fn of_configuration(loaded: &Loaded) -> Vec<Trouble> {
+    let mut troubles = Vec::new();
+    if !loaded.faults.is_empty() {
+        let why = format!("{}; zam config tells them", loaded.wrong());
+        troubles.push(Trouble {
+            told: true,
+            ..Trouble::critical("the configuration", why)
+        });
+    }
+    if let Some(why) = &loaded.config.pruning_waits {
+        troubles.push(Trouble::warning("pruning", format!("it waits: {why}")));
+    }
+    troubles
+}
+
+/// Timers that do not fire.
+pub(super) fn of_timers(config: &Config, known: &Result<Jobs>) -> Vec<Trouble> {
+    let known = match known {
+        Err(error) => return vec![Trouble::warning("systemd", format!("{error:#}"))],
+        Ok(known) => known,
+    };
+    if let Some(why) = &known.stopped {
+        return vec![Trouble::critical("zam.target", why)];
+    }
+    let mut troubles = Vec::new();
+    let mut instances: Vec<String> = config.jobs().map(|job| instance(&job)).collect();
+    instances.push("check".into());
+    for instance in instances {
+        let (timer, service) = (
+            format!("zam-{instance}.timer"),
+            format!("zam@{instance}.service"),
+        );
+        if !known.next.contains_key(&timer) && !known.running.contains(&service) {
+            let why = format!("it is not active; this starts it: systemctl start '{timer}'");
+            troubles.push(Trouble::critical(timer, why));
+        }
+    }
+    troubles
+}
+
+pub(super) fn of_entry(entry: &Entry, shown: &ShownEntry, now: DateTime<Utc>) -> Vec<Trouble> {
+    let mut troubles = Vec::new();
+    troubles.extend(of_source(entry, shown, now));
+    for (to, replica) in entry.destinations.iter().zip(&shown.destinations) {
+        let about = format!("{} to {}", shown.dataset, to.name);
+        let success = last_replication(shown, to);
+        troubles.extend(of_replica(about, to, replica, success, now));
+    }
+    for job in &shown.jobs {
+        troubles.extend(of_job(job));
+    }
+    troubles
+}
+
+fn of_source(entry: &Entry, shown: &ShownEntry, now: DateTime<Utc>) -> Option<Trouble> {
+    let about = shown.dataset.as_str();
+    let why = shown.why.clone().unwrap_or_default();
+    match shown.state {
+        Health::Unreachable if entry.host.is_none() => Some(Trouble::critical(about, why)),
+        // Whether that matters, its replicas decide.
+        Health::Unreachable => Some(Trouble::warning(about, why)),
+        Health::Late => {
+            let age = shown
+                .newest
+                .map_or(0, |newest| (now - newest).num_seconds());
+            let period = entry.snapshot_period?;
+            let why = format!(
+                "its newest snapshot is {} old, although one is due every {period}",
+                Rough(age)
+            );
+            Some(Trouble::critical(about, why))
+        }
+        Health::Never if entry.snapshot_period.is_some() => {
+            Some(Trouble::warning(about, "it has no snapshot yet"))
+        }
+        _ => None,
+    }
+}
+
+fn last_replication(shown: &ShownEntry, to: &Destination) -> Option<DateTime<Utc>> {
+    let mut jobs = shown.jobs.iter().filter(|job| job.verb == Verb::Replicate);
+    let job = jobs.find(|job| job.destination.as_deref() == Some(to.name.as_str()))?;
+    job.success
+}
+
+fn of_replica(
+    about: String,
+    to: &Destination,
+    replica: &ShownReplica,
+    success: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> Option<Trouble> {
+    let why = replica.why.clone().unwrap_or_default();
+    match replica.state {
+        Health::Ok => None,
+        Health::Late => Some(Trouble::warning(
+            about,
+            format!("late: {}", behind(replica, now)),
+        )),
+        Health::Never => Some(Trouble::warning(about, "nothing has arrived yet")),
+        Health::Stale => {
+            let after = to
+                .alert_after
+                .map_or(String::new(), |after| format!(" (alert-after {after})"));
+            Some(Trouble::critical(
+                about,
+                format!("stale: {}{after}", behind(replica, now)),
+            ))
+        }
+        Health::Diverged => Some(Trouble::critical(about, format!("diverged: {why}"))),
+        Health::Unreachable => {
+            let silence = success.map(|success| (now - success).num_seconds());
+            let is_stale = to
+                .alert_after
+                .zip(silence)
+                .is_some_and(|(after, silence)| silence > after.seconds());
+            match is_stale {
+                true => Some(Trouble::critical(about, format!("stale: {why}"))),
+                false => Some(Trouble::warning(about, why)),
+            }
+        }
+    }
+}
+
+fn behind(replica: &ShownReplica, now: DateTime<Utc>) -> String {
+    match replica.newest {
+        None => "nothing has arrived".into(),
+        Some(newest) => format!("what it has is {} old", Rough((now - newest).num_seconds())),
+    }
+}
+
+fn of_job(job: &ShownJob) -> Option<Trouble> {
+    let alert = job.alert.as_ref()?;
+    let last = alert.lines.last().map_or("see its journal", String::as_str);
+    let why = format!("failed ({}, {}): {last}", alert.result, alert.status);
+    Some(Trouble {
+        told: true,
+        ..Trouble::critical(alert.unit.as_str(), why)
+    })
+}
+
+/// Datasets with many more snapshots than the windows keep: pruning is stuck.
+pub(super) fn of_crowds(
+    config: &Config,
+    entry: &Entry,
+    trees: &Trees,
+    now: DateTime<Utc>,
+) -> Vec<Trouble> {
+    let mut troubles = Vec::new();
+    let Ok(sources) = &trees[&entry.host_name()] else {
+        return troubles;
+    };
+    let mut governed: Vec<&Dataset> = sources.keys().collect();
+    governed.retain(|dataset| governs(config, entry, dataset));
+    for dataset in governed {
+        if entry.host.is_none() {
+            let limit = left_by_two(entry, entry.prune_period.seconds());
+            let crowd = crowd(config, &entry.windows, &sources[dataset], now);
+            troubles.extend(crowded(dataset, crowd, limit, ""));
+        }
+        for to in &entry.destinations {
+            let replica = to.replica(dataset);
+            if let Some(period) = to.prune_period
+                && let Ok(there) = &trees[&to.host_name()]
+                && let Some(state) = there.get(&replica)
+            {
+                let limit = left_by_two(entry, period.seconds());
+                let crowd = crowd(config, &to.windows, state, now);
+                troubles.extend(crowded(
+                    &replica,
+                    crowd,
+                    limit,
+                    &format!(" --to {}", to.name),
+                ));
+            }
+        }
+    }
+    troubles
+}
+
+/// How many snapshots no window keeps, of a dataset.
+fn crowd(config: &Config, windows: &[Window], state: &State, now: DateTime<Utc>) -> i64 {
+    if windows.is_empty() {
+        return 0;
+    }
+    let plan = retention::plan(
+        &config.prefix,
+        &state.snapshots,
+        windows,
+        now.timestamp(),
+        |_| None,
+    );
+    plan.given_up().count() as i64
+}
+
+/// How many may wait for the next pruning, if one was missed.
+fn left_by_two(entry: &Entry, prune_period: i64) -> i64 {
+    let period = entry
+        .snapshot_period
+        .map_or(HOUR, |period| period.seconds());
+    2 * prune_period / period.max(1)
+}
+
+fn crowded(dataset: &Dataset, crowd: i64, limit: i64, to: &str) -> Option<Trouble> {
+    if crowd <= limit + CROWD {
+        return None;
+    }
+    let why = format!(
+        "it has {crowd} snapshots that no window keeps; why they stay: zam prune -n{to} DATASET"
+    );
+    Some(Trouble::warning(dataset.as_str(), why))
+}
+
+/// Datasets below an entry that is not recursive, and that have no entry of their own: one line for each such entry.
+pub(super) fn of_uncovered(config: &Config, trees: &Trees) -> Vec<Trouble> {
+    let mut below: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    let Some(Ok(here)) = trees.get(&None) else {
+        return Vec::new();
+    };
+    for dataset in here.keys() {
+        let is_replica = config.roots.iter().any(|root| dataset.is_within(root));
+        if !is_replica && let Some(entry) = passed_over_by(config, dataset) {
+            below
+                .entry(entry.key.clone())
+                .or_default()
+                .push(dataset.as_str());
+        }
+    }
+    let mut troubles = Vec::new();
+    for (key, datasets) in below {
+        let first = datasets[0];
+        let others = match datasets.len() {
+            1 => String::new(),
+            count => format!(" and {} others", count - 1),
+        };
+        let why = format!(
+            "it is not recursive, and {first}{others} below it has no entry: make it recursive, or exclude what is not wanted"
+        );
+        troubles.push(Trouble::warning(key, why));
+    }
+    troubles
+}
+
+/// The pools of this machine that have to do with zam.
+pub(super) fn of_pools(config: &Config, pools: &[Pool]) -> Vec<Trouble> {
+    let mut used: BTreeSet<&str> = config.roots.iter().map(Dataset::pool).collect();
+    for entry in config.entries.iter().filter(|entry| entry.host.is_none()) {
+        used.insert(entry.dataset.pool());
+    }
+    let mut troubles = Vec::new();
+    for pool in pools
+        .iter()
+        .filter(|pool| used.contains(pool.name.as_str()))
+    {
+        let (about, name) = (format!("pool {}", pool.name), &pool.name);
+        if pool.health != "ONLINE" {
+            let why = format!("{}; zpool status {name}", pool.health);
+            troubles.push(Trouble::critical(about.clone(), why));
+        }
+        if pool.capacity >= FULL {
+            troubles.push(Trouble::warning(about, format!("{} % full", pool.capacity)));
+        }
+    }
+    troubles
+}

@@ -1,0 +1,91 @@
+//! What a person is told at login: open alerts, and that nobody has looked for a while. `zam ack` silences the alerts for
+//! its user until there is a new one.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, anyhow};
+use chrono::{DateTime, Utc};
+
+use crate::core::alert::Alert;
+use crate::core::span::Rough;
+use crate::edge::journal;
+use crate::edge::outcome::Outcome;
+use crate::verbs::check::last_of_anybody;
+use crate::verbs::notify;
+
+/// Lines of alerts; with a head, what is left out, and the age of the last check, there are six at most.
+const SHOWN: usize = 3;
+
+/// Prints what there is to say. Nothing that goes wrong here is worth disturbing a login for.
+pub fn greet(now: DateTime<Utc>) -> Outcome {
+    let acknowledged = acknowledged();
+    let mut alerts = notify::all_open();
+    alerts.retain(|alert| acknowledged.is_none_or(|time| alert.begun() > time));
+    alerts.sort_by_key(|alert| std::cmp::Reverse(alert.time));
+    if !alerts.is_empty() {
+        let number = match alerts.len() {
+            1 => "1 alert".into(),
+            count => format!("{count} alerts"),
+        };
+        journal::print(format!(
+            "zam: {number} (zam status tells more, zam ack silences this)"
+        ));
+    }
+    for alert in alerts.iter().take(SHOWN) {
+        journal::print(line(alert, now));
+    }
+    if alerts.len() > SHOWN {
+        journal::print(format!("  and {} more", alerts.len() - SHOWN));
+    }
+    if let Some(record) = last_of_anybody()
+        && record.is_old(now)
+        && let Some(age) = record.age(now)
+    {
+        journal::print(format!(
+            "zam: last checked {age} ago (systemctl status zam-check.timer)"
+        ));
+    }
+    Outcome::Done
+}
+
+/// As much of it as fits.
+fn line(alert: &Alert, now: DateTime<Utc>) -> String {
+    let ago = Rough((now - alert.time).num_seconds());
+    let text = format!("  {ago} ago: {alert}");
+    let width = journal::columns().max(40);
+    match text.char_indices().nth(width) {
+        None => text,
+        Some(_) => text.chars().take(width - 1).collect::<String>() + "…",
+    }
+}
+
+/// Silences the alerts of now.
+///
+/// # Errors
+/// The user has no home to remember it in.
+pub fn acknowledge(now: DateTime<Utc>) -> Result<Outcome> {
+    let file = file()?;
+    let folder = file.parent().context("no directory")?;
+    fs::create_dir_all(folder)
+        .and_then(|()| fs::write(&file, now.to_rfc3339()))
+        .with_context(|| format!("cannot write {}", file.display()))?;
+    let count = notify::all_open().len();
+    journal::print(format!(
+        "your login says nothing of {count} open alerts; a new one is told, and zam status shows all"
+    ));
+    Ok(Outcome::Done)
+}
+
+fn acknowledged() -> Option<DateTime<Utc>> {
+    let text = fs::read_to_string(file().ok()?).ok()?;
+    text.trim().parse().ok()
+}
+
+fn file() -> Result<PathBuf> {
+    let told = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from);
+    let home = || std::env::home_dir().map(|home| home.join(".local/share"));
+    let data = told.filter(|told| told.is_absolute()).or_else(home);
+    let data = data.ok_or_else(|| anyhow!("there is no HOME to remember it in"))?;
+    Ok(data.join("zam/acknowledged"))
+}

@@ -1,0 +1,176 @@
+# machines: debian13 (zam tells, and systemd has it told; status.sh and units.sh look at the parts of it on the older)
+# No failure and no silence goes unnoticed: by the journal, systemctl --failed, notify, the login, status, check and metrics.
+clock '2026-11-23 10:01:00' # no timer fires meanwhile
+mkdir -p /etc/systemd/system/zam@check.service.d
+printf '[Service]\nExecStartPre=\n' >/etc/systemd/system/zam@check.service.d/99-at-once.conf
+zfs create tank/home
+zfs create backup/zam
+write_config() {
+  mkdir -p /etc/zam
+  cat >/etc/zam/zam.yaml <<EOF2
+notify: ['echo "\$ZAM_EVENT \$ZAM_UNIT" >>/root/told']
+metrics-file: /root/zam.prom
+destinations:
+  local: {root: backup/zam, replication-period: 1h, prune-period: 1d, alert-after: 2d, windows: [{max-age: 1d, period: 1d}]}
+datasets:
+  tank/home: {snapshot-period: 1h, windows: [{max-age: 1d, period: 1d}], destinations: [local]}
+EOF2
+}
+write_config
+expect 0 zam reload
+# look: the hourly check, now.
+look() {
+  systemctl start zam@check.service 2>/dev/null || true
+  wait_for 120 idle check
+}
+login() { bash -lic true 2>/dev/null; }
+run() {
+  advance '2 sec'
+  systemctl start "zam@$1.service" 2>/dev/null || true
+  wait_for 120 idle "$1"
+}
+# noticed INSTANCE: its failure stands everywhere.
+noticed() {
+  local unit="zam@$1.service" words=${2-}
+  wait_for 60 grep -qF "failed $unit" /root/told
+  contains "$(journalctl -u 'zam@*' -o cat)" "${words:-$unit: Failed with result}"
+  contains "$(systemctl --failed --no-legend)" "$unit"
+  look
+  contains "$(login)" "zam: .* alert"
+  contains "$(login)" "$unit failed"
+  expect 1 zam check
+  [[ -n $words ]] || has "^$unit: failed"
+  has '^zam_alerts [1-9]' /root/zam.prom
+  [[ ! -e /var/lib/zam/well/all ]]
+}
+# over INSTANCE: and is gone from everywhere.
+over() {
+  local unit="zam@$1.service"
+  look
+  wait_for 60 grep -qF "recovered $unit" /root/told
+  equal "$(systemctl --failed --no-legend 'zam*')" ''
+  lacks "$(zam status)" 'failed'
+  expect 0 zam check
+  has '^zam_alerts 0$' /root/zam.prom
+  [[ -e /var/lib/zam/well/all ]]
+  equal "$(login)" ''
+  : >/root/told
+}
+jobs="snapshot-tank-home replicate:local-tank-home prune-tank-home prune:local-tank-home"
+for job in $jobs; do run $job; done
+look
+expect 0 zam check
+has '^all is as promised: 1 datasets and 1 replicas$'
+equal "$(login)" ''
+has '^zam_replica_state\{dataset="tank/home",destination="local",state="ok"\} 1$' /root/zam.prom
+has '^zam_job_last_bytes\{verb="replicate",dataset="tank/home",destination="local"\} [1-9]' /root/zam.prom
+: >/root/told
+
+say "each kind of job, killed"
+for job in $jobs; do
+  mkdir -p /run/systemd/system/zam@$job.service.d
+  printf '[Service]\nExecStart=\nExecStart=/bin/sh -c "kill -9 $$$$"\n' >/run/systemd/system/zam@$job.service.d/99-killed.conf
+done
+systemctl daemon-reload
+for job in $jobs; do
+  run $job
+  wait_for 60 grep -qF "failed zam@$job.service" /root/told || journalctl -n 30 -o cat
+done
+rm -r /run/systemd/system/zam@*.service.d
+systemctl daemon-reload
+for job in $jobs; do noticed $job; done
+contains "$(zam status)" 'zam@snapshot-tank-home.service failed .signal, KILL.'
+equal "$(grep -c failed /root/told)" 4
+equal "$(login | wc -l)" 5
+say "an ordinary user is told too, until he has acknowledged it"
+useradd -m -s /bin/bash somebody
+his() { su - somebody -c 'bash -lic true' 2>/dev/null; }
+contains "$(his)" 'zam: 4 alerts'
+expect 0 su - somebody -c 'zam ack'
+equal "$(his)" ''
+contains "$(login)" 'zam: 4 alerts'
+for job in $jobs; do run $job; done
+for job in $jobs; do wait_for 60 grep -qF "recovered zam@$job.service" /root/told; done
+over snapshot-tank-home
+
+say "out of memory"
+mkdir -p /run/systemd/system/zam@snapshot-tank-home.service.d
+printf '[Service]\nMemoryMax=1M\n' >/run/systemd/system/zam@snapshot-tank-home.service.d/99-small.conf
+systemctl daemon-reload
+run snapshot-tank-home
+noticed snapshot-tank-home
+contains "$(his)" 'zam: 1 alert '
+contains "$(zam status)" 'failed .oom-kill'
+rm -r /run/systemd/system/zam@snapshot-tank-home.service.d
+systemctl daemon-reload
+run snapshot-tank-home
+over snapshot-tank-home
+
+say "a timer that somebody has stopped"
+systemctl stop zam-prune-tank-home.timer
+look
+noticed check 'not as promised: zam-prune-tank-home.timer'
+has 'zam-prune-tank-home.timer: it is not active; this starts it'
+systemctl start zam-prune-tank-home.timer
+over check
+
+say "snapshots that do not come any more"
+systemctl stop zam.target # so that no timer catches up
+advance '3 hours'
+look
+noticed check 'not as promised: zam.target, tank/home'
+has '^tank/home: its newest snapshot is 3 h old, although one is due every 1h$'
+run snapshot-tank-home
+run replicate:local-tank-home
+systemctl start zam.target
+wait_for 120 idle
+over check
+
+say "a destination that is gone for longer than alert-after"
+zpool export backup
+systemctl stop zam.target
+advance '1 day'
+run snapshot-tank-home
+expect 1 zam check
+has '^tank/home to local: backup/zam does not exist; if its pool backup is not imported, zpool import backup brings it$'
+lacks "$output" stale
+advance '2 days'
+run snapshot-tank-home
+look
+has 'stale: backup/zam does not exist' <(journalctl -u zam@check.service -o cat)
+expect 2 zam check --nagios
+has '^ZAM CRITICAL - .* \| $'
+expect 0 zam check --checkmk
+has '^2 "zam tank/home to local" snapshots=0 stale: backup/zam does not exist'
+zpool import backup
+run replicate:local-tank-home
+systemctl start zam.target
+wait_for 120 idle
+look
+expect 0 zam check
+expect 0 zam check --nagios
+has "^ZAM OK - 1 datasets and 1 replicas \| 'lag tank/home local'=0s;;172800;0$"
+: >/root/told
+
+say "an error in the configuration, and a command of notify that fails"
+sed -i "s/^notify.*/&\n/; s/^datasets:/&\n  tank\/wrong: {snapshot-period: soon}/" /etc/zam/zam.yaml
+sed -i "s|^notify: \[|&'echo no route >\&2; exit 7', |" /etc/zam/zam.yaml
+expect 78 zam reload
+wait_for 60 grep -qF 'failed zam-config.service' /root/told
+contains "$(journalctl -u zam-notify@config.service -o cat)" 'notify: echo no route >&2; exit 7: no route'
+contains "$(systemctl --failed --no-legend)" zam-config.service
+look
+expect 1 zam check
+has '^the configuration: 1 error in the configuration; zam config tells them'
+has '^zam_config_valid 0$' /root/zam.prom
+contains "$(login)" 'zam-config.service failed'
+write_config
+expect 0 zam reload
+lacks "$(ls /var/lib/zam/alerts)" config
+
+say "nobody has checked for a while"
+systemctl stop zam.target
+advance '5 hours'
+systemd-tmpfiles --clean zam.conf
+[[ ! -e /var/lib/zam/well/all ]]
+contains "$(login)" 'zam: last checked 5 h ago'
