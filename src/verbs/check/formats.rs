@@ -27,7 +27,7 @@ pub enum Format {
 }
 
 /// What the plugins of monitoring systems exit with.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Level {
     Ok = 0,
     Warning = 1,
@@ -77,9 +77,14 @@ impl Record {
                 // A reader that has gone away wants nothing more.
                 let _ = print_json(self);
             }
-            Format::Nagios => return self.show_nagios(now),
+            Format::Nagios => {
+                let mut lines = Vec::new();
+                let level = self.nagios(now, &mut lines);
+                lines.iter().for_each(journal::print);
+                return Outcome::Level(level as u8);
+            }
             Format::Checkmk => {
-                self.show_checkmk(now);
+                self.checkmk(now).iter().for_each(journal::print);
                 return Outcome::Done;
             }
         }
@@ -122,7 +127,8 @@ impl Record {
         (now - self.time).num_hours() >= OLD
     }
 
-    fn show_nagios(&self, now: DateTime<Utc>) -> Outcome {
+    /// The level, and what to print.
+    fn nagios(&self, now: DateTime<Utc>, lines: &mut Vec<String>) -> Level {
         let mut level = Level::from(self.gravest());
         if level != Level::Critical && self.is_old(now) {
             level = Level::Unknown;
@@ -133,40 +139,26 @@ impl Record {
             Some((first, others)) => format!("{first}; and {} more", others.len()),
         };
         let data: Vec<String> = self.replicas().filter_map(performance).collect();
-        journal::print(format!(
-            "ZAM {level} - {} | {}",
-            plain(&first),
-            data.join(" ")
-        ));
-        for trouble in &self.troubles {
-            journal::print(plain(&trouble.to_string()));
-        }
-        Outcome::Level(level as u8)
+        let (first, data) = (plain(&first), data.join(" "));
+        lines.push(format!("ZAM {level} - {first} | {data}"));
+        lines.extend(
+            self.troubles
+                .iter()
+                .map(|trouble| plain(&trouble.to_string())),
+        );
+        level
     }
 
-    fn show_checkmk(&self, now: DateTime<Utc>) {
+    /// A line for each replica, and one for everything else.
+    fn checkmk(&self, now: DateTime<Utc>) -> Vec<String> {
+        let mut lines = Vec::new();
+        let mut others: Vec<&Trouble> = self.troubles.iter().collect();
         for (entry, replica) in self.replicas() {
             let about = format!("{} to {}", entry.dataset, replica.name);
-            let mut own = self
-                .troubles
-                .iter()
-                .filter(|trouble| trouble.about == about);
-            let found = own.next();
-            let level = Level::from(found.map(|trouble| trouble.gravity)) as u8;
-            let text = found.map_or("as promised".into(), |trouble| plain(&trouble.why));
-            let lag = replica.lag_seconds.map(|lag| format!("lag={lag}|"));
-            let lag = lag.unwrap_or_default();
-            journal::print(format!(
-                "{level} \"zam {about}\" {lag}snapshots={} {text}",
-                replica.snapshots
-            ));
+            let found = self.troubles.iter().find(|trouble| trouble.about == about);
+            others.retain(|trouble| trouble.about != about);
+            lines.push(checkmk_line(&about, replica, found));
         }
-        let names: Vec<String> = self
-            .replicas()
-            .map(|(e, r)| format!("{} to {}", e.dataset, r.name))
-            .collect();
-        let mut others: Vec<&Trouble> = self.troubles.iter().collect();
-        others.retain(|trouble| !names.contains(&trouble.about));
         let level = match self.is_old(now) {
             true => Level::Unknown,
             false => Level::from(others.iter().map(|trouble| trouble.gravity).max()),
@@ -175,16 +167,16 @@ impl Record {
             .iter()
             .map(|trouble| plain(&trouble.to_string()))
             .collect();
-        let text = if texts.is_empty() {
-            self.extent()
-        } else {
-            texts.join("; ")
+        let text = match texts.is_empty() {
+            true => self.extent(),
+            false => texts.join("; "),
         };
-        journal::print(format!(
+        lines.push(format!(
             "{} \"zam\" troubles={} {text}",
             level as u8,
             others.len()
         ));
+        lines
     }
 
     pub(super) fn replicas(&self) -> impl Iterator<Item = (&ShownEntry, &ShownReplica)> {
@@ -196,6 +188,19 @@ impl Record {
                 .map(move |replica| (entry, replica))
         })
     }
+}
+
+/// `2 "zam tank/home to nas" lag=345600;;259200|snapshots=412 TEXT`; the name may have no quote of its own.
+fn checkmk_line(about: &str, replica: &ShownReplica, found: Option<&Trouble>) -> String {
+    let level = Level::from(found.map(|trouble| trouble.gravity)) as u8;
+    let text = found.map_or("as promised".into(), |trouble| plain(&trouble.why));
+    let (name, snapshots) = (about.replace('"', "'"), replica.snapshots);
+    let lag = match (replica.lag_seconds, replica.alert_after_seconds) {
+        (Some(lag), Some(after)) => format!("lag={lag};;{after}|"),
+        (Some(lag), None) => format!("lag={lag}|"),
+        (None, _) => String::new(),
+    };
+    format!("{level} \"zam {name}\" {lag}snapshots={snapshots} {text}")
 }
 
 /// `'lag tank/home nas'=3600s;;259200;0`: the value, where it warns, where it is critical, and its least.
@@ -216,4 +221,46 @@ fn performance((entry, replica): (&ShownEntry, &ShownReplica)) -> Option<String>
 /// On one line, and without what begins performance data.
 fn plain(text: &str) -> String {
     text.replace(['|', '\n'], " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+    use crate::verbs::check::record::tests::record;
+
+    #[test]
+    fn nagios_gets_one_line_with_performance_data_and_one_for_each_trouble() {
+        let (record, mut lines) = (record(), Vec::new());
+        let level = record.nagios(record.time, &mut lines);
+        assert_eq!(level, Level::Critical);
+        let expected = [
+            "ZAM CRITICAL - tank/my \"data\" to nas: stale: old   new; and 1 more | 'lag tank/my \"data\" nas'=342000s;;259200;0",
+            "tank/my \"data\" to nas: stale: old   new",
+            "pool tank: 95 % full",
+        ];
+        assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn checkmk_gets_a_line_for_each_replica_and_one_for_the_rest() {
+        let record = record();
+        let expected = [
+            "2 \"zam tank/my 'data' to nas\" lag=342000;;259200|snapshots=3 stale: old   new",
+            "0 \"zam tank/my 'data' to usb\" snapshots=0 as promised",
+            "1 \"zam\" troubles=1 pool tank: 95 % full",
+        ];
+        assert_eq!(record.checkmk(record.time), expected);
+    }
+
+    #[test]
+    fn a_record_that_is_old_says_nothing_about_now() {
+        let mut record = record();
+        record.troubles.clear();
+        let later = record.time + TimeDelta::hours(4);
+        assert_eq!(record.nagios(record.time, &mut Vec::new()), Level::Ok);
+        assert_eq!(record.nagios(later, &mut Vec::new()), Level::Unknown);
+        assert!(record.checkmk(later)[2].starts_with("3 \"zam\""));
+    }
 }

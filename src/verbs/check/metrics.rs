@@ -148,3 +148,52 @@ fn labels(pairs: &[(&str, &str)]) -> String {
     }
     format!("{{{}}}", texts.join(","))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verbs::check::record::tests::record;
+
+    #[test]
+    fn what_never_happened_is_absent_and_names_are_quoted() {
+        let text = text(Some(&record()), false, 2);
+        for line in [
+            "zam_config_valid 0",
+            "zam_alerts 2",
+            "zam_check_timestamp_seconds 1800000000",
+            r#"zam_dataset_snapshots{dataset="tank/my \"data\""} 12"#,
+            r#"zam_replica_state{dataset="tank/my \"data\"",destination="nas",state="stale"} 1"#,
+            r#"zam_replica_state{dataset="tank/my \"data\"",destination="nas",state="ok"} 0"#,
+            r#"zam_replica_alert_after_seconds{dataset="tank/my \"data\"",destination="nas"} 259200"#,
+            r#"zam_job_last_success_timestamp_seconds{verb="replicate",dataset="tank/my \"data\"",destination="nas"} 1799900000"#,
+            r#"zam_job_last_bytes{verb="replicate",dataset="tank/my \"data\"",destination="nas"} 4096"#,
+            r#"zam_job_last_exit_status{verb="replicate",dataset="tank/my \"data\"",destination="nas"} 0"#,
+        ] {
+            assert!(
+                text.lines().any(|found| found == line),
+                "no {line} in {text}"
+            );
+        }
+        assert!(
+            !text.contains(
+                r#"zam_replica_lag_seconds{dataset="tank/my \"data\"",destination="usb"}"#
+            )
+        );
+        // Each metric has its type once, before its samples.
+        let types = text
+            .lines()
+            .filter(|line| line.starts_with("# TYPE"))
+            .count();
+        let names = text.lines().filter(|line| !line.starts_with('#'));
+        let names: std::collections::BTreeSet<_> = names
+            .filter_map(|line| line.split(['{', ' ']).next())
+            .collect();
+        assert_eq!(types, names.len());
+    }
+
+    #[test]
+    fn without_a_record_the_rest_is_said() {
+        let text = text(None, true, 0);
+        assert!(text.contains("zam_config_valid 1\n") && !text.contains("zam_check_timestamp"));
+    }
+}
