@@ -14,8 +14,9 @@ use crate::edge::outcome::Outcome;
 use crate::verbs::check::last_of_anybody;
 use crate::verbs::notify;
 
-/// Lines of alerts; with a head, what is left out, and the age of the last check, there are six at most.
-const SHOWN: usize = 3;
+/// Lines about alerts, of which the last may say how many more there are. With a head, and the age of the last check, there
+/// are six.
+const LINES: usize = 4;
 
 /// Prints what there is to say. Nothing that goes wrong here is worth disturbing a login for.
 pub fn greet(now: DateTime<Utc>) -> Outcome {
@@ -32,11 +33,15 @@ pub fn greet(now: DateTime<Utc>) -> Outcome {
             "zam: {number} (zam status tells more, zam ack silences this)"
         ));
     }
-    for alert in alerts.iter().take(SHOWN) {
+    let shown = match alerts.len() {
+        count if count > LINES => LINES - 1,
+        count => count,
+    };
+    for alert in &alerts[..shown] {
         journal::print(line(alert, now));
     }
-    if alerts.len() > SHOWN {
-        journal::print(format!("  and {} more", alerts.len() - SHOWN));
+    if alerts.len() > shown {
+        journal::print(format!("  and {} more", alerts.len() - shown));
     }
     if let Some(record) = last_of_anybody()
         && record.is_old(now)

@@ -18,7 +18,7 @@ equal "$(systemctl is-active zam.target zam-reload.path | xargs)" 'inactive inac
 equal "$(systemctl is-enabled zam-reload.path)" disabled
 equal "$(stat -c %U:%a /etc/zam /run/zam /var/lib/zam | xargs)" 'root:755 root:3770 root:755'
 equal "$(users)" 2
-equal "$(systemctl --failed --no-legend 'zam*')" ''
+equal "$(systemctl list-units --failed --no-legend 'zam*')" ''
 
 say "a configuration, zam setup, zam reload"
 cat >/etc/zam/zam.yaml <<EOF2
@@ -95,7 +95,7 @@ equal "$(systemctl is-active $push)" active
 expect 0 dpkg -r zam
 contains "$(journalctl -u $push -o cat)" 'stopped'
 contains "$(zfs get -Hpo value receive_resume_token backup/far/tank/home/kid)" '^1-'
-equal "$(systemctl list-units --all --no-legend 'zam*')" ''
+equal "$(systemctl list-units --all --no-legend 'zam*' | grep -v masked || true)" ''
 equal "$(sha256sum /etc/zam/zam.yaml /etc/zam/zam.d/* /etc/zam/keys/*)" "$config"
 
 say "installed again, it goes on"
