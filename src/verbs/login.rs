@@ -13,6 +13,7 @@ use crate::edge::journal;
 use crate::edge::outcome::Outcome;
 use crate::verbs::check::last_of_anybody;
 use crate::verbs::notify;
+use crate::verbs::say::counted;
 
 /// Lines about alerts, of which the last may say how many more there are. With a head, and the age of the last check, there
 /// are six.
@@ -25,10 +26,7 @@ pub fn greet(now: DateTime<Utc>) -> Outcome {
     alerts.retain(|alert| acknowledged.is_none_or(|time| alert.begun() > time));
     alerts.sort_by_key(|alert| std::cmp::Reverse(alert.time));
     if !alerts.is_empty() {
-        let number = match alerts.len() {
-            1 => "1 alert".into(),
-            count => format!("{count} alerts"),
-        };
+        let number = counted(alerts.len(), "alert");
         journal::print(format!(
             "zam: {number} (zam status tells more, zam ack silences this)"
         ));
@@ -75,9 +73,9 @@ pub fn acknowledge(now: DateTime<Utc>) -> Result<Outcome> {
     fs::create_dir_all(folder)
         .and_then(|()| fs::write(&file, now.to_rfc3339()))
         .with_context(|| format!("cannot write {}", file.display()))?;
-    let count = notify::all_open().len();
+    let number = counted(notify::all_open().len(), "open alert");
     journal::print(format!(
-        "your login says nothing of {count} open alerts; a new one is told, and zam status shows all"
+        "your login says nothing of {number}; a new one is told, and zam status shows all"
     ));
     Ok(Outcome::Done)
 }

@@ -11,7 +11,12 @@ use crate::edge::command::Machine;
 
 /// `1 snapshot`, `2 snapshots`.
 pub(super) fn snapshots(number: usize) -> String {
-    format!("{number} snapshot{}", if number == 1 { "" } else { "s" })
+    counted(number, "snapshot")
+}
+
+/// `1 replica`, `2 replicas`.
+pub(super) fn counted(number: usize, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
 }
 
 pub(super) fn does_not_exist(dataset: &Dataset, machine: &Machine) -> anyhow::Error {

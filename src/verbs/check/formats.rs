@@ -11,6 +11,7 @@ use crate::edge::journal;
 use crate::edge::outcome::Outcome;
 use crate::verbs::check::record::Record;
 use crate::verbs::print_json;
+use crate::verbs::say::counted;
 use crate::verbs::status::shown::{ShownEntry, ShownReplica};
 
 /// Hours after which a record says little about now.
@@ -106,14 +107,14 @@ impl Record {
         }
     }
 
-    /// `5 datasets and 12 replicas`: entries, with what is below them.
+    /// `5 datasets and 12 replicas`, each with what is below it.
     fn extent(&self) -> String {
-        let replicas: usize = self
-            .datasets
-            .iter()
-            .map(|entry| entry.destinations.len())
-            .sum();
-        format!("{} datasets and {replicas} replicas", self.datasets.len())
+        let (entries, replicas) = (self.datasets.len(), self.replicas().count());
+        format!(
+            "{} and {}",
+            counted(entries, "dataset"),
+            counted(replicas, "replica")
+        )
     }
 
     /// How old the record is, unless it was made just now.

@@ -1,6 +1,7 @@
 //! `zam check`: whether everything is as promised. Judges replicas by what they hold, jobs by systemd and by their alerts,
 //! and looks at the pools. systemd runs it every hour; then it is recorded for `status`, for the login, and for metrics.
 
+mod crowds;
 mod formats;
 mod metrics;
 mod publish;
@@ -75,7 +76,7 @@ fn check(loaded: &Loaded, now: DateTime<Utc>) -> Result<Record> {
     let datasets = look(config, &chosen, &trees, &known, now);
     for (entry, shown) in config.entries.iter().zip(&datasets) {
         troubles.extend(troubles::of_entry(entry, shown, now));
-        troubles.extend(troubles::of_crowds(config, entry, &trees, now));
+        troubles.extend(crowds::of_crowds(config, entry, &trees, now));
     }
     troubles.extend(troubles::of_uncovered(config, &trees));
     troubles.extend(troubles::of_pools(config, &pools));

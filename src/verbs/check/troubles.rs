@@ -5,13 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 use chrono::{DateTime, Utc};
 
-use crate::core::config::{Config, Destination, Entry, Verb, Window};
+use crate::core::config::{Config, Destination, Entry, Verb};
 use crate::core::health::Health;
-use crate::core::listing::State;
 use crate::core::name::Dataset;
-use crate::core::retention;
-use crate::core::selection::{governs, passed_over_by};
-use crate::core::span::{HOUR, Rough};
+use crate::core::selection::passed_over_by;
+use crate::core::span::Rough;
 use crate::core::trouble::Trouble;
 use crate::core::unit_name::instance;
 use crate::edge::configuration::Loaded;
@@ -22,8 +20,6 @@ use crate::verbs::status::trees::Trees;
 
 /// Percent of a pool; ZFS slows down beyond.
 const FULL: u8 = 90;
-/// So many snapshots beyond what two prunings may leave are no accident.
-const CROWD: i64 = 20;
 
 /// zam-config.service fails for the same reason.
 pub(super) fn of_configuration(loaded: &Loaded) -> Vec<Trouble> {
@@ -167,78 +163,6 @@ fn of_job(job: &ShownJob) -> Option<Trouble> {
     })
 }
 
-/// Datasets with many more snapshots than the windows keep: pruning is stuck.
-pub(super) fn of_crowds(
-    config: &Config,
-    entry: &Entry,
-    trees: &Trees,
-    now: DateTime<Utc>,
-) -> Vec<Trouble> {
-    let mut troubles = Vec::new();
-    let Ok(sources) = &trees[&entry.host_name()] else {
-        return troubles;
-    };
-    let mut governed: Vec<&Dataset> = sources.keys().collect();
-    governed.retain(|dataset| governs(config, entry, dataset));
-    for dataset in governed {
-        if entry.host.is_none() {
-            let limit = left_by_two(entry, entry.prune_period.seconds());
-            let crowd = crowd(config, &entry.windows, &sources[dataset], now);
-            troubles.extend(crowded(dataset, crowd, limit, ""));
-        }
-        for to in &entry.destinations {
-            let replica = to.replica(dataset);
-            if let Some(period) = to.prune_period
-                && let Ok(there) = &trees[&to.host_name()]
-                && let Some(state) = there.get(&replica)
-            {
-                let limit = left_by_two(entry, period.seconds());
-                let crowd = crowd(config, &to.windows, state, now);
-                troubles.extend(crowded(
-                    &replica,
-                    crowd,
-                    limit,
-                    &format!(" --to {}", to.name),
-                ));
-            }
-        }
-    }
-    troubles
-}
-
-/// How many snapshots no window keeps, of a dataset.
-fn crowd(config: &Config, windows: &[Window], state: &State, now: DateTime<Utc>) -> i64 {
-    if windows.is_empty() {
-        return 0;
-    }
-    let plan = retention::plan(
-        &config.prefix,
-        &state.snapshots,
-        windows,
-        now.timestamp(),
-        |_| None,
-    );
-    plan.given_up().count() as i64
-}
-
-/// How many may wait for the next pruning, if one was missed.
-fn left_by_two(entry: &Entry, prune_period: i64) -> i64 {
-    let period = entry
-        .snapshot_period
-        .map_or(HOUR, |period| period.seconds());
-    2 * prune_period / period.max(1)
-}
-
-fn crowded(dataset: &Dataset, crowd: i64, limit: i64, to: &str) -> Option<Trouble> {
-    if crowd <= limit + CROWD {
-        return None;
-    }
-    let why = format!(
-        "it has {crowd} snapshots that no window keeps; why they stay: zam prune -n{to} DATASET"
-    );
-    Some(Trouble::warning(dataset.as_str(), why))
-}
-
 /// Datasets below an entry that is not recursive, and that have no entry of their own: one line for each such entry.
 pub(super) fn of_uncovered(config: &Config, trees: &Trees) -> Vec<Trouble> {
     let mut below: BTreeMap<String, Vec<&str>> = BTreeMap::new();
@@ -290,4 +214,96 @@ pub(super) fn of_pools(config: &Config, pools: &[Pool]) -> Vec<Trouble> {
         }
     }
     troubles
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+    use crate::core::fault::Source;
+    use crate::core::listing::State;
+    use crate::core::load::load;
+    use crate::core::trouble::Gravity;
+    use crate::verbs::check::record::tests::record;
+
+    const CONFIG: &str = "
+destinations: {usb: {root: u/zam, replication-period: 1h, prune-period: 1d, alert-after: 3d, windows: [{max-age: 1d, period: 1h}]}}
+datasets:
+  tank: {snapshot-period: 1h}
+  tank/home: {recursive: true, exclude: [tank/home/cache], snapshot-period: 1h, destinations: [usb]}";
+
+    fn config() -> Config {
+        let source = Source {
+            path: "zam.yaml".into(),
+            text: CONFIG.into(),
+        };
+        let (config, faults) = load(&[source]).expect("a configuration");
+        assert!(faults.is_empty());
+        config
+    }
+
+    #[test]
+    fn a_destination_out_of_reach_is_stale_only_after_alert_after() {
+        let (config, record) = (config(), record());
+        let to = &config.entries[1].destinations[0];
+        let (_, usb) = record.replicas().last().expect("a replica");
+        for (days, gravity) in [(2, Gravity::Warning), (4, Gravity::Critical)] {
+            let success = record.time - TimeDelta::days(days);
+            let trouble = of_replica("x".into(), to, usb, Some(success), record.time);
+            let trouble = trouble.expect("a trouble");
+            assert_eq!((trouble.gravity, trouble.is_news()), (gravity, days == 4));
+            assert!(trouble.why.contains("no pool"));
+        }
+        // Nobody knows when it was last there.
+        let trouble = of_replica("x".into(), to, usb, None, record.time).expect("a trouble");
+        assert_eq!(trouble.gravity, Gravity::Warning);
+    }
+
+    #[test]
+    fn what_an_entry_leaves_out_because_it_is_not_recursive_is_told_once() {
+        let mut tree = BTreeMap::new();
+        for name in [
+            "tank",
+            "tank/a",
+            "tank/b",
+            "tank/home",
+            "tank/home/x",
+            "tank/home/cache",
+            "u/zam/tank/c",
+            "other",
+        ] {
+            tree.insert(name.parse().expect("a dataset"), State::default());
+        }
+        let trees = Trees::from([(None, Ok(tree))]);
+        let troubles = of_uncovered(&config(), &trees);
+        let told: Vec<String> = troubles.iter().map(ToString::to_string).collect();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(
+            told[0].starts_with("tank: it is not recursive, and tank/a and 1 others below it"),
+            "{told:?}"
+        );
+    }
+
+    #[test]
+    fn only_the_pools_that_zam_works_on_are_looked_at() {
+        let pool = |name: &str, health: &str, capacity| Pool {
+            name: name.into(),
+            health: health.into(),
+            capacity,
+        };
+        let pools = [
+            pool("tank", "ONLINE", 90),
+            pool("u", "DEGRADED", 10),
+            pool("other", "FAULTED", 99),
+        ];
+        let told: Vec<String> = of_pools(&config(), &pools)
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(
+            told,
+            ["pool tank: 90 % full", "pool u: DEGRADED; zpool status u"]
+        );
+    }
 }

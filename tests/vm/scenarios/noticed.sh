@@ -60,7 +60,7 @@ jobs="snapshot-tank-home replicate:local-tank-home prune-tank-home prune:local-t
 for job in $jobs; do run $job; done
 look
 expect 0 zam check
-has '^all is as promised: 1 datasets and 1 replicas$'
+has '^all is as promised: 1 dataset and 1 replica$'
 equal "$(login)" ''
 has '^zam_replica_state\{dataset="tank/home",destination="local",state="ok"\} 1$' /root/zam.prom
 has '^zam_job_last_bytes\{verb="replicate",dataset="tank/home",destination="local"\} [1-9]' /root/zam.prom
@@ -132,7 +132,7 @@ systemctl stop zam.target
 advance '1 day'
 run snapshot-tank-home
 expect 1 zam check
-has '^tank/home to local: backup/zam does not exist; if its pool backup is not imported, zpool import backup brings it$'
+has '^tank/home to local: backup/zam does not exist; if its pool backup is not imported, zpool import backup brings it'
 lacks "$output" stale
 advance '2 days'
 run snapshot-tank-home
@@ -149,7 +149,7 @@ wait_for 120 idle
 look
 expect 0 zam check
 expect 0 zam check --nagios
-has "^ZAM OK - 1 datasets and 1 replicas \| 'lag tank/home local'=0s;;172800;0$"
+has "^ZAM OK - 1 dataset and 1 replica \| 'lag tank/home local'=0s;;172800;0$"
 : >/root/told
 
 say "an error in the configuration, and a command of notify that fails"

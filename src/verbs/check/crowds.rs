@@ -1,0 +1,143 @@
+//! Datasets with many more snapshots than their windows keep: pruning is stuck.
+
+use chrono::{DateTime, Utc};
+
+use crate::core::config::{Config, Entry, Window, key};
+use crate::core::listing::State;
+use crate::core::name::Dataset;
+use crate::core::retention;
+use crate::core::selection::governs;
+use crate::core::span::{HOUR, Period};
+use crate::core::trouble::Trouble;
+use crate::verbs::status::trees::Trees;
+
+/// So many beyond what two prunings may leave are no accident.
+const CROWD: i64 = 20;
+
+pub(super) fn of_crowds(
+    config: &Config,
+    entry: &Entry,
+    trees: &Trees,
+    now: DateTime<Utc>,
+) -> Vec<Trouble> {
+    let mut troubles = Vec::new();
+    let Ok(sources) = &trees[&entry.host_name()] else {
+        return troubles;
+    };
+    let look = Look { config, entry, now };
+    let governed = sources
+        .iter()
+        .filter(|(dataset, _)| governs(config, entry, dataset));
+    for (dataset, state) in governed {
+        let key = key(entry.host_name(), dataset);
+        if entry.host.is_none() {
+            let command = format!("zam prune -n {key}");
+            troubles.extend(look.crowd(
+                dataset,
+                state,
+                &entry.windows,
+                entry.prune_period,
+                &command,
+            ));
+        }
+        for to in &entry.destinations {
+            let replica = to.replica(dataset);
+            if let Some(period) = to.prune_period
+                && let Ok(there) = &trees[&to.host_name()]
+                && let Some(state) = there.get(&replica)
+            {
+                let command = format!("zam prune -n --to {} {key}", to.name);
+                troubles.extend(look.crowd(&replica, state, &to.windows, period, &command));
+            }
+        }
+    }
+    troubles
+}
+
+struct Look<'l> {
+    config: &'l Config,
+    entry: &'l Entry,
+    now: DateTime<Utc>,
+}
+
+impl Look<'_> {
+    /// The trouble with a dataset that is pruned in this period; `command` says why its snapshots stay.
+    fn crowd(
+        &self,
+        dataset: &Dataset,
+        state: &State,
+        windows: &[Window],
+        period: Period,
+        command: &str,
+    ) -> Option<Trouble> {
+        if windows.is_empty() {
+            return None;
+        }
+        let (prefix, now) = (&self.config.prefix, self.now.timestamp());
+        let plan = retention::plan(prefix, &state.snapshots, windows, now, |_| None);
+        let crowd = plan.given_up().count() as i64;
+        if crowd <= self.left_by_two(period) + CROWD {
+            return None;
+        }
+        let why =
+            format!("it has {crowd} snapshots that no window keeps; why they stay: {command}");
+        Some(Trouble::warning(dataset.as_str(), why))
+    }
+
+    /// How many may wait for the next pruning, if one was missed.
+    fn left_by_two(&self, period: Period) -> i64 {
+        let snapshots = self
+            .entry
+            .snapshot_period
+            .map_or(HOUR, |period| period.seconds());
+        2 * period.seconds() / snapshots.max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::fault::Source;
+    use crate::core::listing::Snapshot;
+    use crate::core::load::load;
+
+    /// A tree with so many snapshots, one an hour until now, of which a day is kept.
+    fn troubles(snapshots: i64) -> Vec<String> {
+        let text = "datasets: {a: {snapshot-period: 1h, prune-period: 6h, windows: [{max-age: 1d, period: 1h}]}}";
+        let source = Source {
+            path: "zam.yaml".into(),
+            text: text.into(),
+        };
+        let (config, _) = load(&[source]).expect("a configuration");
+        let snapshot = |hour: i64| Snapshot {
+            name: config.prefix.snapshot(hour * HOUR).into(),
+            guid: hour.unsigned_abs(),
+            createtxg: hour.unsigned_abs(),
+            creation: hour * HOUR,
+            written: 1,
+            held: false,
+            cloned: false,
+        };
+        let state = State {
+            snapshots: (1..=snapshots).map(snapshot).collect(),
+            ..State::default()
+        };
+        let tree = [("a".parse().expect("a dataset"), state)];
+        let trees = Trees::from([(None, Ok(tree.into()))]);
+        let now = DateTime::from_timestamp(snapshots * HOUR, 0).expect("a time");
+        let found = of_crowds(&config, &config.entries[0], &trees, now);
+        found.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn more_than_two_prunings_may_leave_are_a_crowd() {
+        let calm = 24 + 12 + CROWD;
+        assert!(troubles(calm).is_empty());
+        let told = troubles(calm + 5);
+        assert_eq!(told.len(), 1);
+        assert!(
+            told[0].ends_with("snapshots that no window keeps; why they stay: zam prune -n a"),
+            "{told:?}"
+        );
+    }
+}
