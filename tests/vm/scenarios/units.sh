@@ -55,7 +55,7 @@ wait_for 120 bash -c "[[ \$(jq .count '/var/lib/zam/alerts/$name.json') == 2 ]]"
 equal "$(journalctl -q --no-pager -o cat -p err -u "zam-notify@$name.service" | grep -c failed)" 1
 zfs rename tank/hidden 'tank/my-data x'
 expect 0 systemctl start "$odd"
-[[ ! -e /var/lib/zam/alerts/$name.json ]] || fail "the alert is still there"
+wait_for 60 test ! -e "/var/lib/zam/alerts/$name.json"
 
 say "a job that the configuration does not know"
 expect 1 systemctl start zam@snapshot-tank-nowhere.service
