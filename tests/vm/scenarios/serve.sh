@@ -159,8 +159,8 @@ for day in {1..16}; do
   zam --config /root/far.yaml prune backup/add >/root/pruned 2>&1 || fail "$(cat /root/pruned)"
   zam prune tank/home >/dev/null
   equal "$(guids backup/add/tank/home | tail -n 1)" "$(guids tank/home | tail -n 1)"
-  ((day != 3)) || has 'kid holds part of a stream that has not grown for 2 d; after 2 w it is given up' /root/pruned
-  ((day != 15)) || has 'kid: gave up part of a stream that had not grown for 2 w' /root/pruned
+  ((day != 3)) || has 'kid holds part of a stream that has not grown for 2d; after 2w it is given up' /root/pruned
+  ((day != 15)) || has 'kid: gave up part of a stream that had not grown for 2w' /root/pruned
 done
 arrived backup/add tank/home/kid
 equal "$(zfs get -Hpo value receive_resume_token backup/add/tank/home/kid)" '-'
