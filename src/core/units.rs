@@ -202,7 +202,8 @@ fn check_drop_in(config: &Config, source: &str) -> String {
     let hosts: Vec<&Host> = hosts.into_values().collect();
     let network = if hosts.is_empty() { "" } else { NETWORK };
     let user = config.user();
-    let sandbox = sandbox(user, &hosts, true);
+    // The commands of `notify` may need the network.
+    let sandbox = sandbox(user, &hosts, false);
     format!(
         "\
 {HEADER}[Unit]
