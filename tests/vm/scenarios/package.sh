@@ -72,6 +72,15 @@ contains "$(cat ~far/.ssh/authorized_keys ~fetched/.ssh/authorized_keys)" 'comma
 for replica in backup/zam backup/far; do arrived $replica/tank/home/kid tank/home/kid; done
 arrived backup/pulled/tank/far tank/far
 lacks "$(zam status)" failed
+mkdir -p /etc/systemd/system/zam@check.service.d
+printf '[Service]\nExecStartPre=\n' >/etc/systemd/system/zam@check.service.d/99-at-once.conf
+systemctl daemon-reload
+run check
+rm -r /etc/systemd/system/zam@check.service.d
+equal "$(stat -c %U /var/lib/zam/users/zam/done/check.json)" zam
+[[ -e /var/lib/zam/well/all ]]
+expect 0 zam check
+has '^all is as promised: 2 datasets and 3 replicas$'
 
 say "an upgrade lets a job run on, keeps the configuration, and starts the timers anew"
 dpkg-deb -R /root/zam.deb /root/newer
