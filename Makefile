@@ -56,7 +56,7 @@ deb: build
 rpm: build
 	tests/setup cargo-generate-rpm
 	packaging/stage /usr/share/zsh/site-functions
-	$(CARGO) generate-rpm --output target/generate-rpm/
+	$(CARGO) generate-rpm
 
 setup:
 	tests/setup

@@ -58,7 +58,7 @@ start quiet-tank-home
 equal "$(guids backup/tank/home)" "$(guids tank/home)"
 # Done in this hour already.
 start quiet-tank-home
-contains "$(said quiet-tank-home | tail -n 3)" 'not now: it is not due: done ([0-9]+(s|min)|1h) ago, and wanted every 1h'
+contains "$(said quiet-tank-home | tail -n 4)" 'not now: it is not due: done ([0-9]+(s|min)|1h) ago, and wanted every 1h'
 
 say "otherwise: run: at the window's last slot it runs all the same"
 echo 0 >/root/power/AC/online
