@@ -229,7 +229,7 @@ mod tests {
     use chrono::TimeDelta;
 
     use super::*;
-    use crate::verbs::check::record::tests::record;
+    use crate::verbs::check::example::record;
 
     #[test]
     fn nagios_gets_one_line_with_performance_data_and_one_for_each_trouble() {

@@ -152,7 +152,7 @@ fn labels(pairs: &[(&str, &str)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verbs::check::record::tests::record;
+    use crate::verbs::check::example::record;
 
     #[test]
     fn what_never_happened_is_absent_and_names_are_quoted() {

@@ -88,3 +88,6 @@ fn check(loaded: &Loaded, now: DateTime<Utc>) -> Result<Record> {
         datasets,
     })
 }
+
+#[cfg(test)]
+mod example;

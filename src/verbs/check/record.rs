@@ -47,36 +47,3 @@ pub(in crate::verbs) fn last_of_anybody() -> Option<Record> {
         .filter_map(|text| serde_json::from_str(text).ok());
     all.max_by_key(|record: &Record| record.time)
 }
-
-#[cfg(test)]
-pub(super) mod tests {
-    use super::*;
-
-    /// Of a dataset with two replicas, of which one is stale and one has never been reached.
-    pub(in crate::verbs::check) fn record() -> Record {
-        let text = r#"{
-            "time": "2027-01-15T08:00:00Z",
-            "is_config_valid": true,
-            "troubles": [
-                {"gravity": "critical", "about": "tank/my \"data\" to nas", "why": "stale: old | new", "told": false},
-                {"gravity": "warning", "about": "pool tank", "why": "95 % full", "told": false}
-            ],
-            "datasets": [{
-                "dataset": "tank/my \"data\"", "recursive": false, "snapshots": 12, "newest": "2027-01-15T07:00:00Z",
-                "state": "ok", "why": null,
-                "jobs": [{
-                    "unit": "zam@x.service", "next": null, "last": "2027-01-14T04:13:20Z", "result": "success",
-                    "verb": "replicate", "destination": "nas", "success": "2027-01-14T04:13:20Z", "seconds": 7,
-                    "bytes": 4096, "alert": null
-                }],
-                "destinations": [
-                    {"name": "nas", "replica": "b/x", "snapshots": 3, "newest": "2027-01-11T08:00:00Z",
-                     "lag_seconds": 342000, "alert_after_seconds": 259200, "state": "stale", "why": null},
-                    {"name": "usb", "replica": "u/x", "snapshots": 0, "newest": null,
-                     "lag_seconds": null, "alert_after_seconds": null, "state": "unreachable", "why": "no pool"}
-                ]
-            }]
-        }"#;
-        serde_json::from_str(text).expect("a record")
-    }
-}

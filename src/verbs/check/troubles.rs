@@ -225,7 +225,7 @@ mod tests {
     use crate::core::listing::State;
     use crate::core::load::load;
     use crate::core::trouble::Gravity;
-    use crate::verbs::check::record::tests::record;
+    use crate::verbs::check::example::record;
 
     const CONFIG: &str = "
 destinations: {usb: {root: u/zam, replication-period: 1h, prune-period: 1d, alert-after: 3d, windows: [{max-age: 1d, period: 1h}]}}
