@@ -15,6 +15,7 @@ use crate::edge::command::Machine;
 use crate::edge::outcome::Exit::Usage;
 use crate::edge::outcome::Outcome;
 use crate::edge::{configuration, journal, notifier, records};
+use crate::verbs::loading::load;
 use crate::verbs::side_by_side;
 
 const LINES: &str = "10";
@@ -88,8 +89,7 @@ pub fn test(path: &Path, now: DateTime<Utc>) -> Result<Outcome> {
         told: None,
         lines: vec!["nothing has failed: this is a test of `notify`".into()],
     };
-    let loaded = crate::verbs::loading::load(path)?;
-    if loaded.config.notify.is_empty() {
+    if load(path)?.config.notify.is_empty() {
         return Err(Usage(format!("{} has no `notify`", path.display())).into());
     }
     match tell(path, "test", &alert, &Event::of(&alert)) {

@@ -121,3 +121,11 @@ content() {
     rmdir "$directory"
   fi
 }
+
+# arrived ROOT SOURCE: the newest snapshot of a source is there too, byte by byte.
+arrived() {
+  local newest
+  newest=$(snapshots "$2" | tail -n 1)
+  equal "$(guids "$1/$2" | tail -n 1)" "$(guids "$2" | tail -n 1)"
+  equal "$(content "$1/$2@$newest")" "$(content "$2@$newest")"
+}

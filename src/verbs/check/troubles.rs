@@ -39,6 +39,9 @@ pub(super) fn of_configuration(loaded: &Loaded) -> Vec<Trouble> {
 
 /// Timers that do not fire.
 pub(super) fn of_timers(config: &Config, known: &Result<Jobs>) -> Vec<Trouble> {
+    if config.jobs().next().is_none() {
+        return Vec::new();
+    }
     let known = match known {
         Err(error) => return vec![Trouble::warning("systemd", format!("{error:#}"))],
         Ok(known) => known,

@@ -40,13 +40,6 @@ done
 expect 0 zam setup --on fetch --check
 
 take() { fill tank/home/kid "$1"; advance '2 sec'; zam snapshot tank/home >/dev/null; }
-# arrived ROOT SOURCE: its newest snapshot is there, byte by byte.
-arrived() {
-  local newest
-  newest=$(snapshots "$2" | tail -n 1)
-  equal "$(guids "$1/$2" | tail -n 1)" "$(guids "$2" | tail -n 1)"
-  equal "$(content "$1/$2@$newest")" "$(content "$2@$newest")"
-}
 # interrupt TO DATASET REPLICA: the receiver is killed in the middle of a stream of 16 seconds, and leaves a part of it.
 interrupt() {
   zam replicate $1 "$2" >/dev/null 2>&1 &

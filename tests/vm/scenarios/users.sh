@@ -30,12 +30,6 @@ take() {
   advance '2 sec'
   run snapshot-tank-home
 }
-arrived() {
-  local newest
-  newest=$(snapshots "$2" | tail -n 1)
-  equal "$(guids "$1/$2" | tail -n 1)" "$(guids "$2" | tail -n 1)"
-  equal "$(content "$1/$2@$newest")" "$(content "$2@$newest")"
-}
 
 say "a configuration that names no user leaves all jobs to root"
 expect 0 zam reload
