@@ -12,6 +12,7 @@ systemd = $(or $(shell pkg-config --variable=$(1) systemd 2>/dev/null),$(2))
 UNITDIR ?= $(call systemd,systemdsystemunitdir,/usr/lib/systemd/system)
 GENERATORDIR ?= $(call systemd,systemdsystemgeneratordir,/usr/lib/systemd/system-generators)
 TMPFILESDIR ?= $(call systemd,tmpfilesdir,/usr/lib/tmpfiles.d)
+CATALOGDIR ?= $(call systemd,catalogdir,/usr/lib/systemd/catalog)
 SYSUSERSDIR ?= $(call systemd,sysusersdir,/usr/lib/sysusers.d)
 
 all: build
@@ -32,6 +33,7 @@ install: $(if $(or $(NOBUILD),$(wildcard $(BUILD)/zam)),,build)
 	install -Dm644 zam.yaml.example $(DESTDIR)$(PREFIX)/share/doc/zam/examples/zam.yaml
 	sed -i 's|/usr/local/|$(PREFIX)/|' $(DESTDIR)$(PREFIX)/share/doc/zam/examples/zam.yaml
 	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/zam zam.schema.json
+	install -Dm644 units/zam.catalog $(DESTDIR)$(CATALOGDIR)/zam.catalog
 	for section in 5 7 8; do install -Dm644 -t $(DESTDIR)$(PREFIX)/share/man/man$$section man/*.$$section; done
 	install -d $(DESTDIR)$(SYSCONFDIR)/zam
 	install -Dm644 units/profile.sh $(DESTDIR)$(SYSCONFDIR)/profile.d/zam.sh
@@ -44,6 +46,7 @@ install: $(if $(or $(NOBUILD),$(wildcard $(BUILD)/zam)),,build)
 ifeq ($(DESTDIR),)
 	systemd-sysusers zam.conf
 	systemd-tmpfiles --create zam.conf
+	journalctl --update-catalog
 	systemctl daemon-reload
 endif
 

@@ -1,9 +1,10 @@
 //! The command line: what may be typed, and what each word of it means. Does nothing itself.
 
+use std::io::{IsTerminal, stdout};
 use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, ColorChoice, Parser, Subcommand};
 use clap_complete::ArgValueCandidates;
 
 use crate::complete;
@@ -11,6 +12,7 @@ use zam::core::config;
 use zam::core::name::{Dataset, Prefix};
 use zam::core::span::Span;
 use zam::verbs::check::Format;
+use zam::verbs::status::Form;
 
 /// ZFS snapshots, replication and pruning as systemd units.
 #[derive(Parser)]
@@ -32,14 +34,7 @@ pub(crate) enum Verb {
     /// Destroy the snapshots that no window keeps.
     Prune(Prune),
     /// Show what there is, how well the replicas keep up, when jobs run next, and what failed.
-    Status {
-        /// This one alone.
-        #[arg(add = ArgValueCandidates::new(complete::datasets))]
-        dataset: Option<String>,
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-    },
+    Status(Status),
     /// Play the configuration forward: how many snapshots each side will hold. Needs no ZFS.
     Simulate(Simulate),
     /// Show the settings of every entry, or of one, and where each comes from.
@@ -80,6 +75,33 @@ pub(crate) enum Verb {
     },
     /// Tell a failure by the commands of `notify`; called by systemd, or with --test.
     Notify(Notify),
+}
+
+#[derive(Args)]
+pub(crate) struct Status {
+    /// This one alone.
+    #[arg(add = ArgValueCandidates::new(complete::datasets))]
+    pub(crate) dataset: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Colour the words that say how things stand: auto is for a terminal, unless NO_COLOR is set.
+    #[arg(long, value_name = "WHEN", default_value_t, conflicts_with = "json")]
+    color: ColorChoice,
+}
+
+impl Status {
+    pub(crate) fn form(&self) -> Form {
+        let can_color = || stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        match self.color {
+            _ if self.json => Form::Json,
+            ColorChoice::Always => Form::Table { colored: true },
+            ColorChoice::Never => Form::Table { colored: false },
+            ColorChoice::Auto => Form::Table {
+                colored: can_color(),
+            },
+        }
+    }
 }
 
 #[derive(Args)]

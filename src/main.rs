@@ -57,7 +57,7 @@ fn run(cli: Cli) -> Result<Outcome> {
         Verb::Snapshot(common) => take_snapshot(&path, &common),
         Verb::Replicate(asked) => replicate(&path, &asked),
         Verb::Prune(asked) => prune(&path, &asked),
-        Verb::Status { dataset, json } => show_status(&path, dataset.as_deref(), json),
+        Verb::Status(asked) => show_status(&path, &asked),
         Verb::Simulate(asked) => simulate(&path, &asked),
         Verb::Config(asked) => explain(&path, &asked),
         Verb::Units { diff: false } => Ok(units::print(&load_and_report(&path)?)),
@@ -97,11 +97,11 @@ fn prune(path: &Path, asked: &cli::Prune) -> Result<Outcome> {
     })
 }
 
-fn show_status(path: &Path, dataset: Option<&str>, json: bool) -> Result<Outcome> {
+fn show_status(path: &Path, asked: &cli::Status) -> Result<Outcome> {
     let loaded = load(path)?;
     loaded.mention_faults();
-    let only = loaded.find_if_given(dataset)?;
-    status::run(&loaded.config, only, json, now())?;
+    let only = loaded.find_if_given(asked.dataset.as_deref())?;
+    status::run(&loaded.config, only, asked.form(), now())?;
     Ok(Outcome::Done)
 }
 

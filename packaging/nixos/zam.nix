@@ -14,6 +14,7 @@ let
       make install NOBUILD=1 DESTDIR=/ PREFIX=$out SYSCONFDIR=$out/etc BUILD=$(dirname $(find target -name zam-generator -type f)) \
         UNITDIR=$out/lib/systemd/system GENERATORDIR=$out/lib/systemd/system-generators \
         SYSUSERSDIR=$out/lib/sysusers.d TMPFILESDIR=$out/lib/tmpfiles.d \
+        CATALOGDIR=$out/lib/systemd/catalog \
         EXECPATH=$out/bin:/run/booted-system/sw/bin:/run/wrappers/bin:${lib.makeBinPath [ pkgs.openssh pkgs.zstd pkgs.coreutils ]}
     '';
   };

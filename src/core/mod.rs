@@ -5,6 +5,7 @@ pub mod alert;
 pub mod complaint;
 pub mod config;
 pub mod divergence;
+pub mod event;
 pub mod fault;
 pub mod gate;
 pub mod health;

@@ -11,7 +11,7 @@ use crate::core::alert::Alert;
 use crate::core::span::Rough;
 use crate::edge::journal;
 use crate::edge::outcome::Outcome;
-use crate::verbs::check::last_of_anybody;
+use crate::verbs::last_check;
 use crate::verbs::notify;
 use crate::verbs::say::counted;
 
@@ -41,13 +41,8 @@ pub fn greet(now: DateTime<Utc>) -> Outcome {
     if alerts.len() > shown {
         journal::print(format!("  and {} more", alerts.len() - shown));
     }
-    if let Some(record) = last_of_anybody()
-        && record.is_old(now)
-        && let Some(age) = record.age(now)
-    {
-        journal::print(format!(
-            "zam: last checked {age} ago (systemctl status zam-check.timer)"
-        ));
+    if let Some(silence) = last_check::silence(now) {
+        journal::print(silence);
     }
     Outcome::Done
 }

@@ -4,6 +4,7 @@
 pub mod check;
 pub mod config;
 pub mod gate;
+mod last_check;
 pub mod loading;
 mod locks;
 pub mod login;

@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 
 use crate::core::alert::Alert;
 use crate::core::config::Config;
+use crate::core::event;
 use crate::core::unit_name;
 use crate::edge::command::Machine;
 use crate::edge::outcome::Exit::Usage;
@@ -32,15 +33,22 @@ pub fn failed(path: &Path, instance: &str, now: DateTime<Utc>) -> Result<Outcome
     let is_known = known.is_some_and(|known| alert.follow(&known));
     write(instance, &alert)?;
     records::set_well(false);
-    match is_known {
-        true => journal::print(&alert),
-        false => journal::error(&alert),
-    }
+    announce(&alert, is_known);
     if alert.is_to_be_told() && tell(path, instance, &alert, &Event::of(&alert)) {
         alert.told = Some(now);
         write(instance, &alert)?;
     }
     Ok(Outcome::Done)
+}
+
+/// Says it in the journal of the unit too (journalctl(1), --unit). What is known already is no new error.
+fn announce(alert: &Alert, is_known: bool) {
+    let unit = &alert.unit;
+    match is_known {
+        _ if !journal::is_journal() => journal::error(alert),
+        true => tracing::info!(message_id = event::FAILED, object_systemd_unit = unit, "{alert}"),
+        false => tracing::error!(message_id = event::FAILED, object_systemd_unit = unit, "{alert}"),
+    }
 }
 
 /// Takes back the alert of the unit with this instance, if it has succeeded since.
@@ -63,7 +71,12 @@ pub fn withdraw(path: &Path, instance: &str, now: DateTime<Utc>) {
         journal::warn(format!("the alert of {} stays: {error}", alert.unit));
         return;
     }
-    journal::notice(&recovery);
+    let unit = &alert.unit;
+    if journal::is_journal() {
+        tracing::info!(message_id = event::RECOVERED, object_systemd_unit = unit, "{recovery}");
+    } else {
+        journal::notice(&recovery);
+    }
     if alert.told.is_some() {
         let event = Event {
             name: "recovered",

@@ -4,6 +4,7 @@
 use anyhow::{Result, anyhow};
 use serde::Serialize;
 
+use crate::core::event;
 use crate::core::name::Dataset;
 use crate::core::printable::printable;
 use crate::core::serve::{Key, Role, token};
@@ -77,7 +78,7 @@ fn log(name: &str, asked: &str, why: &str) {
     let text = printable(&format!("refused the key {name}: {why}: {shown}")).into_owned();
     journal::connect();
     tracing::warn!(
-        message_id = "7d7b6ac1f0f94a0f8a8f3c4a61d7a004",
+        message_id = event::REFUSED,
         zam_key = name,
         "{text}"
     );

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 
 use anyhow::{Result, bail};
 
+use crate::core::event;
 use crate::core::listing::{DATASETS, SKIM_COLUMNS};
 use crate::core::name::NAME_MAX;
 use crate::core::selection::governs;
@@ -42,7 +43,7 @@ pub fn run(run: &Run) -> Result<Outcome> {
     };
     if ended.is_ok() || !taking.taken.is_empty() {
         say(run, &taking.taken)?;
-        tracing::info!(message_id = "0c4a3f4b3f5c4d1f8f0d6f3a51b6a001", zam_snapshot = %name, "took {} of {}", snapshots(taking.taken.len()), run.dataset);
+        tracing::info!(message_id = event::TAKEN, zam_snapshot = %name, "took {} of {}", snapshots(taking.taken.len()), run.dataset);
     }
     ended.map(|()| taking.outcome)
 }

@@ -11,10 +11,11 @@ DISKS = ("root", "tank", "backup")  # vda, vdb, vdc
 
 
 class Machine:
-    """The files key, vmlinuz and initrd come from `cache`; the three NAME.qcow2 disks, sockets and logs are in `work`."""
+    """The files key, vmlinuz and initrd come from `cache`; the three NAME.qcow2 disks, sockets and logs are in `work`; qemu gets
+    these options too."""
 
-    def __init__(self, cache, work):
-        self.cache, self.work = Path(cache), Path(work)
+    def __init__(self, cache, work, options=()):
+        self.cache, self.work, self.options = Path(cache), Path(work), options
         self.qemu = None
 
     def start(self, state=None, clock=None):
@@ -35,6 +36,7 @@ class Machine:
             # unsafe: the host need not sync. What the guest flushed is with the host's kernel all the same, so
             # killing qemu is a power cut: flushed writes stay, others may be lost.
             argv += ["-drive", f"file={disk}.qcow2,if=virtio,format=qcow2,cache=unsafe,discard=unmap"]
+        argv += self.options
         if state:
             argv += ["-incoming", f"exec:zstd -qdc {shlex.quote(str(state))}"]
         # setpriv: this process killed (SIGKILL too), qemu goes with it.

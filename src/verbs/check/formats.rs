@@ -12,10 +12,8 @@ use crate::edge::outcome::Outcome;
 use crate::verbs::check::record::Record;
 use crate::verbs::print_json;
 use crate::verbs::say::counted;
+use crate::verbs::last_check;
 use crate::verbs::status::shown::{ShownEntry, ShownReplica};
-
-/// Hours after which a record says little about now.
-const OLD: i64 = 3;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Format {
@@ -118,14 +116,14 @@ impl Record {
     }
 
     /// How old the record is, unless it was made just now.
-    pub(in crate::verbs) fn age(&self, now: DateTime<Utc>) -> Option<Rough> {
+    fn age(&self, now: DateTime<Utc>) -> Option<Rough> {
         let age = (now - self.time).num_seconds();
         (age >= 60).then_some(Rough(age))
     }
 
-    /// Whether the next check is overdue.
-    pub(in crate::verbs) fn is_old(&self, now: DateTime<Utc>) -> bool {
-        (now - self.time).num_hours() >= OLD
+    /// Whether it says little about now.
+    pub(super) fn is_old(&self, now: DateTime<Utc>) -> bool {
+        last_check::is_old(self.time, now)
     }
 
     /// The level, and what to print.

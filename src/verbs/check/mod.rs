@@ -20,8 +20,7 @@ use crate::verbs::status::{look, trees, whole};
 
 pub use formats::{Format, unknown};
 pub use publish::publish;
-use record::Record;
-pub(super) use record::{last, last_of_anybody};
+use record::{Record, last};
 
 /// Checks everything now, and shows it in a format.
 ///

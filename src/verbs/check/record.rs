@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::config::Config;
 use crate::core::trouble::Trouble;
-use crate::edge::records::{self, Records};
+use crate::edge::records::Records;
 use crate::verbs::status::shown::ShownEntry;
 
 #[derive(Deserialize, Serialize)]
@@ -37,13 +37,4 @@ pub(in crate::verbs) fn last(config: &Config) -> Result<Record> {
         anyhow!("systemd has run no check yet; see: systemctl status zam-check.timer")
     })?;
     serde_json::from_str(&text).context("the record of the last check cannot be read")
-}
-
-/// The record of the last check, whoever ran it.
-pub(in crate::verbs) fn last_of_anybody() -> Option<Record> {
-    let texts = records::checks();
-    let all = texts
-        .iter()
-        .filter_map(|text| serde_json::from_str(text).ok());
-    all.max_by_key(|record: &Record| record.time)
 }

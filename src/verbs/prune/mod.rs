@@ -10,6 +10,7 @@ use std::path::Path;
 use anyhow::{Result, bail};
 
 use crate::core::config::{Destination, Job, Verb, Window};
+use crate::core::event;
 use crate::core::listing::{Snapshot, State};
 use crate::core::pruning::{self, Keeping};
 use crate::core::unit_name::instance;
@@ -202,9 +203,10 @@ impl<'p> Pruning<'p> {
                 text += " (it has changed since it was listed)";
             }
         }
-        if self.run.json {
-            tracing::info!("{text}");
-        } else {
+        if journal::is_journal() {
+            let (destroyed, kept) = (destroying.destroyed, destroying.kept);
+            tracing::info!(message_id = event::PRUNED, zam_destroyed = destroyed, zam_kept = kept, "{text}");
+        } else if !self.run.json {
             journal::print(text);
         }
     }

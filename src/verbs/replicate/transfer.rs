@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
+use crate::core::event;
 use crate::core::listing::State;
 use crate::core::name::Dataset;
 use crate::core::replication::{Kind, Plan, Stream, TokenUse};
@@ -312,7 +313,7 @@ impl<'t> Transfer<'t> {
         let (size, seconds) = (size(bytes), elapsed.as_secs_f64());
         let text = format!("{dataset} -> {replica}{on_host}: {count}, {size} in {seconds:.1} s");
         if journal::is_journal() {
-            tracing::info!(message_id = "7d7b6ac1f0f94a0f8a8f3c4a61d7a003", zam_bytes = bytes, zam_seconds = seconds, zam_destination = %self.replication.to.name, "{text}");
+            tracing::info!(message_id = event::ARRIVED, zam_bytes = bytes, zam_seconds = seconds, zam_destination = %self.replication.to.name, "{text}");
         } else {
             self.replication.say(text);
         }

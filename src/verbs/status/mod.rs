@@ -1,7 +1,9 @@
 //! `zam status`: what each entry and its replicas hold, whether that is what was promised, when the jobs run next, and
 //! what failed. ZFS is asked about the data, systemd about the jobs. Changes nothing, and works for every user.
 
+mod columns;
 mod entry;
+mod jobs;
 pub(super) mod shown;
 mod table;
 pub(super) mod trees;
@@ -18,6 +20,12 @@ use entry::Look;
 use shown::ShownEntry;
 use trees::Trees;
 
+/// How to show it.
+pub enum Form {
+    Json,
+    Table { colored: bool },
+}
+
 /// Shows every entry, or `only` one, at and below that dataset.
 ///
 /// # Errors
@@ -25,7 +33,7 @@ use trees::Trees;
 pub fn run(
     config: &Config,
     only: Option<(&Entry, Dataset)>,
-    json: bool,
+    form: Form,
     now: DateTime<Utc>,
 ) -> Result<()> {
     let chosen = match only {
@@ -39,10 +47,10 @@ pub fn run(
     }
     let trees = trees::list(&chosen)?;
     let shown = look(config, &chosen, &trees, &known, now);
-    if json {
-        return print_json(&serde_json::json!({"datasets": shown}));
+    match form {
+        Form::Json => print_json(&serde_json::json!({"datasets": shown}))?,
+        Form::Table { colored } => table::print(&shown, colored, now),
     }
-    table::print(&shown, now);
     Ok(())
 }
 

@@ -56,4 +56,8 @@ impl ShownJob {
     pub(in crate::verbs) fn is_running(&self) -> bool {
         self.result.as_deref() == Some("running")
     }
+
+    pub(in crate::verbs) fn is_waiting(&self) -> bool {
+        self.result.as_deref() == Some("waiting")
+    }
 }

@@ -4,6 +4,7 @@ clock '2026-11-23 10:01:00' # no timer fires meanwhile
 rm /etc/systemd/system/zam-check.timer
 mkdir -p /etc/systemd/system/zam@check.service.d
 printf '[Service]\nExecStartPre=\n' >/etc/systemd/system/zam@check.service.d/99-at-once.conf
+journalctl --update-catalog
 zfs create tank/home
 zfs create backup/zam
 write_config() {
@@ -80,6 +81,7 @@ done
 rm -r /run/systemd/system/zam@*.service.d
 systemctl daemon-reload
 for job in $jobs; do noticed $job; done
+contains "$(journalctl -x -u zam@snapshot-tank-home.service)" 'The next run tries again; this one$'
 contains "$(zam status)" 'zam@snapshot-tank-home.service failed .signal, KILL.'
 equal "$(grep -c failed /root/told)" 4
 equal "$(login | wc -l)" 5

@@ -8,6 +8,7 @@ expect 0 uname -r
 say "zam is installed as a user would"
 expect 0 make -C /root/zam install NOBUILD=1 PREFIX=/usr
 expect 0 zam --version
+contains "$(journalctl --list-catalog)" ' zam: .* has failed$'
 
 say "both pools are there and healthy"
 expect 0 zpool list -H -o name,health

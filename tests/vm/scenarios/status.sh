@@ -19,8 +19,10 @@ local=".datasets[] | select(.dataset == \"tank/home\").destinations[0]"
 
 say "before anything was done"
 expect 0 zam status
-has '^DATASET +STATE +NEWEST +BEHIND +SNAPSHOTS +NEXT$'
-has '^tank/home and below +never +- +0 +snapshot in [0-9]+(s|min), prune in '
+has '^DATASET +STATE +NEWEST +BEHIND +SNAPSHOTS$'
+has '^tank/home and below +never +- +0$'
+has '^JOB +SUCCEEDED +TOOK +SENT +NEXT$'
+has '^snapshot tank/home +- +in [0-9]+(s|min)$'
 equal "$(of "$local.state")" never
 
 say "done: times, counts, and when it comes next, as systemd says"
@@ -28,8 +30,10 @@ zam snapshot tank/home >/dev/null
 expect 0 systemctl start zam@snapshot-tank-home.service zam@replicate:local-tank-home.service
 wait_for 120 idle replicate:local-tank-home
 expect 0 zam status
-has '^tank/home and below +ok +[0-9]+(s|min) ago +4 '
-has '^  to local +ok +[0-9]+(s|min) ago +- +4 +replicate in '
+has '^tank/home and below +ok +[0-9]+(s|min) ago +4$'
+has '^  to local +ok +[0-9]+(s|min) ago +- +4$'
+has '^snapshot tank/home +[0-9]+(s|min) ago +(< 1|[0-9]+)s +in [0-9]+(s|min)$'
+has '^replicate tank/home --to local +[0-9]+(s|min) ago +(< 1|[0-9]+)s +[0-9.]+ KiB +in [0-9]+(s|min|h)$'
 equal "$(of "$local | .state, .lag_seconds, .replica, .snapshots" | xargs)" 'ok 0 backup/zam/tank/home 4'
 equal "$(of "$local.newest")" "$(date -u -d "@$(owned tank/home creation | tail -n 1)" +%FT%TZ)"
 equal "$(of "$home | .jobs[0] | .unit, .next, .result" | xargs)" 'zam@snapshot-tank-home.service 2026-11-23T00:10:00Z success'
@@ -50,6 +54,10 @@ expect 0 script -qec 'zam status tank/home' /dev/null
 has $'\x1b\\[32mok'
 expect 0 env NO_COLOR=1 script -qec 'zam status tank/home' /dev/null
 lacks "$output" $'\x1b\\[32m'
+expect 0 zam status --color always tank/home
+has $'\x1b\\[32mok'
+expect 0 script -qec 'zam status --color never tank/home' /dev/null
+lacks "$output" $'\x1b\\['
 
 say "late, then stale; of a tree the worst child"
 systemctl stop zam.target
