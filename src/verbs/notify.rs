@@ -44,10 +44,15 @@ pub fn failed(path: &Path, instance: &str, now: DateTime<Utc>) -> Result<Outcome
 /// Says it in the journal of the unit too (journalctl(1), --unit). What is known already is no new error.
 fn announce(alert: &Alert, is_known: bool) {
     let unit = &alert.unit;
-    match is_known {
-        _ if !journal::is_journal() => journal::error(alert),
-        true => tracing::info!(message_id = event::FAILED, object_systemd_unit = unit, "{alert}"),
-        false => tracing::error!(message_id = event::FAILED, object_systemd_unit = unit, "{alert}"),
+    match (journal::is_journal(), is_known) {
+        (false, true) => journal::print(alert),
+        (false, false) => journal::error(alert),
+        (true, true) => {
+            tracing::info!(message_id = event::FAILED, object_systemd_unit = unit, "{alert}");
+        }
+        (true, false) => {
+            tracing::error!(message_id = event::FAILED, object_systemd_unit = unit, "{alert}");
+        }
     }
 }
 

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use anyhow::anyhow;
+use chrono::{DateTime, Utc};
 
 use crate::core::name::Dataset;
 use crate::core::shell::quoted;
-use crate::core::span::Span;
+use crate::core::span::{Rough, Span};
 use crate::edge::command::Machine;
 
 /// `1 snapshot`, `2 snapshots`.
@@ -17,6 +18,14 @@ pub(super) fn snapshots(number: usize) -> String {
 /// `1 replica`, `2 replicas`.
 pub(super) fn counted(number: usize, thing: &str) -> String {
     format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+}
+
+/// `4min ago`; `-` for what never was.
+pub(super) fn ago(time: Option<DateTime<Utc>>, now: DateTime<Utc>) -> String {
+    match time {
+        Some(time) => format!("{} ago", Rough((now - time).num_seconds())),
+        None => "-".into(),
+    }
 }
 
 pub(super) fn does_not_exist(dataset: &Dataset, machine: &Machine) -> anyhow::Error {

@@ -3,10 +3,9 @@
 use chrono::{DateTime, Utc};
 
 use crate::core::span::Rough;
-use crate::verbs::say::size;
+use crate::verbs::say::{ago, size};
 use crate::verbs::status::columns::{Columns, RED};
 use crate::verbs::status::shown::{ShownEntry, ShownJob};
-use crate::verbs::status::table::age;
 
 const HEADS: [&str; 5] = ["JOB", "SUCCEEDED", "TOOK", "SENT", "NEXT"];
 const SENT: usize = 3;
@@ -17,7 +16,7 @@ pub(super) fn columns(shown: &[ShownEntry], now: DateTime<Utc>) -> Columns<5> {
         for job in &entry.jobs {
             let cells = [
                 command(entry, job),
-                age(job.success, now),
+                ago(job.success, now),
                 job.seconds.map_or(String::new(), took),
                 job.bytes.map_or(String::new(), size),
                 next(job, now),

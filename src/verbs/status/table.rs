@@ -7,6 +7,7 @@ use crate::core::health::Health;
 use crate::core::span::Rough;
 use crate::edge::journal;
 use crate::verbs::last_check;
+use crate::verbs::say::ago;
 use crate::verbs::status::columns::{Columns, GREEN, RED, YELLOW};
 use crate::verbs::status::jobs;
 use crate::verbs::status::shown::{ShownEntry, ShownJob, ShownReplica};
@@ -43,7 +44,7 @@ fn add_source(columns: &mut Columns<5>, entry: &ShownEntry, now: DateTime<Utc>) 
     let cells = [
         format!("{}{below}", entry.dataset),
         word(entry.state, has_failed).into(),
-        age(entry.newest, now),
+        ago(entry.newest, now),
         String::new(),
         entry.snapshots.to_string(),
     ];
@@ -65,7 +66,7 @@ fn add_replica(
     let cells = [
         format!("  to {}", replica.name),
         word(replica.state, has_failed).into(),
-        age(replica.newest, now),
+        ago(replica.newest, now),
         behind,
         replica.snapshots.to_string(),
     ];
@@ -97,13 +98,6 @@ fn color(health: Health, has_failed: bool) -> &'static str {
         Health::Ok => GREEN,
         Health::Late | Health::Never => YELLOW,
         Health::Stale | Health::Diverged | Health::Unreachable => RED,
-    }
-}
-
-pub(super) fn age(time: Option<DateTime<Utc>>, now: DateTime<Utc>) -> String {
-    match time {
-        Some(time) => format!("{} ago", Rough((now - time).num_seconds())),
-        None => "-".into(),
     }
 }
 
