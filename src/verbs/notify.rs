@@ -48,10 +48,18 @@ fn announce(alert: &Alert, is_known: bool) {
         (false, true) => journal::print(alert),
         (false, false) => journal::error(alert),
         (true, true) => {
-            tracing::info!(message_id = event::FAILED, object_systemd_unit = unit, "{alert}");
+            tracing::info!(
+                message_id = event::FAILED,
+                object_systemd_unit = unit,
+                "{alert}"
+            );
         }
         (true, false) => {
-            tracing::error!(message_id = event::FAILED, object_systemd_unit = unit, "{alert}");
+            tracing::error!(
+                message_id = event::FAILED,
+                object_systemd_unit = unit,
+                "{alert}"
+            );
         }
     }
 }
@@ -78,7 +86,11 @@ pub fn withdraw(path: &Path, instance: &str, now: DateTime<Utc>) {
     }
     let unit = &alert.unit;
     if journal::is_journal() {
-        tracing::info!(message_id = event::RECOVERED, object_systemd_unit = unit, "{recovery}");
+        tracing::info!(
+            message_id = event::RECOVERED,
+            object_systemd_unit = unit,
+            "{recovery}"
+        );
     } else {
         journal::notice(&recovery);
     }

@@ -77,9 +77,5 @@ fn log(name: &str, asked: &str, why: &str) {
     let shown: String = told(asked).chars().take(1000).collect();
     let text = printable(&format!("refused the key {name}: {why}: {shown}")).into_owned();
     journal::connect();
-    tracing::warn!(
-        message_id = event::REFUSED,
-        zam_key = name,
-        "{text}"
-    );
+    tracing::warn!(message_id = event::REFUSED, zam_key = name, "{text}");
 }

@@ -1,4 +1,5 @@
 # timeout: 1800
+# clock: instructions
 # What `make bench` measures on real ZFS: processes counted, and times as ratios to bare commands.
 
 # count BOUND WHAT COMMAND...: how many zfs processes it starts.

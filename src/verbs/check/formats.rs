@@ -10,9 +10,9 @@ use crate::core::trouble::{Gravity, Trouble};
 use crate::edge::journal;
 use crate::edge::outcome::Outcome;
 use crate::verbs::check::record::Record;
+use crate::verbs::last_check;
 use crate::verbs::print_json;
 use crate::verbs::say::counted;
-use crate::verbs::last_check;
 use crate::verbs::status::shown::{ShownEntry, ShownReplica};
 
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -205,7 +205,12 @@ impl<'p> Pruning<'p> {
         }
         if journal::is_journal() {
             let (destroyed, kept) = (destroying.destroyed, destroying.kept);
-            tracing::info!(message_id = event::PRUNED, zam_destroyed = destroyed, zam_kept = kept, "{text}");
+            tracing::info!(
+                message_id = event::PRUNED,
+                zam_destroyed = destroyed,
+                zam_kept = kept,
+                "{text}"
+            );
         } else if !self.run.json {
             journal::print(text);
         }
