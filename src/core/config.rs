@@ -23,6 +23,8 @@ pub struct Config {
     /// Who prunes what is on this machine.
     pub prune_user: Option<String>,
     pub notify: Vec<String>,
+    /// Whether alerts are shown on the desktops of this machine.
+    pub desktop: bool,
     pub metrics_file: Option<String>,
     pub hosts: BTreeMap<Label, Arc<Host>>,
     /// Sorted by key.

@@ -5,6 +5,7 @@ mod bus;
 pub mod clock;
 pub mod command;
 pub mod configuration;
+pub mod desktop;
 mod files;
 pub mod generated;
 pub mod handover;

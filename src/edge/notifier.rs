@@ -2,6 +2,7 @@
 
 use std::io::{Seek, Write};
 use std::os::unix::process::CommandExt;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -29,7 +30,15 @@ pub fn run(line: &str, environment: &[(&str, String)], text: &str) -> Result<()>
         .envs(variables)
         .stdin(input)
         .process_group(0);
-    let mut process = Process::start(&mut command)?;
+    end_in_time(&mut command)
+}
+
+/// Runs a command to its end.
+///
+/// # Errors
+/// It failed, or it took longer than a minute.
+pub(super) fn end_in_time(command: &mut Command) -> Result<()> {
+    let mut process = Process::start(command)?;
     let begun = Instant::now();
     while !process.has_ended() {
         if begun.elapsed() > PATIENCE {

@@ -1,5 +1,5 @@
 //! `zam notify`: systemd calls it when a unit has failed (OnFailure=), and when one with an open alert has succeeded
-//! (OnSuccess=). It keeps alerts as files in /var/lib/zam/alerts, and tells them by the commands of `notify`.
+//! (OnSuccess=). It keeps alerts as files in /var/lib/zam/alerts, and tells them by the commands of `notify` and on desktops.
 
 use std::path::Path;
 use std::thread::sleep;
@@ -13,6 +13,7 @@ use crate::core::config::Config;
 use crate::core::event;
 use crate::core::unit_name;
 use crate::edge::command::Machine;
+use crate::edge::desktop::Notification;
 use crate::edge::outcome::Exit::Usage;
 use crate::edge::outcome::Outcome;
 use crate::edge::{configuration, journal, notifier, records};
@@ -34,7 +35,10 @@ pub fn failed(path: &Path, instance: &str, now: DateTime<Utc>) -> Result<Outcome
     write(instance, &alert)?;
     records::set_well(false);
     announce(&alert, is_known);
-    if alert.is_to_be_told() && tell(path, instance, &alert, &Event::of(&alert)) {
+    if alert.is_to_be_told()
+        && let Some(config) = readable(path)
+        && tell(&config, instance, &alert, &Event::of(&alert))
+    {
         alert.told = Some(now);
         write(instance, &alert)?;
     }
@@ -94,20 +98,22 @@ pub fn withdraw(path: &Path, instance: &str, now: DateTime<Utc>) {
     } else {
         journal::notice(&recovery);
     }
-    if alert.told.is_some() {
+    if alert.told.is_some()
+        && let Some(config) = readable(path)
+    {
         let event = Event {
             name: "recovered",
             subject: recovery.clone(),
             text: recovery + "\n",
         };
-        tell(path, instance, &alert, &event);
+        tell(&config, instance, &alert, &event);
     }
 }
 
 /// Tells something by the commands of `notify`, so that a person can see whether it arrives.
 ///
 /// # Errors
-/// There are no such commands.
+/// There are no such commands, and nobody is at a desktop.
 pub fn test(path: &Path, now: DateTime<Utc>) -> Result<Outcome> {
     let alert = Alert {
         unit: "zam@test.service".into(),
@@ -119,11 +125,16 @@ pub fn test(path: &Path, now: DateTime<Utc>) -> Result<Outcome> {
         told: None,
         lines: vec!["nothing has failed: this is a test of `notify`".into()],
     };
-    if load(path)?.config.notify.is_empty() {
-        return Err(Usage(format!("{} has no `notify`", path.display())).into());
-    }
-    match tell(path, "test", &alert, &Event::of(&alert)) {
+    let config = load(path)?.config;
+    match tell(&config, "test", &alert, &Event::of(&alert)) {
         true => Ok(Outcome::Done),
+        false if config.notify.is_empty() => {
+            let path = path.display();
+            Err(Usage(format!(
+                "{path} has no `notify`, and no desktop is in use here"
+            ))
+            .into())
+        }
         false => Ok(Outcome::Failed),
     }
 }
@@ -224,6 +235,12 @@ fn logged(invocation: &str) -> Vec<String> {
     lines.map(Into::into).collect()
 }
 
+/// One that cannot be read has failed units of its own.
+fn readable(path: &Path) -> Option<Config> {
+    let loaded = configuration::read(path).ok()??;
+    Some(loaded.config)
+}
+
 /// What the commands of `notify` are told.
 struct Event {
     /// `failed` or `recovered`.
@@ -241,23 +258,34 @@ impl Event {
             text: alert.message(),
         }
     }
+
+    fn on_desktop(&self) -> Notification {
+        let is_urgent = self.name == "failed";
+        Notification {
+            summary: match is_urgent {
+                true => "A ZFS job has failed",
+                false => "A ZFS job works again",
+            },
+            body: self.subject.clone(),
+            is_urgent,
+        }
+    }
 }
 
-/// Runs all commands of `notify` side by side. Returns whether there are any and all of them went well; what did not is
-/// said, and stops nothing.
-fn tell(path: &Path, instance: &str, alert: &Alert, event: &Event) -> bool {
-    // A configuration that cannot be read has failed units of its own.
-    let Ok(Some(loaded)) = configuration::read(path) else {
-        return false;
-    };
-    let config = loaded.config;
-    let environment = environment(&config, instance, alert, event);
+/// Runs all commands of `notify` side by side, and shows it on the desktops. Returns whether all went well and somebody has
+/// been told; what did not go well is said, and stops nothing.
+fn tell(config: &Config, instance: &str, alert: &Alert, event: &Event) -> bool {
+    let environment = environment(config, instance, alert, event);
     let lines = config.notify.iter().collect();
     let results = side_by_side(lines, config.notify.len(), |line: &String| {
         let result = notifier::run(line, &environment, &event.text);
         result.inspect_err(|error| journal::error(format!("notify: {line}: {error:#}")))
     });
-    !results.is_empty() && results.iter().all(Result::is_ok)
+    let went_well = results.iter().all(Result::is_ok);
+    // A command that fails is tried again with each failure; a desktop has shown it.
+    let is_new = went_well || alert.count <= 1;
+    let is_shown = config.desktop && is_new && event.on_desktop().show();
+    went_well && (is_shown || !results.is_empty())
 }
 
 fn environment(

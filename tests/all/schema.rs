@@ -134,6 +134,7 @@ fn levels() -> Vec<Level> {
         ("user", name(USER)),
         ("prune-user", name(USER)),
         ("notify", list(text())),
+        ("desktop", flag()),
         ("metrics-file", word(FILE)),
         ("hosts", map_of("host", LABEL)),
         ("defaults", level("settings")),
@@ -569,6 +570,7 @@ fn typical_mistakes_are_not_valid() {
         "hosts: {h: {ssh: a@b, port: 0}}",
         "hosts: {h: {ssh: a@b, identity: ~/.ssh/id}}",
         "metrics-file: zam.prom",
+        "desktop: gnome",
         "prefix: my backup",
     ] {
         assert!(!is_valid(&schema, text), "{text}");

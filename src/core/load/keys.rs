@@ -1,11 +1,12 @@
 //! The keys of each level of a configuration, in the order in which a message lists them.
 
 /// At the top of a file.
-pub const TOP: [&str; 10] = [
+pub const TOP: [&str; 11] = [
     "prefix",
     "user",
     "prune-user",
     "notify",
+    "desktop",
     "metrics-file",
     "hosts",
     "defaults",

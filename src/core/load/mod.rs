@@ -29,7 +29,7 @@ use crate::core::load::sections::Sections;
 use crate::core::load::yaml::parse;
 use crate::core::name::Prefix;
 use crate::core::nearest::nearest;
-use crate::core::scalars::{file, text, user};
+use crate::core::scalars::{file, flag, text, user};
 
 /// The configuration that the sources give together, and its faults by position.
 ///
@@ -107,6 +107,7 @@ fn top(sections: &Sections, faults: &mut Vec<Fault>) -> Result<Config, Fault> {
         user: named(sections, &mut fields, "user", USER),
         prune_user: named(sections, &mut fields, "prune-user", PRUNE_USER),
         notify: fields.list("notify", text),
+        desktop: fields.parse("desktop", flag).unwrap_or(true),
         metrics_file: fields.parse("metrics-file", file),
         hosts: hosts(&sections.hosts, faults),
         ..Config::default()
