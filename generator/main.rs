@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use zam::core::printable::printable;
-use zam::core::units::units;
+use zam::core::units::{ALL_MADE, units};
 use zam::edge::configuration::{self, Loaded};
 
 /// Bytes of a line in the kernel's log. A record has at most 1024; a longer write fails (tried).
@@ -44,10 +44,19 @@ fn is_told(variable: &str, value: &str) -> bool {
 fn write_units(loaded: &Loaded, directory: &Path) {
     let is_faulty = !loaded.faults.is_empty();
     let mut folder = PathBuf::new();
-    for (path, text) in units(&loaded.config, &loaded.sources, is_faulty) {
+    let mut units = units(&loaded.config, &loaded.sources, is_faulty);
+    let all_made = units.remove_entry(ALL_MADE);
+    let mut is_complete = true;
+    for (path, text) in units {
         if let Err(e) = write(&directory.join(path), &text, &mut folder) {
             log(&e.to_string());
+            is_complete = false;
         }
+    }
+    if let Some((path, text)) = all_made.filter(|_| is_complete)
+        && let Err(e) = write(&directory.join(path), &text, &mut folder)
+    {
+        log(&e.to_string());
     }
 }
 

@@ -7,9 +7,16 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use crate::core::units::ALL_MADE;
+
 /// Where systemd lets its generators write, or what `ZAM_GENERATED` says.
 pub fn directory() -> PathBuf {
     std::env::var_os("ZAM_GENERATED").map_or("/run/systemd/generator".into(), PathBuf::from)
+}
+
+/// Whether the generator came to its end.
+pub fn is_complete() -> bool {
+    directory().join(ALL_MADE).exists()
 }
 
 /// The texts of zam's units by their paths below `directory`: none if that does not exist. Other generators write there

@@ -112,6 +112,7 @@ fn replace_units(manager: &Manager, wanted: &BTreeSet<String>) -> Result<()> {
     manager.reload()?;
     // A job that was mended is not failed any more; one that was not fails again in a moment.
     manager.reset_failed("zam-config.service");
+    manager.reset_failed("zam-units.service");
     for timer in &gone {
         manager.reset_failed(&timer.name);
     }

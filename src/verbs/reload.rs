@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::core::unit_name::instance;
 use crate::edge::clock::now;
 use crate::edge::configuration::{self, Loaded};
 use crate::edge::outcome::Exit::{Misconfigured, Usage};
 use crate::edge::outcome::Outcome;
-use crate::edge::{journal, last_good, records, systemd};
+use crate::edge::{generated, journal, last_good, records, systemd};
 use crate::verbs::loading::load_and_report;
 use crate::verbs::notify;
 
@@ -51,6 +51,11 @@ fn put_into_force(loaded: &Loaded, path: &Path) -> Result<()> {
     let mut wanted = jobs.clone();
     wanted.insert("check".into());
     systemd::reload_timers(&wanted)?;
+    if !generated::is_complete() {
+        bail!(
+            "zam-generator has not made all units; see: zam units --diff, journalctl -b -t zam-generator"
+        );
+    }
     journal::print(format!(
         "{} jobs are in force; see: systemctl list-timers 'zam-*'",
         jobs.len()
@@ -62,8 +67,9 @@ fn put_into_force(loaded: &Loaded, path: &Path) -> Result<()> {
         return Err(loaded.wrong().into());
     }
     records::keep_only(&jobs);
-    // zam-reload.service and zam-config.service fail only because of errors in the configuration, and there are none.
-    for instance in ["reload", "config"] {
+    // zam-reload.service and zam-config.service fail only because of errors in the configuration, zam-units.service because
+    // of units that are missing, and there are none.
+    for instance in ["reload", "config", "units"] {
         notify::withdraw(path, instance, now());
     }
     Ok(())

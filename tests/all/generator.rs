@@ -8,6 +8,8 @@ use std::process::Output;
 
 use tempfile::{TempDir, tempdir};
 
+use zam::core::units::ALL_MADE;
+
 use crate::common::program;
 
 /// What `systemd-analyze security` of systemd 252 says of a job, times ten: as root with the hardening of
@@ -277,6 +279,19 @@ fn systemd_finds_no_fault_in_any_unit() {
             said(&output)
         );
     }
+}
+
+/// Only then does zam-units.service succeed.
+#[test]
+fn what_shows_that_all_units_are_there_is_missing_unless_they_are() {
+    let case = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/generator/one");
+    let (whole, _) = generate(&case, "zam.yaml");
+    assert!(whole.path().join(ALL_MADE).exists());
+    let to = tempdir().expect("a directory");
+    fs::write(to.path().join("zam-check.timer"), "another's").expect("a file");
+    let output = generator(&case, &[to.path()], &[("ZAM_CONFIG", "zam.yaml")]);
+    assert!(said(&output).contains("cannot write"), "{}", said(&output));
+    assert!(!to.path().join(ALL_MADE).exists());
 }
 
 /// `systemd-analyze verify` does find a fault.

@@ -1,7 +1,7 @@
 # machines: debian13 (zam tells, and systemd has it told; status.sh and units.sh look at the parts of it on the older)
 # No failure and no silence goes unnoticed: by the journal, systemctl --failed, notify, the login, status, check and metrics.
 clock '2026-11-23 10:01:00' # no timer fires meanwhile
-rm /etc/systemd/system/zam-check.timer
+rm /etc/systemd/system/zam-{check,units}.timer
 mkdir -p /etc/systemd/system/zam@check.service.d
 printf '[Service]\nExecStartPre=\n' >/etc/systemd/system/zam@check.service.d/99-at-once.conf
 journalctl --update-catalog

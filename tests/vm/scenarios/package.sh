@@ -52,7 +52,7 @@ take() {
   advance '2 sec'
   run snapshot-tank-home
 }
-jobs() { systemctl show -p Id --value 'zam-*.timer' | grep . | sed 's/^zam-//; s/\.timer$//' | grep -vx check | sort; }
+jobs() { systemctl show -p Id --value 'zam-*.timer' | grep . | sed 's/^zam-//; s/\.timer$//' | grep -vx -e check -e units | sort; }
 
 say "all jobs run, push and fetch behind zam serve, none as root"
 take 200K
