@@ -50,6 +50,15 @@ pub fn says(stderr: &str, text: &str) -> bool {
     })
 }
 
+/// Whether ssh says that one side does not accept the other's key (OpenSSH's sshconnect.c and sshconnect2.c).
+pub fn refuses_key(stderr: &str) -> bool {
+    stderr.lines().any(|line| {
+        line == "Host key verification failed."
+            || line.contains(": Permission denied (")
+            || line.ends_with(": Too many authentication failures")
+    })
+}
+
 /// Whether zfs says that there is no dataset or snapshot `name`. The line before it may lack its end.
 pub fn is_absent(stderr: &str, name: &str) -> bool {
     let absent = format!("cannot open '{name}': dataset does not exist");
@@ -59,6 +68,24 @@ pub fn is_absent(stderr: &str, name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_that_is_refused_is_no_network_that_comes_back() {
+        for refused in [
+            "zam@nas: Permission denied (publickey,password).\r\n",
+            "@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\r\nHost key verification failed.\r\n",
+            "Received disconnect from 10.0.0.1 port 22:2: Too many authentication failures\r\nDisconnected",
+        ] {
+            assert!(refuses_key(refused), "{refused}");
+        }
+        for away in [
+            "ssh: connect to host nas port 22: Connection refused\r\n",
+            "ssh: connect to host nas port 22: Permission denied\r\n",
+            "kex_exchange_identification: Connection closed by remote host",
+        ] {
+            assert!(!refuses_key(away), "{away}");
+        }
+    }
 
     #[test]
     fn the_reason_is_what_was_said_without_usage_and_dangerous_advice() {

@@ -113,7 +113,8 @@ impl Machine {
     /// Runs it to its end.
     ///
     /// # Errors
-    /// [`Failure`] for a bad exit; [`Later`] when the machine cannot be reached, or the run is to stop.
+    /// [`Failure`] for a bad exit; [`Later`] when the machine cannot be reached, or the run is to stop. A machine that
+    /// refuses our key, or has another one than we know, is an error as well.
     pub fn run(&self, argv: &[&str]) -> Result<Output> {
         match process::output(&mut self.command(argv)?) {
             Ok(output) if output.status.success() => Ok(output),
@@ -135,16 +136,20 @@ impl Machine {
         };
         match &self.0 {
             // ssh(1): 255 is ssh's own.
-            Some(host) if output.status.code() == Some(255) => Later(format!(
-                "cannot reach {} ({}): {}",
-                host.name,
-                host.ssh,
-                failure.reason()
-            ))
-            .into(),
+            Some(host) if output.status.code() == Some(255) => unreachable(host, &failure),
             _ => failure.into(),
         }
     }
+}
+
+/// A network comes back; a key that is refused waits for a person.
+fn unreachable(host: &Host, failure: &Failure) -> anyhow::Error {
+    let (name, ssh, reason) = (&host.name, &host.ssh, failure.reason());
+    let text = format!("cannot reach {name} ({ssh}): {reason}");
+    if said::refuses_key(&failure.stderr) {
+        return anyhow!("{text} (zam setup prints what is missing here, zam setup --on {name} what is missing there)");
+    }
+    Later(text).into()
 }
 
 /// The line by which a shell on another machine runs the program.
