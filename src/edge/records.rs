@@ -28,6 +28,19 @@ fn directory() -> PathBuf {
     std::env::var_os("ZAM_STATE").map_or_else(|| "/var/lib/zam".into(), PathBuf::from)
 }
 
+/// Says that there is no room for records, if that is so.
+pub fn lack_of_room() -> Option<String> {
+    let directory = directory();
+    let found = rustix::fs::statvfs(&directory).ok()?;
+    // A file system may know no blocks or no inodes of its own.
+    let is_full = found.f_blocks > 0 && found.f_bavail == 0;
+    let has_no_inodes = found.f_files > 0 && found.f_favail == 0;
+    (is_full || has_no_inodes).then(|| {
+        let directory = directory.display();
+        format!("there is no room in {directory}, so failures cannot be kept; see: df {directory}")
+    })
+}
+
 /// Whether an instance can be a file's name. It may come from the command line or the environment.
 pub fn is_file_name(instance: &str) -> bool {
     !instance.is_empty()

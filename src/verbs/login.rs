@@ -9,15 +9,15 @@ use chrono::{DateTime, Utc};
 
 use crate::core::alert::Alert;
 use crate::core::span::Rough;
-use crate::edge::journal;
 use crate::edge::outcome::Outcome;
+use crate::edge::{journal, records};
 use crate::verbs::last_check;
 use crate::verbs::notify;
 use crate::verbs::say::counted;
 
-/// Lines about alerts, of which the last may say how many more there are. With a head, and the age of the last check, there
-/// are six.
-const LINES: usize = 4;
+/// Lines about alerts, of which the last may say how many more there are. With a head, a lack of room, and the age of the
+/// last check, there are six.
+const LINES: usize = 3;
 
 /// Prints what there is to say. Nothing that goes wrong here is worth disturbing a login for.
 pub fn greet(now: DateTime<Utc>) -> Outcome {
@@ -40,6 +40,9 @@ pub fn greet(now: DateTime<Utc>) -> Outcome {
     }
     if alerts.len() > shown {
         journal::print(format!("  and {} more", alerts.len() - shown));
+    }
+    if let Some(lack) = records::lack_of_room() {
+        journal::print(format!("zam: {lack}"));
     }
     if let Some(silence) = last_check::silence(now) {
         journal::print(silence);

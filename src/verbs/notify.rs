@@ -32,7 +32,8 @@ pub fn failed(path: &Path, instance: &str, now: DateTime<Utc>) -> Result<Outcome
     let mut alert = failure(instance, now);
     let known = open(instance);
     let is_known = known.is_some_and(|known| alert.follow(&known));
-    write(instance, &alert)?;
+    // On a full disk it is told all the same, though each time.
+    let kept = write(instance, &alert);
     records::set_well(false);
     announce(&alert, is_known);
     if alert.is_to_be_told()
@@ -42,7 +43,7 @@ pub fn failed(path: &Path, instance: &str, now: DateTime<Utc>) -> Result<Outcome
         alert.told = Some(now);
         write(instance, &alert)?;
     }
-    Ok(Outcome::Done)
+    kept.map(|()| Outcome::Done)
 }
 
 /// Says it in the journal of the unit too (journalctl(1), --unit). What is known already is no new error.

@@ -12,10 +12,10 @@ use anyhow::{Result, bail};
 use chrono::{DateTime, Utc};
 
 use crate::core::config::Config;
-use crate::core::trouble::Gravity;
+use crate::core::trouble::{Gravity, Trouble};
 use crate::edge::configuration::Loaded;
 use crate::edge::outcome::Outcome;
-use crate::edge::{journal, systemd, zfs};
+use crate::edge::{journal, records, systemd, zfs};
 use crate::verbs::status::{look, trees, whole};
 
 pub use formats::{Format, unknown};
@@ -46,7 +46,7 @@ pub fn show_last(config: &Config, format: Format, now: DateTime<Utc>) -> Result<
 /// that it is told anew.
 pub fn record(loaded: &Loaded, now: DateTime<Utc>) -> Result<Outcome> {
     let record = check(loaded, now)?;
-    record.write(loaded.config.user())?;
+    let kept = record.write(loaded.config.user());
     let mut news = Vec::new();
     for trouble in &record.troubles {
         match trouble.gravity {
@@ -57,6 +57,7 @@ pub fn record(loaded: &Loaded, now: DateTime<Utc>) -> Result<Outcome> {
             news.push(trouble.about.as_str());
         }
     }
+    kept?;
     if news.is_empty() {
         return Ok(Outcome::Done);
     }
@@ -79,6 +80,8 @@ fn check(loaded: &Loaded, now: DateTime<Utc>) -> Result<Record> {
     }
     troubles.extend(troubles::of_uncovered(config, &trees));
     troubles.extend(troubles::of_pools(config, &pools));
+    let lack = records::lack_of_room();
+    troubles.extend(lack.map(|lack| Trouble::critical("records", lack)));
     troubles.sort_by_key(|trouble| std::cmp::Reverse(trouble.gravity));
     Ok(Record {
         time: now,
