@@ -147,7 +147,9 @@ fn unreachable(host: &Host, failure: &Failure) -> anyhow::Error {
     let (name, ssh, reason) = (&host.name, &host.ssh, failure.reason());
     let text = format!("cannot reach {name} ({ssh}): {reason}");
     if said::refuses_key(&failure.stderr) {
-        return anyhow!("{text} (zam setup prints what is missing here, zam setup --on {name} what is missing there)");
+        return anyhow!(
+            "{text} (zam setup prints what is missing here, zam setup --on {name} what is missing there)"
+        );
     }
     Later(text).into()
 }

@@ -31,6 +31,6 @@ pub(super) fn silence(now: DateTime<Utc>) -> Option<String> {
     let last = times.into_iter().max().filter(|last| is_old(*last, now))?;
     let ago = Rough((now - last).num_seconds());
     Some(format!(
-        "zam: last checked {ago} ago (systemctl status zam-check.timer)"
+        "last checked {ago} ago (systemctl status zam-check.timer)"
     ))
 }

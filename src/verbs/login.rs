@@ -41,11 +41,9 @@ pub fn greet(now: DateTime<Utc>) -> Outcome {
     if alerts.len() > shown {
         journal::print(format!("  and {} more", alerts.len() - shown));
     }
-    if let Some(lack) = records::lack_of_room() {
+    let lacks = [records::lack_of_room(), last_check::silence(now)];
+    for lack in lacks.into_iter().flatten() {
         journal::print(format!("zam: {lack}"));
-    }
-    if let Some(silence) = last_check::silence(now) {
-        journal::print(silence);
     }
     Outcome::Done
 }

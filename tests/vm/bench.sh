@@ -115,11 +115,62 @@ compare 2 "snapshot of one dataset (least: zfs snapshot)" "zam snapshot tank/one
 count 23 "pruning the tree: one listing; another look and one destroy for each of 11" zam prune tank/tree
 count 1 "pruning with nothing to destroy" zam prune tank/tree
 
+say "behind zam serve, and over plain ssh"
+install -d -m 700 /root/.ssh
+for key in plain served; do
+  ssh-keygen -q -t ed25519 -N '' -f /root/$key
+  zfs create backup/$key
+done
+{
+  cat /root/plain.pub
+  echo "restrict,command=\"zam serve --root backup/served --append-only\" $(cat /root/served.pub)"
+} >>/root/.ssh/authorized_keys
+systemctl start ssh.service
+wait_for 120 bash -c 'ssh-keyscan localhost 2>/dev/null | grep -q ed25519'
+ssh-keyscan -T 60 localhost 2>/dev/null >>/root/.ssh/known_hosts
+cat >/etc/zam/zam.yaml <<EOF
+hosts:
+  plain: {ssh: root@localhost, identity: /root/plain}
+  served: {ssh: root@localhost, identity: /root/served}
+  dead: {ssh: root@10.9.9.2}
+destinations:
+  local: {root: backup/zam, replication-period: 1h, prune-period: 1d}
+  plain: {host: plain, root: backup/plain, replication-period: 1h}
+  served: {host: served, root: backup/served, replication-period: 1h}
+  dead: {host: dead, root: backup/zam, replication-period: 1h}
+datasets:
+  tank/one: {snapshot-period: 10min, destinations: [plain, served]}
+  tank/many: {recursive: true, snapshot-period: 10min, destinations: [local, dead]}
+EOF
+for to in plain served; do zam replicate tank/one --to $to >/dev/null; done
+compare 1.3 "nothing to do behind zam serve (least: over plain ssh)" \
+  "zam replicate tank/one --to served" "zam replicate tank/one --to plain"
+
+say "check of 200 datasets, one of two destinations dead"
+for i in {1..199}; do zfs create -p "tank/many/$i"; done
+zam snapshot tank/many >/dev/null
+zfs send -R "tank/many@$(snapshots tank/many)" | zfs receive -u backup/zam/tank/many
+ip link add nowhere type dummy
+ip address add 10.9.9.1/24 dev nowhere
+ip link set nowhere up
+sed -i '/tank.one/d' /etc/zam/zam.yaml
+begun=$EPOCHREALTIME
+traced zam check --json >/root/checked || true
+took=$(since "$begun")
+equal "$(jq -r '.datasets[0].destinations[].state' /root/checked | xargs)" 'ok unreachable'
+printf '%-62s%9d processes (bound 2), %s s\n' "check of 200 datasets" "$(wc -l </root/calls)" "$took"
+(($(wc -l </root/calls) <= 2 && ${took%.*} < 30)) || fail "the check took $took s: $(cat /root/calls)"
+
 say "300 MB to another pool"
 zfs destroy -r backup/hand
 zfs create tank/big
 head -c 300M /dev/urandom >/tank/big/file
-echo '  tank/big: {snapshot-period: 1h, destinations: [local]}' >>/etc/zam/zam.yaml
+cat >/etc/zam/zam.yaml <<EOF
+destinations:
+  local: {root: backup/zam, replication-period: 1h, prune-period: 1d}
+datasets:
+  tank/big: {snapshot-period: 1h, destinations: [local]}
+EOF
 zam snapshot tank/big >/dev/null
 zpool sync
 # Clock ticks of all the machine's work, and of one process.

@@ -129,3 +129,48 @@ arrived() {
   equal "$(guids "$1/$2" | tail -n 1)" "$(guids "$2" | tail -n 1)"
   equal "$(content "$1/$2@$newest")" "$(content "$2@$newest")"
 }
+
+# What the two scenarios share in which failures are noticed. They have `notify: [... >>/root/told]`, in the form EVENT UNIT,
+# and `metrics-file: /root/zam.prom`.
+
+# check_hourly: as everywhere outside of the rig, but without waiting for the jobs that begin at the same moment.
+check_hourly() {
+  rm /etc/systemd/system/zam-{check,units}.timer
+  mkdir -p /etc/systemd/system/zam@check.service.d
+  printf '[Service]\nExecStartPre=\n' >/etc/systemd/system/zam@check.service.d/99-at-once.conf
+}
+# hourly_check: now.
+hourly_check() { run_job check; }
+login() { bash -lic true 2>/dev/null; }
+run_job() {
+  advance '2 sec'
+  systemctl start "zam@$1.service" 2>/dev/null || true
+  wait_for 120 idle "$1"
+}
+# noticed UNIT [WORDS]: its failure stands everywhere; WORDS are what it said, where it is not the job itself that failed.
+noticed() {
+  local unit=$1 words=${2-}
+  wait_for 60 grep -qF "failed $unit" /root/told
+  contains "$(journalctl -u 'zam*' -o cat)" "${words:-$unit: Failed with result}"
+  contains "$(systemctl --failed --no-legend)" "$unit"
+  hourly_check
+  contains "$(login)" "zam: .* alert"
+  contains "$(login)" "$unit failed"
+  contains "$(zam status)" " ago: $unit failed"
+  expect 1 zam check
+  [[ -n $words ]] || has "^$unit: failed"
+  has '^zam_alerts [1-9]' /root/zam.prom
+  [[ ! -e /var/lib/zam/well/all ]]
+}
+# over UNIT: and is gone from everywhere.
+over() {
+  hourly_check
+  wait_for 60 grep -qF "recovered $1" /root/told
+  equal "$(systemctl list-units --failed --no-legend 'zam*')" ''
+  lacks "$(zam status)" 'failed'
+  expect 0 zam check
+  has '^zam_alerts 0$' /root/zam.prom
+  [[ -e /var/lib/zam/well/all ]]
+  equal "$(login)" ''
+  : >/root/told
+}

@@ -11,11 +11,12 @@ pub(super) mod trees;
 use anyhow::Result;
 use chrono::{DateTime, Utc};
 
+use crate::core::alert::Alert;
 use crate::core::config::{Config, Entry};
 use crate::core::name::Dataset;
 use crate::edge::journal;
 use crate::edge::systemd::{self, Jobs};
-use crate::verbs::print_json;
+use crate::verbs::{notify, print_json};
 use entry::Look;
 use shown::ShownEntry;
 use trees::Trees;
@@ -36,6 +37,7 @@ pub fn run(
     form: Form,
     now: DateTime<Utc>,
 ) -> Result<()> {
+    let is_whole = only.is_none();
     let chosen = match only {
         Some(only) => vec![only],
         None => whole(config),
@@ -47,11 +49,22 @@ pub fn run(
     }
     let trees = trees::list(&chosen)?;
     let shown = look(config, &chosen, &trees, &known, now);
+    let mut alerts = Vec::new();
+    if is_whole {
+        alerts = notify::all_open();
+        alerts.retain(|alert| !is_of_a_job(alert, &shown));
+    }
     match form {
-        Form::Json => print_json(&serde_json::json!({"datasets": shown}))?,
-        Form::Table { colored } => table::print(&shown, colored, now),
+        Form::Json => print_json(&serde_json::json!({"datasets": shown, "alerts": alerts}))?,
+        Form::Table { colored } => table::print(&shown, &alerts, colored, now),
     }
     Ok(())
+}
+
+/// Whether it stands with its dataset already. The others are of the check, of the configuration, and the like.
+fn is_of_a_job(alert: &Alert, shown: &[ShownEntry]) -> bool {
+    let mut jobs = shown.iter().flat_map(|entry| &entry.jobs);
+    jobs.any(|job| job.unit == alert.unit)
 }
 
 /// Every entry, from its own dataset on.

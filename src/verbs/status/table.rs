@@ -2,10 +2,11 @@
 
 use chrono::{DateTime, Utc};
 
+use crate::core::alert::Alert;
 use crate::core::config::Verb;
 use crate::core::health::Health;
 use crate::core::span::Rough;
-use crate::edge::journal;
+use crate::edge::{journal, records};
 use crate::verbs::last_check;
 use crate::verbs::say::ago;
 use crate::verbs::status::columns::{Columns, GREEN, RED, YELLOW};
@@ -15,7 +16,8 @@ use crate::verbs::status::shown::{ShownEntry, ShownJob, ShownReplica};
 const HEADS: [&str; 5] = ["DATASET", "STATE", "NEWEST", "BEHIND", "SNAPSHOTS"];
 const SNAPSHOTS: usize = 4;
 
-pub(super) fn print(shown: &[ShownEntry], colored: bool, now: DateTime<Utc>) {
+/// `alerts` are those of no dataset's job.
+pub(super) fn print(shown: &[ShownEntry], alerts: &[Alert], colored: bool, now: DateTime<Utc>) {
     let mut columns = Columns::new(HEADS, SNAPSHOTS);
     for entry in shown {
         add_source(&mut columns, entry, now);
@@ -33,8 +35,12 @@ pub(super) fn print(shown: &[ShownEntry], colored: bool, now: DateTime<Utc>) {
             journal::print(format!("\n{trouble}"));
         }
     }
-    if let Some(silence) = last_check::silence(now) {
-        journal::print(format!("\n{silence}"));
+    for alert in alerts {
+        journal::print(format!("\n{}", told(alert, now)));
+    }
+    let lacks = [records::lack_of_room(), last_check::silence(now)];
+    for lack in lacks.into_iter().flatten() {
+        journal::print(format!("\nzam: {lack}"));
     }
 }
 
@@ -101,6 +107,10 @@ fn color(health: Health, has_failed: bool) -> &'static str {
     }
 }
 
+fn told(alert: &Alert, now: DateTime<Utc>) -> String {
+    format!("{}: {alert}", ago(Some(alert.time), now))
+}
+
 fn troubles(entry: &ShownEntry, now: DateTime<Utc>) -> Vec<String> {
     let mut troubles = Vec::new();
     let dataset = &entry.dataset;
@@ -114,12 +124,11 @@ fn troubles(entry: &ShownEntry, now: DateTime<Utc>) -> Vec<String> {
     }
     for job in &entry.jobs {
         if let Some(alert) = &job.alert {
-            let ago = Rough((now - alert.time).num_seconds());
             let again = match job.verb {
                 Verb::Replicate => "; zam replicate -n shows how things stand",
                 _ => "",
             };
-            troubles.push(format!("{ago} ago: {alert}{again}"));
+            troubles.push(told(alert, now) + again);
         }
     }
     for job in &entry.jobs {

@@ -1,9 +1,7 @@
 # machines: debian13 (zam tells, and systemd has it told; status.sh and units.sh look at the parts of it on the older)
 # No failure and no silence goes unnoticed: by the journal, systemctl --failed, notify, the login, status, check and metrics.
 clock '2026-11-23 10:01:00' # no timer fires meanwhile
-rm /etc/systemd/system/zam-{check,units}.timer
-mkdir -p /etc/systemd/system/zam@check.service.d
-printf '[Service]\nExecStartPre=\n' >/etc/systemd/system/zam@check.service.d/99-at-once.conf
+check_hourly
 journalctl --update-catalog
 zfs create tank/home
 zfs create backup/zam
@@ -20,47 +18,9 @@ EOF2
 }
 write_config
 expect 0 zam reload
-# look: the hourly check, now.
-look() {
-  systemctl start zam@check.service 2>/dev/null || true
-  wait_for 120 idle check
-}
-login() { bash -lic true 2>/dev/null; }
-run() {
-  advance '2 sec'
-  systemctl start "zam@$1.service" 2>/dev/null || true
-  wait_for 120 idle "$1"
-}
-# noticed INSTANCE: its failure stands everywhere.
-noticed() {
-  local unit="zam@$1.service" words=${2-}
-  wait_for 60 grep -qF "failed $unit" /root/told
-  contains "$(journalctl -u 'zam@*' -o cat)" "${words:-$unit: Failed with result}"
-  contains "$(systemctl --failed --no-legend)" "$unit"
-  look
-  contains "$(login)" "zam: .* alert"
-  contains "$(login)" "$unit failed"
-  expect 1 zam check
-  [[ -n $words ]] || has "^$unit: failed"
-  has '^zam_alerts [1-9]' /root/zam.prom
-  [[ ! -e /var/lib/zam/well/all ]]
-}
-# over INSTANCE: and is gone from everywhere.
-over() {
-  local unit="zam@$1.service"
-  look
-  wait_for 60 grep -qF "recovered $unit" /root/told
-  equal "$(systemctl list-units --failed --no-legend 'zam*')" ''
-  lacks "$(zam status)" 'failed'
-  expect 0 zam check
-  has '^zam_alerts 0$' /root/zam.prom
-  [[ -e /var/lib/zam/well/all ]]
-  equal "$(login)" ''
-  : >/root/told
-}
 jobs="snapshot-tank-home replicate:local-tank-home prune-tank-home prune:local-tank-home"
-for job in $jobs; do run $job; done
-look
+for job in $jobs; do run_job $job; done
+hourly_check
 expect 0 zam check
 has '^all is as promised: 1 dataset and 1 replica$'
 equal "$(login)" ''
@@ -75,12 +35,12 @@ for job in $jobs; do
 done
 systemctl daemon-reload
 for job in $jobs; do
-  run $job
+  run_job $job
   wait_for 60 grep -qF "failed zam@$job.service" /root/told
 done
 rm -r /run/systemd/system/zam@*.service.d
 systemctl daemon-reload
-for job in $jobs; do noticed $job; done
+for job in $jobs; do noticed zam@$job.service; done
 contains "$(journalctl -x -u zam@snapshot-tank-home.service)" 'The next run tries again; this one$'
 contains "$(zam status)" 'zam@snapshot-tank-home.service failed .signal, KILL.'
 equal "$(grep -c failed /root/told)" 4
@@ -92,64 +52,64 @@ contains "$(his)" 'zam: 4 alerts'
 expect 0 su - somebody -c 'zam ack'
 equal "$(his)" ''
 contains "$(login)" 'zam: 4 alerts'
-for job in $jobs; do run $job; done
+for job in $jobs; do run_job $job; done
 for job in $jobs; do wait_for 60 grep -qF "recovered zam@$job.service" /root/told; done
-over snapshot-tank-home
+over zam@snapshot-tank-home.service
 
 say "out of memory"
 mkdir -p /run/systemd/system/zam@snapshot-tank-home.service.d
 printf '[Service]\nMemoryMax=1M\n' >/run/systemd/system/zam@snapshot-tank-home.service.d/99-small.conf
 systemctl daemon-reload
-run snapshot-tank-home
-noticed snapshot-tank-home
+run_job snapshot-tank-home
+noticed zam@snapshot-tank-home.service
 contains "$(his)" 'zam: 1 alert '
 contains "$(zam status)" 'failed .oom-kill'
 rm -r /run/systemd/system/zam@snapshot-tank-home.service.d
 systemctl daemon-reload
-run snapshot-tank-home
-over snapshot-tank-home
+run_job snapshot-tank-home
+over zam@snapshot-tank-home.service
 
 say "a timer that somebody has stopped"
 systemctl stop zam-prune-tank-home.timer
-look
-noticed check 'not as promised: zam-prune-tank-home.timer'
+hourly_check
+noticed zam@check.service 'not as promised: zam-prune-tank-home.timer'
 has 'zam-prune-tank-home.timer: it is not active; this starts it'
 systemctl start zam-prune-tank-home.timer
-over check
+over zam@check.service
 
 say "snapshots that do not come any more"
 systemctl stop zam.target # so that no timer catches up
 advance '3 hours'
-look
-noticed check 'not as promised: zam.target, tank/home'
+hourly_check
+noticed zam@check.service 'not as promised: zam.target, tank/home'
 has '^tank/home: its newest snapshot is 3h old, although one is due every 1h$'
-run snapshot-tank-home
-run replicate:local-tank-home
+run_job snapshot-tank-home
+run_job replicate:local-tank-home
 systemctl start zam.target
 wait_for 120 idle
-over check
+over zam@check.service
 
 say "a destination that is gone for longer than alert-after"
 zpool export backup
 systemctl stop zam.target
 advance '1 day'
-run snapshot-tank-home
+run_job snapshot-tank-home
 expect 1 zam check
 has '^tank/home to local: backup/zam does not exist; if its pool backup is not imported, zpool import backup brings it'
 lacks "$output" stale
 advance '2 days'
-run snapshot-tank-home
-look
+run_job snapshot-tank-home
+hourly_check
 has 'stale: backup/zam does not exist' <(journalctl -u zam@check.service -o cat)
 expect 2 zam check --nagios
 has '^ZAM CRITICAL - .* \| $'
 expect 0 zam check --checkmk
 has '^2 "zam tank/home to local" snapshots=0 stale: backup/zam does not exist'
 zpool import backup
-run replicate:local-tank-home
+run_job replicate:local-tank-home
 systemctl start zam.target
 wait_for 120 idle
-look
+hourly_check
 expect 0 zam check
 expect 0 zam check --nagios
 has "^ZAM OK - 1 dataset and 1 replica \| 'lag tank/home local'=0s;;172800;0$"
@@ -162,11 +122,12 @@ expect 78 zam reload
 wait_for 60 grep -qF 'failed zam-config.service' /root/told
 contains "$(journalctl -u zam-notify@config.service -o cat)" 'notify: echo no route >&2; exit 7: no route'
 contains "$(systemctl --failed --no-legend)" zam-config.service
-look
+hourly_check
 expect 1 zam check
 has '^the configuration: 1 error in the configuration; zam config tells them'
 has '^zam_config_valid 0$' /root/zam.prom
 contains "$(login)" 'zam-config.service failed'
+contains "$(zam status)" 'zam-config.service failed'
 write_config
 expect 0 zam reload
 lacks "$(ls /var/lib/zam/alerts)" config
