@@ -1,4 +1,4 @@
-# timeout: 1800
+# timeout: 3600
 # clock: instructions
 # What `make bench` measures on real ZFS: processes counted, and times as ratios to bare commands.
 
@@ -158,8 +158,13 @@ begun=$EPOCHREALTIME
 traced zam check --json >/root/checked || true
 took=$(since "$begun")
 equal "$(jq -r '.datasets[0].destinations[].state' /root/checked | xargs)" 'ok unreachable'
-printf '%-62s%9d processes (bound 2), %s s\n' "check of 200 datasets" "$(wc -l </root/calls)" "$took"
-(($(wc -l </root/calls) <= 2 && ${took%.*} < 30)) || fail "the check took $took s: $(cat /root/calls)"
+begun=$EPOCHREALTIME
+while read -ra words; do zfs "${words[@]}" >/dev/null; done </root/calls
+least=$(since "$begun")
+printf '%-62s%9d processes (bound 2), %s s, of which these alone take %s s\n' "check of 200 datasets" "$(wc -l </root/calls)" "$took" "$least"
+# ssh gives the dead one up after 20 s, while the other is asked.
+awk -v took="$took" -v least="$least" 'BEGIN {exit took > 1.1 * (least > 20 ? least : 20) + 1}' || fail "the check took too long"
+(($(wc -l </root/calls) <= 2)) || fail "too many processes: $(cat /root/calls)"
 
 say "300 MB to another pool"
 zfs destroy -r backup/hand
