@@ -15,9 +15,8 @@ use crate::verbs::last_check;
 use crate::verbs::notify;
 use crate::verbs::say::counted;
 
-/// Lines about alerts, of which the last may say how many more there are. With a head, a lack of room, and the age of the
-/// last check, there are six.
-const LINES: usize = 3;
+/// All of it: a head, alerts, how many more there are, a lack of room, and the age of the last check.
+const LINES: usize = 6;
 
 /// Prints what there is to say. Nothing that goes wrong here is worth disturbing a login for.
 pub fn greet(now: DateTime<Utc>) -> Outcome {
@@ -31,8 +30,11 @@ pub fn greet(now: DateTime<Utc>) -> Outcome {
             "zam: {number} (zam status tells more, zam ack silences this)"
         ));
     }
+    let lacks = [records::lack_of_room(), last_check::silence(now)];
+    let lacks: Vec<String> = lacks.into_iter().flatten().collect();
+    let room = LINES - 1 - lacks.len();
     let shown = match alerts.len() {
-        count if count > LINES => LINES - 1,
+        count if count > room => room - 1,
         count => count,
     };
     for alert in &alerts[..shown] {
@@ -41,8 +43,7 @@ pub fn greet(now: DateTime<Utc>) -> Outcome {
     if alerts.len() > shown {
         journal::print(format!("  and {} more", alerts.len() - shown));
     }
-    let lacks = [records::lack_of_room(), last_check::silence(now)];
-    for lack in lacks.into_iter().flatten() {
+    for lack in lacks {
         journal::print(format!("zam: {lack}"));
     }
     Outcome::Done

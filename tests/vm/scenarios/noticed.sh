@@ -44,7 +44,7 @@ for job in $jobs; do noticed zam@$job.service; done
 contains "$(journalctl -x -u zam@snapshot-tank-home.service)" 'The next run tries again; this one$'
 contains "$(zam status)" 'zam@snapshot-tank-home.service failed .signal, KILL.'
 equal "$(grep -c failed /root/told)" 4
-equal "$(login | wc -l)" 4
+equal "$(login | wc -l)" 5
 say "an ordinary user is told too, until he has acknowledged it"
 useradd -m -s /bin/bash somebody
 his() { su - somebody -c 'bash -lic true' 2>/dev/null; }
