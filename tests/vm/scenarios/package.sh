@@ -88,7 +88,7 @@ expect 0 dpkg -i /root/newer.deb
 equal "$(systemctl show -p MainPID --value $push)" "$pid"
 equal "$(systemctl is-active $push zam.target | xargs)" 'active active'
 equal "$(sha256sum /etc/zam/zam.yaml /etc/zam/zam.d/* /etc/zam/keys/*)" "$config"
-equal "$(systemctl list-timers --no-legend 'zam-*' | wc -l)" "$((count + 1))" # and zam-check.timer
+equal "$(systemctl list-timers --no-legend 'zam-*' | wc -l)" "$((count + 2))" # and zam-check.timer and zam-units.timer
 equal "$(systemctl is-enabled zam-reload.path)" disabled
 
 say "a removal stops it so that it can go on; the configuration and the replicas stay"

@@ -3,7 +3,7 @@
 # was taken out.
 clock '2026-11-23 10:01:00'
 for dataset in tank/home tank/other tank/big backup/zam; do zfs create $dataset; done
-timers() { systemctl list-timers --all --no-legend --no-pager 'zam-*' | grep -oE 'zam-[^ ]*\.timer' | sed '/^zam-check/d' | sort | xargs; }
+timers() { systemctl list-timers --all --no-legend --no-pager 'zam-*' | grep -oE 'zam-[^ ]*\.timer' | sed -E '/^zam-(check|units)/d' | sort | xargs; }
 stamps() { ls /var/lib/systemd/timers | grep stamp-zam | sort | xargs; }
 config <<EOF
 defaults: {snapshot-period: 10min}
