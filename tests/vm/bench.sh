@@ -200,7 +200,8 @@ again() {
   zpool sync
 }
 mkfifo /root/never
-for i in 1 2 3; do
+# It waits for the host's disk too, which no count of instructions evens out.
+for i in 1 2 3 4 5; do
   begun=$EPOCHREALTIME
   zfs send -Lc tank/big@"$(snapshots tank/big)" | zfs receive -s -u backup/bare
   since "$begun" >>/root/bare.times
