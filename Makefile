@@ -26,7 +26,7 @@ install: $(if $(or $(NOBUILD),$(wildcard $(BUILD)/zam)),,build)
 	install -Dm755 -t $(DESTDIR)$(GENERATORDIR) $(BUILD)/zam-generator
 	install -Dm644 -t $(DESTDIR)$(UNITDIR) units/zam@.service units/zam-notify@.service units/zam-recovered@.service units/zam-reload.path units/zam-reload.service units/zam-units.service units/zam-units.timer units/zam.target
 	install -Dm644 units/timers.conf $(DESTDIR)$(UNITDIR)/timers.target.d/50-zam-units.conf
-	for unit in zam@ zam-notify@ zam-recovered@ zam-reload zam-config; do install -Dm644 units/path.conf $(DESTDIR)$(UNITDIR)/$$unit.service.d/10-path.conf; done
+	for unit in zam@ zam-notify@ zam-recovered@ zam-reload zam-units zam-config; do install -Dm644 units/path.conf $(DESTDIR)$(UNITDIR)/$$unit.service.d/10-path.conf; done
 	sed -i 's|@EXECPATH@|$(EXECPATH)|' $(DESTDIR)$(UNITDIR)/zam*.service.d/10-path.conf
 	install -Dm644 units/zam.tmpfiles $(DESTDIR)$(TMPFILESDIR)/zam.conf
 	install -Dm644 units/zam.sysusers $(DESTDIR)$(SYSUSERSDIR)/zam.conf

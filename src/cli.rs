@@ -92,14 +92,14 @@ pub(crate) struct Status {
 
 impl Status {
     pub(crate) fn form(&self) -> Form {
-        let can_color = || stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        match self.color {
-            _ if self.json => Form::Json,
-            ColorChoice::Always => Form::Table { colored: true },
-            ColorChoice::Never => Form::Table { colored: false },
-            ColorChoice::Auto => Form::Table {
-                colored: can_color(),
-            },
+        let colored = match self.color {
+            ColorChoice::Always => true,
+            ColorChoice::Never => false,
+            ColorChoice::Auto => stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
+        };
+        match self.json {
+            true => Form::Json,
+            false => Form::Table { colored },
         }
     }
 }

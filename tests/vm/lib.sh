@@ -133,8 +133,8 @@ arrived() {
 # What the two scenarios share in which failures are noticed. They have `notify: [... >>/root/told]`, in the form EVENT UNIT,
 # and `metrics-file: /root/zam.prom`.
 
-# check_hourly: as everywhere outside of the rig, but without waiting for the jobs that begin at the same moment.
-check_hourly() {
+# unmask_hourly: as everywhere outside of the rig, but without waiting for the jobs that begin at the same moment.
+unmask_hourly() {
   rm /etc/systemd/system/zam-{check,units}.timer
   mkdir -p /etc/systemd/system/zam@check.service.d
   printf '[Service]\nExecStartPre=\n' >/etc/systemd/system/zam@check.service.d/99-at-once.conf

@@ -1,7 +1,7 @@
 # machines: debian12 (the older systemd; noticed.sh has other failures with the newer)
 # Failures of what zam needs around it are noticed too; and every way of logging in tells them, and the desktop.
 clock '2026-11-23 10:01:00' # no timer fires meanwhile
-check_hourly
+unmask_hourly
 zfs create tank/home
 zfs create backup/zam
 install -d -m 700 /etc/zam/keys /root/.ssh
@@ -43,7 +43,7 @@ run_job replicate:away-tank-home
 noticed zam@replicate:away-tank-home.service
 has 'Permission denied .*zam setup --on there'
 
-say "at each kind of login, with the time when it was acknowledged for each user"
+say "at each kind of login, until its user has acknowledged it"
 echo '. /etc/profile.d/zam.sh' >>/etc/zsh/zprofile
 useradd -m -s /bin/bash somebody
 touch /home/somebody/.zshrc # without it zsh asks a new user for its settings
