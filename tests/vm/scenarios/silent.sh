@@ -41,6 +41,8 @@ silence() {
   (($(uptime_seconds) - begun <= 25)) || fail "too late"
   equal "$(pgrep -f '^ssh .*10.99.0.2' || true)" ''
   ip -n far link set far up
+  # The kernel says "No route to host" until it has found the neighbour again.
+  wait_for 120 bash -c 'ssh-keyscan 10.99.0.2 2>/dev/null | grep -q ed25519'
   wait_for 120 bash -c '! pgrep -f "^zfs (send|receive)"'
 }
 for entry in tank/home far:tank/other; do
