@@ -30,7 +30,7 @@ install: $(if $(or $(NOBUILD),$(wildcard $(BUILD)/zam)),,build)
 	sed -i 's|@EXECPATH@|$(EXECPATH)|' $(DESTDIR)$(UNITDIR)/zam*.service.d/10-path.conf
 	install -Dm644 units/zam.tmpfiles $(DESTDIR)$(TMPFILESDIR)/zam.conf
 	install -Dm644 units/zam.sysusers $(DESTDIR)$(SYSUSERSDIR)/zam.conf
-	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/doc/zam README.md packaging/prometheus-rules.yml
+	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/doc/zam README.md packaging/prometheus-rules.yml packaging/grafana-dashboard.json
 	install -Dm644 zam.yaml.example $(DESTDIR)$(PREFIX)/share/doc/zam/examples/zam.yaml
 	sed -i 's|/usr/local/|$(PREFIX)/|' $(DESTDIR)$(PREFIX)/share/doc/zam/examples/zam.yaml
 	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/zam zam.schema.json

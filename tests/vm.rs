@@ -1,6 +1,7 @@
 //! Every scenario in tests/vm/scenarios on every machine, as one test each: `debian13::replicate`.
 //! A line in its head, `# machines: debian13 (why one is enough)`, has `make test` run it there alone; the other machine's
-//! is an ignored test, which `make test-all` runs too. tests/vm/README.md has all of these lines as one table.
+//! is an ignored test, which `make test-all` runs too, as it does what has `neither` there. tests/vm/README.md has all of
+//! these lines as one table.
 //! The work is done by tests/vm/run; this only lets `cargo nextest run` list, choose, limit and report them.
 
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -9,12 +10,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const MACHINES: [&str; 2] = ["debian12", "debian13"];
+const BOTH: &str = "both";
+/// In the place of a machine: only `make test-all` runs it.
+const NEITHER: &str = "neither";
 
 /// A scenario, and what its head says about where `make test` runs it.
 struct Scenario {
     path: PathBuf,
     name: String,
-    /// One of the machines, or "both".
+    /// One of the machines, or "both", or "neither".
     machine: String,
     why: String,
 }
@@ -41,7 +45,7 @@ fn main() {
                 play(&run, machine, &path)
             });
             trials.push(
-                trial.with_ignored_flag(!["both", machine].contains(&scenario.machine.as_str())),
+                trial.with_ignored_flag(![BOTH, machine].contains(&scenario.machine.as_str())),
             );
         }
     }
@@ -61,9 +65,9 @@ impl Scenario {
             .find_map(|line| line.strip_prefix("# machines: ")?.strip_suffix(')'));
         let (machine, why) = head
             .and_then(|head| head.split_once(" ("))
-            .unwrap_or(("both", ""));
+            .unwrap_or((BOTH, ""));
         assert!(
-            machine == "both" || MACHINES.contains(&machine),
+            [BOTH, NEITHER].contains(&machine) || MACHINES.contains(&machine),
             "{name}: no machine is called {machine}"
         );
         Scenario {

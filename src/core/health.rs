@@ -55,12 +55,15 @@ pub fn judge(
     let plan = plan(&wish, source, replica, None);
     let newest = newest_common(&plan, replica);
     let sent_until = plan.base.as_ref().map_or(0, |base| base.createtxg);
-    let mut ours = source.state.owned(prefix);
+    let ours = source.state.owned(prefix);
     let last = ours.clone().next_back();
-    let health = match (plan.kind, newest, ours.find(|s| s.createtxg > sent_until)) {
+    let unsent = ours.filter(|s| s.createtxg > sent_until);
+    // Not the first: a clock that was wrong may have dated that in the future.
+    let oldest_unsent = unsent.map(|s| s.creation).min();
+    let health = match (plan.kind, newest, oldest_unsent) {
         (Kind::Diverged, ..) => Health::Diverged,
         (_, None, _) => Health::Never,
-        (_, Some(newest), Some(first)) => punctuality(to, now - newest, now - first.creation),
+        (_, Some(newest), Some(oldest)) => punctuality(to, now - newest, now - oldest),
         (_, Some(_), None) => Health::Ok,
     };
     Judgement {
@@ -82,6 +85,8 @@ fn newest_common(plan: &Plan, replica: Option<&Side>) -> Option<Epoch> {
 /// The health of a replica whose newest snapshot has this age, while a newer one has waited on the source for `waiting`
 /// (both in seconds). It is stale only if that one has waited for an hour: it may have just been taken.
 fn punctuality(to: &Destination, age: i64, waiting: i64) -> Health {
+    // A replica of which the newest is dated in the future is at least as old as what waits for it.
+    let age = if age < 0 { waiting } else { age };
     let is_old = to.alert_after.is_some_and(|after| age > after.seconds());
     if is_old && waiting >= GRACE {
         return Health::Stale;
@@ -133,6 +138,10 @@ mod tests {
     }
 
     fn judged(settings: &str, source: &[i64], replica: Option<&[i64]>, now: i64) -> Judgement {
+        judged_of(settings, &state(source), replica.map(state).as_ref(), now)
+    }
+
+    fn judged_of(settings: &str, source: &State, replica: Option<&State>, now: i64) -> Judgement {
         let text = format!(
             "destinations: {{nas: {{root: b/zam, replication-period: 1h{settings}}}}}\ndatasets: {{a: {{destinations: [nas]}}}}"
         );
@@ -143,8 +152,7 @@ mod tests {
         .expect("it parses");
         assert!(faults.is_empty(), "{faults:?}");
         let to = &config.entries[0].destinations[0];
-        let (source, replica) = (state(source), replica.map(state));
-        let replica = replica.as_ref().map(|state| Side {
+        let replica = replica.map(|state| Side {
             name: "b/zam/a".into(),
             state,
         });
@@ -153,7 +161,7 @@ mod tests {
             to,
             &Side {
                 name: "a".into(),
-                state: &source,
+                state: source,
             },
             replica.as_ref(),
             now,
@@ -230,6 +238,24 @@ mod tests {
             health(settings, &[1, 240], Some(&[1]), 10 * DAY + HOUR / 2),
             Health::Ok
         );
+    }
+
+    #[test]
+    fn snapshots_dated_in_the_future_hide_no_delay() {
+        let settings = ", alert-after: 3d";
+        // By their createtxg the one of hour 5000 is older than the one of hour 10, as after a clock that was wrong.
+        let mut source = state(&[1, 5000, 10]);
+        source.snapshots[1].createtxg = 2;
+        let mut replica = state(&[1]);
+        for (hour, expected) in [(11, Health::Ok), (13, Health::Late), (90, Health::Stale)] {
+            let judged = judged_of(settings, &source, Some(&replica), hour * HOUR);
+            assert_eq!(judged.health, expected, "hour {hour}");
+        }
+        replica.snapshots.push(source.snapshots[1].clone());
+        for (hour, expected) in [(11, Health::Ok), (13, Health::Late), (90, Health::Stale)] {
+            let judged = judged_of(settings, &source, Some(&replica), hour * HOUR);
+            assert_eq!(judged.health, expected, "hour {hour}, sent");
+        }
     }
 
     #[test]

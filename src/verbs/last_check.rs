@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
-use crate::core::span::Rough;
 use crate::edge::records;
+use crate::verbs::say::ago;
 
 /// Hours after which a check says little about now.
 const OLD: i64 = 3;
@@ -15,9 +15,9 @@ struct Checked {
     time: DateTime<Utc>,
 }
 
-/// Whether what was found at a time is too old to rely on.
+/// Whether what was found at a time is too old to rely on. What lies in the future was found under another clock.
 pub(super) fn is_old(time: DateTime<Utc>, now: DateTime<Utc>) -> bool {
-    (now - time).num_hours() >= OLD
+    (now - time).num_hours().abs() >= OLD
 }
 
 /// Says since when nobody has checked, if that is too long. Before the first check there is nothing to say.
@@ -29,8 +29,8 @@ pub(super) fn silence(now: DateTime<Utc>) -> Option<String> {
         }
     }
     let last = times.into_iter().max().filter(|last| is_old(*last, now))?;
-    let ago = Rough((now - last).num_seconds());
+    let ago = ago(Some(last), now);
     Some(format!(
-        "last checked {ago} ago (systemctl status zam-check.timer)"
+        "last checked {ago} (systemctl status zam-check.timer)"
     ))
 }

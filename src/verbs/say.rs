@@ -20,11 +20,12 @@ pub(super) fn counted(number: usize, thing: &str) -> String {
     format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
 }
 
-/// `4min ago`; `-` for what never was.
+/// `4min ago`; `-` for what never was. A clock that was wrong leaves times `2d in the future`.
 pub(super) fn ago(time: Option<DateTime<Utc>>, now: DateTime<Utc>) -> String {
-    match time {
-        Some(time) => format!("{} ago", Rough((now - time).num_seconds())),
-        None => "-".into(),
+    let Some(time) = time else { return "-".into() };
+    match (now - time).num_seconds() {
+        seconds @ ..-60 => format!("{} in the future", Rough(-seconds)),
+        seconds => format!("{} ago", Rough(seconds)),
     }
 }
 

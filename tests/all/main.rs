@@ -14,6 +14,7 @@ mod generator;
 mod house;
 mod manual;
 mod outside;
+mod prometheus;
 mod replicating;
 mod replication;
 mod retention;

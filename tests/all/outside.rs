@@ -57,7 +57,7 @@ case $1 in
 esac
 "#;
 
-const SSH: &str = r#"#!/bin/bash
+pub(crate) const SSH: &str = r#"#!/bin/bash
 printf '%s\n' "$@" >>"$FAKE/ssh-words"
 for word; do
   case $word in -oControlPath=*) path=${word#*=}; echo "$(stat -c %a "${path%/*}") $path" >>"$FAKE/sockets" ;; esac
@@ -79,10 +79,10 @@ tank/home@zam_20260101T000000Z	101	10	1767225600	-	4096	-	-	-	0	-
 backup/zam	20	3	100	filesystem	0	-	-	off	-	-
 ";
 
-struct World(TempDir);
+pub(crate) struct World(TempDir);
 
 impl World {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let world = World(tempdir().expect("a directory"));
         for directory in ["bin", "run", "state"] {
             fs::create_dir(world.path(directory)).expect("a directory");
@@ -98,21 +98,21 @@ impl World {
         world
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
-    fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         fs::write(self.path(name), text).expect("writing");
         fs::set_permissions(self.path(name), PermissionsExt::from_mode(0o755))
             .expect("permissions");
     }
 
-    fn read(&self, name: &str) -> String {
+    pub(crate) fn read(&self, name: &str) -> String {
         fs::read_to_string(self.path(name)).unwrap_or_default()
     }
 
-    fn command(&self, name: impl AsRef<OsStr>, words: &[&str]) -> Command {
+    pub(crate) fn command(&self, name: impl AsRef<OsStr>, words: &[&str]) -> Command {
         let mut command = program(name);
         let path = path_with(&self.path("bin"));
         command
@@ -130,7 +130,7 @@ impl World {
         command
     }
 
-    fn zam(&self, words: &[&str]) -> Output {
+    pub(crate) fn zam(&self, words: &[&str]) -> Output {
         self.command(env!("CARGO_BIN_EXE_zam"), words)
             .output()
             .expect("zam")

@@ -9,7 +9,7 @@ use crate::core::config::{Config, Destination, Entry, Verb};
 use crate::core::health::Health;
 use crate::core::name::Dataset;
 use crate::core::selection::passed_over_by;
-use crate::core::span::Rough;
+use crate::core::span::{HOUR, Rough};
 use crate::core::trouble::Trouble;
 use crate::core::unit_name::instance;
 use crate::edge::configuration::Loaded;
@@ -67,7 +67,7 @@ pub(super) fn of_timers(config: &Config, known: &Result<Jobs>) -> Vec<Trouble> {
 
 pub(super) fn of_entry(entry: &Entry, shown: &ShownEntry, now: DateTime<Utc>) -> Vec<Trouble> {
     let mut troubles = Vec::new();
-    troubles.extend(of_source(entry, shown, now));
+    troubles.extend(of_clock(shown, now).or_else(|| of_source(entry, shown, now)));
     for (to, replica) in entry.destinations.iter().zip(&shown.destinations) {
         let about = format!("{} to {}", shown.dataset, to.name);
         let success = last_replication(shown, to);
@@ -77,6 +77,16 @@ pub(super) fn of_entry(entry: &Entry, shown: &ShownEntry, now: DateTime<Utc>) ->
         troubles.extend(of_job(job));
     }
     troubles
+}
+
+/// While the newest snapshot is dated in the future, nobody can tell whether others come.
+fn of_clock(shown: &ShownEntry, now: DateTime<Utc>) -> Option<Trouble> {
+    let ahead = (shown.newest? - now).num_seconds();
+    let why = format!(
+        "its newest snapshot is dated {} in the future; if the clock is right now (timedatectl), the next snapshot ends this",
+        Rough(ahead)
+    );
+    (ahead > HOUR).then(|| Trouble::critical(shown.dataset.as_str(), why))
 }
 
 fn of_source(entry: &Entry, shown: &ShownEntry, now: DateTime<Utc>) -> Option<Trouble> {

@@ -84,6 +84,7 @@ contains "$(systemctl --failed --no-legend)" zam-units.service
 contains "$(journalctl -u 'zam*' -o cat)" 'zam-generator has not made all units'
 contains "$(login)" 'zam-units.service failed'
 contains "$(zam status)" ' ago: zam-units.service failed'
+wait_for 60 grep -q '^zam_alerts 1$' /root/zam.prom
 expect 1 zam check
 has 'zam-snapshot-tank-home.timer: it is not active'
 contains "$(his)" 'zam-units.service failed'
@@ -97,6 +98,7 @@ for job in $jobs; do run_job $job; done
 hourly_check
 expect 0 zam check
 equal "$(systemctl list-units --failed --no-legend 'zam*')" ''
+has '^zam_alerts 0$' /root/zam.prom
 equal "$(login)" ''
 
 say "no room where alerts are kept"

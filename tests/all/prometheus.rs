@@ -1,0 +1,377 @@
+//! packaging/ in a real Prometheus, which reads through a real node exporter what `zam check` has written: each rule
+//! fires and clears, and each panel of the dashboard has something to show.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use chrono::TimeDelta;
+use regex_lite::Regex;
+use serde_json::Value;
+use zam::edge::clock::now;
+
+use crate::common::program;
+use crate::outside::{SSH, World};
+
+const RULES: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/packaging/prometheus-rules.yml"
+);
+const DASHBOARD: &str = include_str!("../../packaging/grafana-dashboard.json");
+const MANUAL: &str = include_str!("../../man/zam.yaml.5");
+const COLUMNS: &str =
+    "name	guid	createtxg	creation	type	written	encryptionroot	receive_resume_token	readonly";
+
+type Failure = fn(&Monitoring);
+
+/// Ends with the process that it holds.
+struct Service(Child);
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn directory_of_programs() -> PathBuf {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/prometheus");
+    let output = program(script).output().expect("tests/prometheus");
+    assert!(output.status.success(), "{output:?}");
+    PathBuf::from(String::from_utf8_lossy(&output.stdout).trim())
+}
+
+fn unused_address() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("its address").to_string()
+}
+
+fn start(command: &mut Command) -> Service {
+    let command = command.stdout(Stdio::null()).stderr(Stdio::null());
+    Service(command.spawn().expect("a service"))
+}
+
+struct Monitoring {
+    world: World,
+    programs: PathBuf,
+    url: String,
+    _services: [Service; 2],
+}
+
+impl Monitoring {
+    fn new() -> Self {
+        let (world, programs) = (World::new(), directory_of_programs());
+        fs::create_dir(world.path("metrics")).expect("a directory");
+        world.write(
+            "bin/zpool",
+            "#!/bin/sh\nprintf 'tank\\tONLINE\\t10\\nbackup\\tONLINE\\t10\\n'\n",
+        );
+        world.write("bin/journalctl", "#!/bin/sh\n");
+        let (exporter, server) = (unused_address(), unused_address());
+        world.write("rules.yml", &impatient_rules());
+        world.write(
+            "prometheus.yml",
+            &format!(
+                "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\n\
+                 rule_files: [rules.yml]\n\
+                 scrape_configs: [{{job_name: node, static_configs: [{{targets: ['{exporter}']}}]}}]\n"
+            ),
+        );
+        let metrics = world.path("metrics");
+        let reader = start(
+            program(programs.join("prometheus-node-exporter"))
+                .args(["--collector.disable-defaults", "--collector.textfile"])
+                .arg(format!("--web.listen-address={exporter}"))
+                .arg(format!(
+                    "--collector.textfile.directory={}",
+                    metrics.display()
+                )),
+        );
+        let config = world.path("prometheus.yml");
+        let storage = world.path("storage");
+        let prometheus = start(
+            program(programs.join("prometheus"))
+                .arg(format!("--config.file={}", config.display()))
+                .arg(format!("--storage.tsdb.path={}", storage.display()))
+                .arg(format!("--web.listen-address={server}")),
+        );
+        let url = format!("http://{server}");
+        let monitoring = Monitoring {
+            world,
+            programs,
+            url,
+            _services: [reader, prometheus],
+        };
+        monitoring.heal();
+        monitoring
+    }
+
+    /// All is well: the replica has the source's snapshot, and a job that failed has been forgotten.
+    fn heal(&self) {
+        let _ = fs::remove_dir_all(self.world.path("state"));
+        fs::create_dir(self.world.path("state")).expect("a directory");
+        self.world.write("zam.yaml", &self.config());
+        self.world.write("bin/ssh", SSH);
+        self.table(&[1], &[1]);
+        self.check();
+    }
+
+    fn config(&self) -> String {
+        let file = self.world.path("metrics/zam.prom");
+        format!(
+            "metrics-file: {}\n\
+             hosts: {{far: {{ssh: root@far}}}}\n\
+             destinations:\n\
+             \x20 local: {{root: backup/zam, replication-period: 1h, alert-after: 2d}}\n\
+             \x20 away: {{host: far, root: backup/zam, replication-period: 1h, alert-after: 2d}}\n\
+             datasets: {{tank/home: {{snapshot-period: 1h, destinations: [local, away]}}}}\n",
+            file.display()
+        )
+    }
+
+    /// Snapshots are named by how many half days ago they were taken.
+    fn table(&self, source: &[i64], replica: &[i64]) {
+        let mut text = format!("{COLUMNS}\n");
+        for (dataset, snapshots) in [
+            ("tank/home", source),
+            ("backup/zam", &[]),
+            ("backup/zam/tank/home", replica),
+        ] {
+            let guid = dataset.len();
+            text.push_str(&format!(
+                "{dataset}\t{guid}\t2\t100\tfilesystem\t0\t-\t-\ton\n"
+            ));
+            for half_days in snapshots {
+                let taken = now() - TimeDelta::hours(12 * half_days);
+                let name = taken.format("zam_%Y%m%dT%H%M%SZ");
+                let (guid, createtxg) = (1000 + half_days, 1000 - half_days);
+                text.push_str(&format!(
+                    "{dataset}@{name}\t{guid}\t{createtxg}\t{}\t-\t0\t-\t-\t-\n",
+                    taken.timestamp()
+                ));
+            }
+        }
+        self.world.write("table", &text);
+    }
+
+    /// What zam@check.service runs. Whether it finds something wrong is the other's to say.
+    fn check(&self) {
+        self.world.zam(&["check", "--record"]);
+        let published = self.world.zam(&["check", "--publish"]);
+        assert!(published.status.success(), "{published:?}");
+    }
+
+    /// The values that a query has, each with its labels.
+    fn query(&self, expression: &str) -> Vec<Value> {
+        let output = program(self.programs.join("promtool"))
+            .args(["query", "instant", "--format=json", &self.url, expression])
+            .output()
+            .expect("promtool");
+        // It fails until the server is there.
+        serde_json::from_slice(&output.stdout).unwrap_or_default()
+    }
+
+    fn firing(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        for alert in self.query(r#"ALERTS{alertstate="firing"}"#) {
+            names.push(
+                alert["metric"]["alertname"]
+                    .as_str()
+                    .expect("a name")
+                    .to_owned(),
+            );
+        }
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    fn wait_until(&self, what: &str, holds: impl Fn() -> bool) {
+        let begun = Instant::now();
+        while !holds() {
+            assert!(
+                begun.elapsed() < Duration::from_secs(120),
+                "{what}; firing: {:?}; metrics:\n{}",
+                self.firing(),
+                self.world.read("metrics/zam.prom")
+            );
+            sleep(Duration::from_millis(300));
+        }
+    }
+
+    fn fires(&self, alerts: &[&str]) {
+        self.wait_until(&format!("{alerts:?} do not fire alone"), || {
+            self.firing() == alerts
+        });
+    }
+}
+
+fn check_rules(programs: &Path) {
+    let output = program(programs.join("promtool"))
+        .args(["check", "rules", RULES])
+        .output()
+        .expect("promtool");
+    assert!(output.status.success(), "{output:?}");
+}
+
+/// The rules as they are, but that they wait for no more than a second.
+fn impatient_rules() -> String {
+    let text = fs::read_to_string(RULES).expect("the rules");
+    let mut lines = Vec::new();
+    for line in text.lines() {
+        match line.split_once("for: ") {
+            Some((indent, _)) => lines.push(format!("{indent}for: 1s")),
+            None => lines.push(line.to_owned()),
+        }
+    }
+    lines.join("\n")
+}
+
+fn stale(monitoring: &Monitoring) {
+    monitoring.table(&[6, 1], &[6]);
+    monitoring.check();
+}
+
+fn diverged(monitoring: &Monitoring) {
+    monitoring.table(&[2, 0], &[1]);
+    monitoring.check();
+}
+
+fn unreachable(monitoring: &Monitoring) {
+    let refusing =
+        "#!/bin/sh\necho 'ssh: connect to host far port 22: Connection refused' >&2; exit 255\n";
+    monitoring.world.write("bin/ssh", refusing);
+    monitoring.check();
+}
+
+/// Out of reach for longer than its alert-after.
+fn gone(monitoring: &Monitoring) {
+    let success = (now() - TimeDelta::days(3)).timestamp();
+    let done = monitoring.world.path("state/done");
+    fs::create_dir_all(&done).expect("a directory");
+    let record = done.join("replicate:away-tank-home");
+    fs::write(record, success.to_string()).expect("a record");
+    unreachable(monitoring);
+}
+
+fn failing(monitoring: &Monitoring) {
+    let mut notify = monitoring.world.command(
+        env!("CARGO_BIN_EXE_zam"),
+        &["notify", "replicate:local-tank-home"],
+    );
+    notify
+        .env("MONITOR_UNIT", "zam@replicate:local-tank-home.service")
+        .env("MONITOR_SERVICE_RESULT", "signal")
+        .env("MONITOR_EXIT_STATUS", "KILL");
+    assert!(notify.status().expect("zam").success());
+    monitoring.check();
+}
+
+fn misconfigured(monitoring: &Monitoring) {
+    let wrong = monitoring.config().replace(
+        "datasets: {",
+        "datasets: {tank/wrong: {snapshot-period: soon}, ",
+    );
+    monitoring.world.write("zam.yaml", &wrong);
+    monitoring.check();
+}
+
+fn removed(monitoring: &Monitoring) {
+    fs::remove_file(monitoring.world.path("metrics/zam.prom")).expect("the metrics");
+}
+
+/// zam has written nothing for four hours.
+fn old(monitoring: &Monitoring) {
+    let mut lines = Vec::new();
+    for line in monitoring.world.read("metrics/zam.prom").lines() {
+        match line.strip_prefix("zam_check_timestamp_seconds ") {
+            Some(time) => {
+                let time: i64 = time.parse().expect("seconds");
+                lines.push(format!("zam_check_timestamp_seconds {}", time - 4 * 3600));
+            }
+            None => lines.push(line.to_owned()),
+        }
+    }
+    let text = lines.join("\n") + "\n";
+    monitoring.world.write("metrics/zam.prom", &text);
+}
+
+/// A replication that had something to send.
+fn succeed(monitoring: &Monitoring) {
+    monitoring.table(&[1, 0], &[1]);
+    let words = ["replicate", "--to", "local", "tank/home"];
+    let mut job = monitoring.world.command(env!("CARGO_BIN_EXE_zam"), &words);
+    job.env("ZAM_INSTANCE", "replicate:local-tank-home");
+    let output = job.output().expect("zam");
+    assert!(output.status.success(), "{output:?}");
+    monitoring.check();
+}
+
+/// What the dashboard asks, with every machine and every destination chosen.
+fn expressions() -> Vec<String> {
+    let dashboard: Value = serde_json::from_str(DASHBOARD).expect("JSON");
+    let mut expressions = Vec::new();
+    for panel in dashboard["panels"].as_array().expect("panels") {
+        for target in panel["targets"].as_array().expect("targets") {
+            let expression = target["expr"].as_str().expect("an expression");
+            let chosen = expression.replace("$instance", ".*");
+            expressions.push(chosen.replace("$destination", ".*"));
+        }
+    }
+    assert!(!expressions.is_empty());
+    expressions
+}
+
+/// The names of metrics in a text.
+fn names(text: &str) -> BTreeSet<&str> {
+    let name = Regex::new("zam_[a-z_]+").expect("a pattern");
+    name.find_iter(text).map(|found| found.as_str()).collect()
+}
+
+#[test]
+fn each_rule_fires_and_clears_and_each_panel_has_data() {
+    let monitoring = Monitoring::new();
+    check_rules(&monitoring.programs);
+    let is_read = || !monitoring.query("zam_check_timestamp_seconds").is_empty();
+    monitoring.wait_until("nothing is read", is_read);
+    monitoring.wait_until("an alert fires though all is well", || {
+        monitoring.firing().is_empty()
+    });
+    let failures: [(&[&str], Failure); 8] = [
+        (&["ZamReplicaStale"], stale),
+        (&["ZamReplicaDiverged"], diverged),
+        (&["ZamReplicaUnreachable"], unreachable),
+        (&["ZamReplicaStale", "ZamReplicaUnreachable"], gone),
+        (&["ZamJobFailing"], failing),
+        (&["ZamConfigInvalid"], misconfigured),
+        (&["ZamSilent"], removed),
+        (&["ZamSilent"], old),
+    ];
+    for (alerts, fail) in failures {
+        fail(&monitoring);
+        monitoring.fires(alerts);
+        monitoring.heal();
+        let is_over = || monitoring.firing().is_empty();
+        monitoring.wait_until(&format!("{alerts:?} go on"), is_over);
+    }
+    let rules = fs::read_to_string(RULES).expect("the rules");
+    for line in rules.lines() {
+        let name = line.trim().strip_prefix("- alert: ");
+        let is_tried = |name| failures.iter().any(|(alerts, _)| alerts.contains(&name));
+        assert!(name.is_none_or(is_tried), "{line} is not tried");
+    }
+    succeed(&monitoring);
+    let written = monitoring.world.read("metrics/zam.prom");
+    assert_eq!(names(&written), names(MANUAL));
+    let used = names(&rules).into_iter().chain(names(DASHBOARD));
+    let unknown: Vec<&str> = used.filter(|name| !written.contains(name)).collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
+    for expression in expressions() {
+        let has_data = || !monitoring.query(&expression).is_empty();
+        monitoring.wait_until(&format!("nothing to show for {expression}"), has_data);
+    }
+}
