@@ -25,23 +25,20 @@ pub fn run(line: &str, environment: &[(&str, String)], text: &str) -> Result<()>
     input.rewind()?;
     let mut command = program::new("/bin/sh");
     let variables = environment.iter().map(|(name, value)| (*name, value));
-    command
-        .args(["-c", line])
-        .envs(variables)
-        .stdin(input)
-        .process_group(0);
+    command.args(["-c", line]).envs(variables).stdin(input);
     end_in_time(&mut command)
 }
 
-/// Runs a command to its end.
+/// Runs a command to its end, in a process group of its own, so that what it has started can be ended with it.
 ///
 /// # Errors
 /// It failed, or it took longer than a minute.
 pub(super) fn end_in_time(command: &mut Command) -> Result<()> {
-    let mut process = Process::start(command)?;
+    let mut process = Process::start(command.process_group(0))?;
     let begun = Instant::now();
     while !process.has_ended() {
         if begun.elapsed() > PATIENCE {
+            process.kill_group();
             process::end([&mut process].into_iter());
             bail!("it took longer than {} s", PATIENCE.as_secs());
         }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, kill_process_group, pidfd_open};
 use rustix::time::Timespec;
 
 use crate::edge::mutex::lock;
@@ -82,6 +82,13 @@ impl Process {
         // The number of a process that has ended may be another's by now.
         if !self.has_ended() {
             let _ = kill_process(Pid::from_child(&self.child), signal);
+        }
+    }
+
+    /// Kills it with all that it has started. It must lead a process group.
+    pub(super) fn kill_group(&mut self) {
+        if !self.has_ended() {
+            let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
         }
     }
 

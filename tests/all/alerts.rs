@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
@@ -202,6 +203,24 @@ fn a_command_that_fails_is_reported_stops_no_other_and_is_tried_again() {
         assert!(told(place).starts_with("failed"));
         assert_eq!(alert["told"], Value::Null);
     }
+}
+
+#[test]
+fn a_command_that_hangs_is_ended_after_a_minute_with_all_it_started_and_stops_no_other() {
+    let machine = machine();
+    let place = machine.path();
+    // Of a length by which no other sleep on this machine goes.
+    let sleep = format!("sleep 9{}", std::process::id());
+    let hangs = format!(r#"['trap "" TERM; {sleep} & {sleep}', "#);
+    with_commands(place, &TELL.replace('[', &hangs));
+    let begun = Instant::now();
+    let (said, alert) = fail(place, "exit-code", "tank/home: no room\n");
+    assert!(begun.elapsed() < Duration::from_secs(120), "{said}");
+    assert!(said.contains("it took longer than 60 s"), "{said}");
+    assert!(told(place).starts_with("failed"));
+    assert_eq!(alert["told"], Value::Null);
+    let left = program("pgrep").args(["-f", &sleep]).output();
+    assert!(left.expect("pgrep").stdout.is_empty());
 }
 
 #[test]

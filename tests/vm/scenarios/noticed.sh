@@ -99,6 +99,7 @@ has '^tank/home to local: backup/zam does not exist; if its pool backup is not i
 lacks "$output" stale
 advance '2 days'
 run_job snapshot-tank-home
+hourly_check
 noticed zam@check.service 'stale: backup/zam does not exist'
 has '^zam_replica_state\{dataset="tank/home",destination="local",state="unreachable"\} 1$' /root/zam.prom
 expect 2 zam check --nagios
