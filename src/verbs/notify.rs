@@ -99,9 +99,8 @@ pub fn withdraw(path: &Path, instance: &str, now: DateTime<Utc>) {
     } else {
         journal::notice(&recovery);
     }
-    if alert.told.is_some()
-        && let Some(config) = readable(path)
-    {
+    // Also where a command failed to tell the failure: another one may have told it.
+    if let Some(config) = readable(path) {
         let event = Event {
             name: "recovered",
             subject: recovery.clone(),

@@ -203,6 +203,9 @@ fn a_command_that_fails_is_reported_stops_no_other_and_is_tried_again() {
         assert!(told(place).starts_with("failed"));
         assert_eq!(alert["told"], Value::Null);
     }
+    settle_at(place, 9_999_999_999, "done");
+    recover(place);
+    assert!(told(place).starts_with("recovered"));
 }
 
 #[test]

@@ -29,7 +29,9 @@ pub fn publish(path: &Path, now: DateTime<Utc>) -> Result<Outcome> {
         let is_valid = loaded
             .as_ref()
             .is_some_and(|loaded| loaded.faults.is_empty());
-        let text = metrics::text(record.as_ref(), is_valid, alerts.len());
+        // What keeps alerts from being kept is as good as one.
+        let lacks = usize::from(records::lack_of_room().is_some());
+        let text = metrics::text(record.as_ref(), is_valid, alerts.len() + lacks);
         records::replace(Path::new(file), &text)
             .with_context(|| format!("cannot write {file} (metrics-file)"))?;
     }

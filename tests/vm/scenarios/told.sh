@@ -98,7 +98,8 @@ for job in $jobs; do run_job $job; done
 hourly_check
 expect 0 zam check
 equal "$(systemctl list-units --failed --no-legend 'zam*')" ''
-has '^zam_alerts 0$' /root/zam.prom
+wait_for 60 grep -q '^zam_alerts 0$' /root/zam.prom
+lacks "$(zam status)" failed
 equal "$(login)" ''
 
 say "no room where alerts are kept"
@@ -115,9 +116,13 @@ contains "$(login)" 'zam: there is no room in /var/lib/zam, so failures cannot b
 contains "$(zam status)" 'there is no room in /var/lib/zam'
 expect 1 zam check
 has '^records: there is no room in /var/lib/zam'
+has '^zam_alerts 1$' /root/zam.prom
 rm /var/lib/zam/full
 hourly_check
 expect 0 zam check
+wait_for 60 grep -q '^zam_alerts 0$' /root/zam.prom
+lacks "$(zam status)" 'no room'
+equal "$(systemctl list-units --failed --no-legend 'zam*')" ''
 equal "$(login)" ''
 umount /var/lib/zam
 rm -r /var/lib/zam
