@@ -33,7 +33,7 @@ pub fn failed(path: &Path, instance: &str, now: DateTime<Utc>) -> Result<Outcome
     let known = open(instance);
     let is_known = known.is_some_and(|known| alert.follow(&known));
     // On a full disk it is told all the same, though each time.
-    let kept = write(instance, &alert);
+    let mut kept = write(instance, &alert);
     records::set_well(false);
     announce(&alert, is_known);
     if alert.is_to_be_told()
@@ -41,9 +41,13 @@ pub fn failed(path: &Path, instance: &str, now: DateTime<Utc>) -> Result<Outcome
         && tell(&config, instance, &alert, &Event::of(&alert))
     {
         alert.told = Some(now);
-        write(instance, &alert)?;
+        kept = write(instance, &alert);
     }
-    kept.map(|()| Outcome::Done)
+    // Not a failure of its own, which nothing would take back: the check and the login tell of the full disk.
+    if let Err(error) = kept {
+        journal::error(format!("{error:#}"));
+    }
+    Ok(Outcome::Done)
 }
 
 /// Says it in the journal of the unit too (journalctl(1), --unit). What is known already is no new error.
