@@ -47,6 +47,9 @@ in
       extraGroups = [ "zam" ];
       home = "/var/lib/zam/users/zam-prune";
     };
+    # NixOS reads no /etc/profile.d.
+    environment.loginShellInit = builtins.readFile ../../units/profile.sh;
+    programs.fish.loginShellInit = builtins.readFile ../../units/profile.fish;
     # A switch restarts units whose files changed, and what a generator writes is none of them.
     systemd.services.zam-switch = {
       description = "Put the configuration of zam into force";

@@ -7,7 +7,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use zbus::fdo;
 
 use crate::edge::outcome::Exit::Later;
@@ -43,7 +43,7 @@ where
     let begun = Instant::now();
     while begun.elapsed() < limit {
         match answer.recv_timeout(TICK) {
-            Ok(answer) => return Ok(answer?),
+            Ok(answer) => return answer.map_err(told_once),
             Err(RecvTimeoutError::Disconnected) => bail!("the question over D-Bus came to nothing"),
             Err(RecvTimeoutError::Timeout) if stop.load(Ordering::Relaxed) => {
                 return Err(Later("stopped by a signal".into()).into());
@@ -69,8 +69,13 @@ pub(super) fn is_denied(error: &anyhow::Error) -> bool {
 }
 
 fn refusal(error: &anyhow::Error) -> Option<&fdo::Error> {
-    match error.downcast_ref()? {
-        zbus::Error::FDO(error) => Some(error),
-        _ => None,
+    error.downcast_ref()
+}
+
+/// zbus has the words of a cause in its error and gives the cause beside it: a chain of causes would say them twice.
+fn told_once(error: zbus::Error) -> anyhow::Error {
+    match error {
+        zbus::Error::FDO(refusal) => (*refusal).into(),
+        other => anyhow!("{other}"),
     }
 }

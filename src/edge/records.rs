@@ -64,11 +64,12 @@ pub fn write_alert(instance: &str, text: &str) -> io::Result<()> {
     trusted::write(&alert(instance), text)
 }
 
-/// One that is gone already is no error.
-pub fn remove_alert(instance: &str) -> io::Result<()> {
+/// Returns whether it was there: of two that take one back at the same time, one has done so.
+pub fn remove_alert(instance: &str) -> io::Result<bool> {
     match fs::remove_file(alert(instance)) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(e),
     }
 }
 

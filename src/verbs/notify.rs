@@ -88,12 +88,13 @@ pub fn recovered(path: &Path, instance: &str, now: DateTime<Utc>) -> Result<Outc
 pub fn withdraw(path: &Path, instance: &str, now: DateTime<Utc>) {
     let Some(alert) = read(instance) else { return };
     let recovery = alert.recovery(now);
-    // Once it is gone nobody can take it back twice.
-    if let Err(error) = records::remove_alert(instance) {
-        journal::warn(format!("the alert of {} stays: {error}", alert.unit));
-        return;
-    }
     let unit = &alert.unit;
+    match records::remove_alert(instance) {
+        Ok(true) => {}
+        // The job's own recovery and the check's may meet; one of them tells it.
+        Ok(false) => return,
+        Err(error) => return journal::warn(format!("the alert of {unit} stays: {error}")),
+    }
     if journal::is_journal() {
         tracing::info!(
             message_id = event::RECOVERED,

@@ -225,6 +225,15 @@ fn a_reload_stops_the_timers_of_removed_jobs_alone_and_starts_the_target() {
 }
 
 #[test]
+fn a_reload_without_a_bus_says_why_once() {
+    let mut command = reloading(&Bus::new(well));
+    command.env("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent/bus");
+    let (code, said) = said(command.output().expect("a run"));
+    assert_eq!(code, Some(1), "{said}");
+    assert_eq!(said.matches("No such file").count(), 1, "{said}");
+}
+
+#[test]
 fn a_reload_that_systemd_refuses_leaves_the_target_running_and_says_why() {
     let bus = Bus::new(|call, before| match call {
         "Reload" => Answer::Error("org.freedesktop.DBus.Error.LimitsExceeded"),
