@@ -33,8 +33,10 @@ pub fn reason(stderr: &str, status: impl Display) -> String {
 }
 
 /// How lines begin that zfs itself writes.
-const OF_ZFS: [&str; 4] = [
+const OF_ZFS: [&str; 5] = [
     "cannot ",
+    // zfs send
+    "warning: cannot ",
     "could not find any snapshots to destroy",
     "bookmark '",
     "no snapshots were created",
@@ -115,6 +117,10 @@ mod tests {
             (
                 "cannot receive quota property on a: permission denied\ncannot receive: out of space\n",
                 "cannot receive: out of space",
+            ),
+            (
+                "warning: cannot send 'tank/a@x': permission denied\n",
+                "warning: cannot send 'tank/a@x': permission denied (zam setup prints what is missing here, zam setup --on HOST what is there)",
             ),
             (
                 "cannot create snapshots : permission denied\n",

@@ -13,6 +13,7 @@ use zam::core::serve::Role;
 use zam::core::setup::grant::Grant;
 use zam::core::setup::here::{Users, dangers, grants};
 use zam::core::setup::host::{Needs, needs};
+use zam::core::setup::reach::Reach;
 
 use crate::common::{path_with, program, zam};
 
@@ -69,6 +70,13 @@ fn printed(permissions: &str) -> String {
     )
 }
 
+/// Lets a user do what it lacks, where `zfs allow` prints this.
+fn commands(grant: &Grant, printed: &str) -> String {
+    let steps = grant.allow(&grant.lacking(printed));
+    let commands: Vec<&str> = steps.iter().map(|step| &*step.commands).collect();
+    commands.join("\n")
+}
+
 #[test]
 fn each_permission_that_is_taken_away_is_found_missing() {
     for (text, all) in [
@@ -85,10 +93,10 @@ fn each_permission_that_is_taken_away_is_found_missing() {
         assert!(grant.lacking(&printed(all)).is_empty());
         for taken in all.split(',') {
             let left: Vec<&str> = all.split(',').filter(|left| *left != taken).collect();
-            let lacking = grant.lacking(&printed(&left.join(",")));
-            assert_eq!(lacking, [taken]);
-            let commands = grant.allow(&lacking).commands;
-            let expected = format!("zfs allow -u far {taken} 'pool/my zam'");
+            let commands = commands(&grant, &printed(&left.join(",")));
+            // It has `destroy` on the dataset itself, all the same.
+            let flag = if taken == "destroy" { "-d " } else { "" };
+            let expected = format!("zfs allow {flag}-u far {taken} 'pool/my zam'");
             assert!(commands.starts_with(&expected), "{commands}");
         }
         // The wider one, before OpenZFS 2.3.2.
@@ -107,30 +115,34 @@ destinations:
 datasets:
   tank/a: {recursive: true, snapshot-period: 1h, windows: [{period: 1d}], destinations: [local, nas]}
   tank/b: {snapshot-period: 1h}
+  tank/d: {snapshot-period: 1h, windows: [{period: 1d}], destinations: [nas]}
   'nas:tank/c': {destinations: [kept]}";
 
-/// A line for each grant: the user, the dataset (with `/` if what lies below counts), the permissions.
+/// What the users are given who have nothing.
 fn granted(text: &str) -> Vec<String> {
     let config = config(text);
-    let line = |grant: Grant| {
-        let below = if grant.below { "/" } else { "" };
-        let permissions = grant.permissions.join(",");
-        format!("{} {}{below} {permissions}", grant.user, grant.dataset)
-    };
     let encrypted = BTreeSet::from(["tank/e".parse().expect("a dataset")]);
-    let grants = grants(&config, &Users::of(&config), &encrypted);
-    grants.into_iter().map(line).collect()
+    let mut granted = Vec::new();
+    for grant in grants(&config, &Users::of(&config), &encrypted) {
+        for step in grant.allow(&grant.lacking("")) {
+            granted.push(step.why.replace(" lacks", ""));
+        }
+    }
+    granted
 }
 
 #[test]
 fn each_user_is_given_what_its_jobs_need_and_no_more() {
     let expected = [
-        "zam pool/kept/ receive:append,create,mount,readonly,canmount,volmode",
-        "zam pool/zam/ receive:append,create,mount,readonly,canmount,volmode",
-        "zam-prune pool/zam/ destroy,mount",
-        "zam tank/a/ snapshot,send,hold,bookmark,destroy",
-        "zam-prune tank/a/ destroy,mount",
-        "zam tank/b snapshot",
+        "zam receive:append,create,mount,readonly,canmount,volmode on pool/kept",
+        "zam receive:append,create,mount,readonly,canmount,volmode on pool/zam",
+        "zam-prune destroy,mount on pool/zam",
+        "zam snapshot,send,hold,bookmark,destroy on tank/a",
+        "zam-prune destroy,mount on tank/a",
+        "zam snapshot on tank/b",
+        "zam snapshot,hold,bookmark,destroy on tank/d",
+        "zam send on the snapshots of tank/d and, with them, on its children",
+        "zam-prune destroy,mount on the snapshots of tank/d and, with them, on its children",
     ];
     assert_eq!(granted(HERE), expected);
     // Setting up a machine whose jobs are root's gives them to zam.
@@ -139,29 +151,52 @@ fn each_user_is_given_what_its_jobs_need_and_no_more() {
     let pruned = granted(&HERE.replace("user: zam", "user: root\nprune-user: p"));
     assert_eq!(
         pruned,
-        ["p pool/zam/ destroy,mount", "p tank/a/ destroy,mount"]
+        [
+            "p destroy,mount on pool/zam",
+            "p destroy,mount on tank/a",
+            "p destroy,mount on the snapshots of tank/d and, with them, on its children",
+        ]
     );
+}
+
+/// One user does both where it is told to: what it needs of the dataset and of its snapshots is one permission then.
+#[test]
+fn what_two_jobs_need_of_one_dataset_is_given_once() {
+    let both = "user: zam
+prune-user: zam
+destinations: {local: {root: pool/zam, replication-period: 1h}}
+datasets: {tank/d: {snapshot-period: 1h, windows: [{period: 1d}], destinations: [local]}}";
+    let expected = [
+        "zam receive:append,create,mount,readonly,canmount,volmode on pool/zam",
+        "zam destroy on tank/d",
+        "zam snapshot,hold,bookmark on tank/d",
+        "zam send,mount on the snapshots of tank/d and, with them, on its children",
+    ];
+    assert_eq!(granted(both), expected);
 }
 
 #[test]
 fn what_is_sent_raw_needs_no_permission_to_send_plain_text() {
     let encrypted = HERE.replace("tank/a", "tank/e");
-    let expected = "zam tank/e/ snapshot,send:encrypted,hold,bookmark,destroy".to_owned();
+    let expected = "zam snapshot,send:encrypted,hold,bookmark,destroy on tank/e".to_owned();
     assert!(granted(&encrypted).contains(&expected));
     let decrypted = encrypted.replace("prune-period: 1d,", "prune-period: 1d, decrypt: true,");
-    let expected = "zam tank/e/ snapshot,send,hold,bookmark,destroy".to_owned();
+    let expected = "zam snapshot,send,hold,bookmark,destroy on tank/e".to_owned();
     assert!(granted(&decrypted).contains(&expected));
+}
+
+fn grant(dataset: &str, names: &[&'static str], reach: Reach) -> Grant {
+    let dataset = dataset.parse().expect("a dataset");
+    let mut grant = Grant::new("far", &dataset);
+    grant.add(names, reach);
+    grant
 }
 
 #[test]
 fn a_permission_that_zfs_does_not_know_falls_back_to_the_wider_one_alone() {
-    let grant = Grant {
-        user: "far".into(),
-        dataset: "pool/my zam".parse().expect("a dataset"),
-        below: true,
-        permissions: vec!["receive:append", "create", "send:encrypted"],
-    };
-    let commands = grant.allow(&grant.lacking("")).commands;
+    let names = ["receive:append", "create", "send:encrypted"];
+    let grant = grant("pool/my zam", &names, Reach::BOTH);
+    let commands = commands(&grant, "");
     let lines: Vec<&str> = commands
         .lines()
         .filter(|line| !line.contains('#'))
@@ -177,46 +212,63 @@ fn a_permission_that_zfs_does_not_know_falls_back_to_the_wider_one_alone() {
     assert!(grant.lacking(&printed("receive,create,send")).is_empty());
     // `destroy` is always there, and needless.
     for (granted, needless) in [
-        ("receive,create,send", "destroy"),
+        ("receive,create,send", vec!["-l -u far destroy"]),
         (
             "receive,receive:append,create,send,send:encrypted",
-            "destroy,receive,send",
+            vec!["-u far receive,send", "-l -u far destroy"],
         ),
     ] {
-        let command = format!("zfs unallow -u far {needless} 'pool/my zam'");
-        assert_eq!(grant.unallow(&printed(granted)), Some(command));
+        let commands = needless.iter();
+        let commands = commands.map(|words| format!("zfs unallow {words} 'pool/my zam'"));
+        assert_eq!(grant.unallow(&printed(granted)), Vec::from_iter(commands));
     }
 }
 
+/// ZFS takes a dataset's snapshots for something below it: what is allowed with -l does not count for them (as tried).
 #[test]
 fn a_grant_reaches_as_far_as_zfs_says() {
-    let parse = |name: &str| name.parse().expect("a dataset");
-    let grant = |below| Grant {
-        user: "zam".into(),
-        dataset: parse("tank/a"),
-        below,
-        permissions: vec!["snapshot"],
-    };
-    for (heading, scope, whole, alone) in [
-        ("tank/a", "Local+Descendent", true, true),
-        ("tank", "Local+Descendent", true, true),
-        ("tank/a", "Local", false, true),
-        ("tank", "Local", false, false),
-        ("tank", "Descendent", true, true),
-        ("tank/a", "Descendent", false, false),
+    let reaches = [Reach::BOTH, Reach::ITSELF, Reach::BELOW];
+    // What is still to be given, for each of these that is needed.
+    for (heading, scope, lacking) in [
+        ("tank/a", "Local+Descendent", ["", "", ""]),
+        ("tank", "Local+Descendent", ["", "", ""]),
+        ("tank/a", "Local", ["-d", "", "-d"]),
+        ("tank", "Local", ["both", "-l", "-d"]),
+        ("tank", "Descendent", ["", "", ""]),
+        ("tank/a", "Descendent", ["-l", "-l", ""]),
     ] {
         let text = format!(
-            "---- Permissions on {heading} ------\n{scope} permissions:\n\tuser zam snapshot,send\n\tuser zam2 all\n"
+            "---- Permissions on {heading} ------\n{scope} permissions:\n\tuser far snapshot,send\n\tuser far2 all\n"
         );
-        for (below, expected) in [(true, whole), (false, alone)] {
-            let is_granted = grant(below).lacking(&text).is_empty();
-            assert_eq!(is_granted, expected, "{heading} {scope} {below}");
+        for (reach, flag) in reaches.into_iter().zip(lacking) {
+            let grant = grant("tank/a", &["snapshot"], reach);
+            let expected = match flag {
+                "" => String::new(),
+                "both" => "zfs allow -u far snapshot tank/a".into(),
+                flag => format!("zfs allow {flag} -u far snapshot tank/a"),
+            };
+            assert_eq!(commands(&grant, &text), expected, "{heading} {scope}");
         }
-        let needless = (heading == "tank/a").then(|| "zfs unallow -u zam send tank/a".to_owned());
-        assert_eq!(grant(true).unallow(&text), needless);
     }
-    let alone = grant(false).allow(&["snapshot"]).commands;
-    assert_eq!(alone, "zfs allow -l -u zam snapshot tank/a");
+}
+
+/// Also where it is needed, but does not reach as far.
+#[test]
+fn what_no_job_needs_can_be_taken_away() {
+    let given = "---- Permissions on tank/a ------\nLocal permissions:\n\tuser far hold\n\
+                 Local+Descendent permissions:\n\tuser far send,snapshot\n";
+    let mut grant = grant("tank/a", &["snapshot"], Reach::ITSELF);
+    grant.add(&["send"], Reach::BOTH);
+    let expected = [
+        "zfs unallow -l -u far hold tank/a",
+        "zfs unallow -d -u far snapshot tank/a",
+    ];
+    assert_eq!(grant.unallow(given), expected);
+    assert!(
+        grant
+            .unallow(&given.replace("on tank/a", "on tank"))
+            .is_empty()
+    );
 }
 
 #[test]

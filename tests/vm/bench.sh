@@ -196,6 +196,8 @@ awk -v own=$own -v all=$all -v verdict="$verdict" \
 awk -v peak="$peak" 'BEGIN {printf "%-62s%9.1f MiB\n", "  its peak memory", peak / 1024}'
 
 say "check of 200 datasets, one of two destinations dead"
+# The rig's small cache does not hold 400 datasets: ZFS would wait four fifths of the time for room in it.
+echo 536870912 >/sys/module/zfs/parameters/zfs_arc_max
 for i in {1..199}; do zfs create -p "tank/many/$i"; done
 cat >/etc/zam/zam.yaml <<EOF
 hosts:
@@ -207,7 +209,8 @@ datasets:
   tank/many: {recursive: true, snapshot-period: 10min, destinations: [local, dead]}
 EOF
 zam snapshot tank/many >/dev/null
-zfs send -R "tank/many@$(snapshots tank/many)" | zfs receive -u backup/zam/tank/many
+name=$(snapshots tank/many)
+for dataset in many many/{1..199}; do zfs send "tank/$dataset@$name" | zfs receive -u "backup/zam/tank/$dataset"; done
 ip link add nowhere type dummy
 ip address add 10.9.9.1/24 dev nowhere
 ip link set nowhere up
@@ -218,8 +221,9 @@ equal "$(jq -r '.datasets[0].destinations[].state' /root/checked | xargs)" 'ok u
 begun=$EPOCHREALTIME
 while read -ra words; do zfs "${words[@]}" >/dev/null; done </root/calls
 least=$(since "$begun")
-printf '%-62s%9d processes (bound 2), %s s, of which these alone take %s s\n' "check of 200 datasets" "$(wc -l </root/calls)" "$took" "$least"
+printf '%-62s%9d processes (bound 2), %s s (bound 30), of which these alone take %s s\n' \
+  "check of 200 datasets" "$(wc -l </root/calls)" "$took" "$least"
 # ssh gives the dead one up after 20 s, while the other is asked.
-awk -v took="$took" -v least="$least" 'BEGIN {exit took > 1.1 * (least > 20 ? least : 20) + 1}' || fail "the check took too long"
+awk -v took="$took" 'BEGIN {exit took > 30}' || fail "the check took too long"
 (($(wc -l </root/calls) <= 2)) || fail "too many processes: $(cat /root/calls)"
 [[ -z $over ]]

@@ -1,9 +1,10 @@
 //! What a user is to be allowed on a dataset (zfs-allow(8)), and what of that it has.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use crate::core::name::Dataset;
 use crate::core::setup::Step;
+use crate::core::setup::reach::Reach;
 use crate::core::shell::quoted;
 
 /// OpenZFS 2.3.2 and later: to receive, and not to roll back for it.
@@ -43,92 +44,162 @@ const NEWER: [Newer; 2] = [
 pub struct Grant {
     pub user: String,
     pub dataset: Dataset,
-    /// It is for what lies below, too.
-    pub below: bool,
-    pub permissions: Vec<&'static str>,
+    pub permissions: Vec<Permission>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Permission {
+    pub name: &'static str,
+    pub reach: Reach,
 }
 
 impl Grant {
+    /// Nothing yet.
+    pub fn new(user: &str, dataset: &Dataset) -> Self {
+        Grant {
+            user: user.into(),
+            dataset: dataset.clone(),
+            permissions: Vec::new(),
+        }
+    }
+
+    /// Adds permissions, or lets those that it has reach further.
+    pub fn add(&mut self, names: &[&'static str], reach: Reach) {
+        for name in names {
+            match self.permissions.iter_mut().find(|has| has.name == *name) {
+                Some(has) => has.reach = has.reach.with(reach),
+                None => self.permissions.push(Permission { name, reach }),
+            }
+        }
+    }
+
+    pub fn reach(&self, name: &str) -> Reach {
+        let has = self.permissions.iter().find(|has| has.name == name);
+        has.map_or(Reach::NOWHERE, |has| has.reach)
+    }
+
     /// What the user still lacks, where `zfs allow` prints this of the dataset.
-    pub fn lacking(&self, printed: &str) -> Vec<&'static str> {
+    pub fn lacking(&self, printed: &str) -> Vec<Permission> {
         let granted = self.granted(printed);
         let mut lacking = self.permissions.clone();
-        lacking.retain(|permission| !granted.contains(permission));
-        lacking.retain(|permission| {
-            let newer = NEWER.iter().find(|newer| newer.permission == *permission);
-            newer.is_none_or(|newer| !granted.contains(newer.wider))
-        });
+        for Permission { name, reach } in &mut lacking {
+            *reach = reach.without(granted.of(name));
+            if let Some(newer) = NEWER.iter().find(|newer| newer.permission == *name) {
+                *reach = reach.without(granted.of(newer.wider));
+            }
+        }
+        lacking.retain(|permission| permission.reach != Reach::NOWHERE);
         lacking
     }
 
-    /// Lets the user do what it lacks.
-    pub fn allow(&self, lacking: &[&str]) -> Step {
+    /// Lets the user do what it lacks: a step for each reach.
+    pub fn allow(&self, lacking: &[Permission]) -> Vec<Step> {
+        let mut steps = Vec::new();
+        for reach in [Reach::BOTH, Reach::ITSELF, Reach::BELOW] {
+            let here = lacking.iter().filter(|lacks| lacks.reach == reach);
+            let names: Vec<&str> = here.map(|lacks| lacks.name).collect();
+            if !names.is_empty() {
+                let list = names.join(",");
+                let what = reach.of(&self.dataset);
+                steps.push(Step {
+                    why: format!("{} lacks {list} on {what}", self.user),
+                    commands: self.commands(names, reach),
+                });
+            }
+        }
+        steps
+    }
+
+    fn commands(&self, mut names: Vec<&str>, reach: Reach) -> String {
         let mut commands = Vec::new();
-        let mut rest = lacking.to_vec();
         for newer in &NEWER {
-            if rest.contains(&newer.permission) {
-                rest.retain(|permission| *permission != newer.permission);
+            if names.contains(&newer.permission) {
+                names.retain(|name| *name != newer.permission);
                 // A permission that ZFS does not know makes the whole command fail.
                 commands.push(format!(
                     "{} 2>/dev/null ||\n  # {}\n  {}",
-                    self.command(newer.permission),
+                    self.command("allow", newer.permission, reach),
                     newer.cost,
-                    self.command(newer.wider),
+                    self.command("allow", newer.wider, reach),
                 ));
             }
         }
-        if !rest.is_empty() {
-            commands.push(self.command(&rest.join(",")));
+        if !names.is_empty() {
+            commands.push(self.command("allow", &names.join(","), reach));
         }
-        let permissions = lacking.join(",");
-        Step {
-            why: format!("{} lacks {permissions} on {}", self.user, self.dataset),
-            commands: commands.join("\n"),
-        }
+        commands.join("\n")
     }
 
-    fn command(&self, permissions: &str) -> String {
-        let local = if self.below { "" } else { "-l " };
-        let (user, name) = (quoted(&self.user), quoted(self.dataset.as_str()));
-        format!("zfs allow {local}-u {user} {permissions} {name}")
+    fn command(&self, verb: &str, names: &str, reach: Reach) -> String {
+        let (user, dataset) = (quoted(&self.user), quoted(self.dataset.as_str()));
+        let flag = reach.flag();
+        format!("zfs {verb} {flag}-u {user} {names} {dataset}")
     }
 
-    /// The command that takes away what the user was given on this very dataset and no job needs, if there is any.
-    pub fn unallow(&self, printed: &str) -> Option<String> {
-        let mut needless = BTreeSet::new();
+    /// The commands that take away what the user was given on this very dataset and no job needs.
+    pub fn unallow(&self, printed: &str) -> Vec<String> {
+        let mut given_here = Reaches::default();
         for given in given(printed, &self.user) {
             if given.is_on(&self.dataset) {
-                needless.extend(given.permissions);
+                given_here.add(&given.names, given.reach);
             }
         }
-        let mut needed = BTreeSet::from_iter(self.permissions.iter().copied());
-        for newer in &NEWER {
-            if needed.contains(newer.permission) && !needless.contains(newer.permission) {
-                needed.insert(newer.wider);
+        let needed = self.needed(&given_here);
+        let mut commands = Vec::new();
+        for reach in [Reach::BOTH, Reach::ITSELF, Reach::BELOW] {
+            let mut needless = Vec::new();
+            for (name, given) in &given_here.0 {
+                if given.without(needed.of(name)) == reach {
+                    needless.push(*name);
+                }
+            }
+            if !needless.is_empty() {
+                commands.push(self.command("unallow", &needless.join(","), reach));
             }
         }
-        needless.retain(|given| !needed.contains(given));
-        if needless.is_empty() {
-            return None;
-        }
-        let (user, name) = (quoted(&self.user), quoted(self.dataset.as_str()));
-        let list = Vec::from_iter(needless).join(",");
-        Some(format!("zfs unallow -u {user} {list} {name}"))
+        commands
     }
 
-    fn granted<'t>(&self, printed: &'t str) -> BTreeSet<&'t str> {
-        let mut granted = BTreeSet::new();
-        for given in given(printed, &self.user) {
-            let reaches = match given.scope {
-                "Local+Descendent" => true,
-                "Local" => !self.below && given.is_on(&self.dataset),
-                _ => given.scope == "Descendent" && !given.is_on(&self.dataset),
-            };
-            if reaches {
-                granted.extend(given.permissions);
+    /// What the jobs need; of a permission that this ZFS does not know, the wider one.
+    fn needed<'t>(&self, given_here: &Reaches<'t>) -> Reaches<'t> {
+        let mut needed = Reaches::default();
+        for Permission { name, reach } in &self.permissions {
+            needed.add(&[name], *reach);
+            if let Some(newer) = NEWER.iter().find(|newer| newer.permission == *name) {
+                needed.add(&[newer.wider], reach.without(given_here.of(name)));
             }
         }
+        needed
+    }
+
+    fn granted<'t>(&self, printed: &'t str) -> Reaches<'t> {
+        let mut granted = Reaches::default();
+        for given in given(printed, &self.user) {
+            let reach = match (given.is_on(&self.dataset), given.reach.below) {
+                (true, _) => given.reach,
+                (false, true) => Reach::BOTH,
+                (false, false) => Reach::NOWHERE,
+            };
+            granted.add(&given.names, reach);
+        }
         granted
+    }
+}
+
+/// How far each permission of a user reaches.
+#[derive(Default)]
+struct Reaches<'t>(BTreeMap<&'t str, Reach>);
+
+impl<'t> Reaches<'t> {
+    fn add(&mut self, names: &[&'t str], reach: Reach) {
+        for name in names {
+            let known = self.0.entry(name).or_default();
+            *known = known.with(reach);
+        }
+    }
+
+    fn of(&self, name: &str) -> Reach {
+        self.0.get(name).copied().unwrap_or_default()
     }
 }
 
@@ -136,8 +207,8 @@ impl Grant {
 struct Given<'t> {
     /// The heading with the dataset that they were given on.
     heading: &'t str,
-    scope: &'t str,
-    permissions: Vec<&'t str>,
+    reach: Reach,
+    names: Vec<&'t str>,
 }
 
 impl Given<'_> {
@@ -149,20 +220,20 @@ impl Given<'_> {
 
 /// What a user was given, on a dataset and on those above it.
 fn given<'t>(printed: &'t str, user: &str) -> Vec<Given<'t>> {
-    let (mut heading, mut scope, mut all) = ("", "", Vec::new());
+    let (mut heading, mut reach, mut all) = ("", Reach::NOWHERE, Vec::new());
     for line in printed.lines() {
         if line.starts_with("---- ") {
             heading = line;
-        } else if let Some(name) = line.strip_suffix(" permissions:") {
-            scope = name;
-        } else if let ["user", name, permissions] = Vec::from_iter(line.trim_start().split(' '))[..]
+        } else if let Some(scope) = line.strip_suffix(" permissions:") {
+            reach = Reach::printed(scope);
+        } else if let ["user", name, names] = Vec::from_iter(line.trim_start().split(' '))[..]
             && name == user
         {
-            let permissions = permissions.split(',').collect();
+            let names = names.split(',').collect();
             all.push(Given {
                 heading,
-                scope,
-                permissions,
+                reach,
+                names,
             });
         }
     }

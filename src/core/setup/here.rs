@@ -6,6 +6,7 @@ use crate::core::config::{Config, Destination, Entry, ROOT, USER};
 use crate::core::name::Dataset;
 use crate::core::setup::Step;
 use crate::core::setup::grant::{ADD, Grant, PRUNE, SEND, SEND_ENCRYPTED};
+use crate::core::setup::reach::Reach;
 use crate::core::shell::quoted;
 
 /// The group whose members share the locks in /run/zam.
@@ -50,7 +51,7 @@ pub fn grants(config: &Config, users: &Users, encrypted: &BTreeSet<Dataset>) -> 
         }
     }
     let mut all: Vec<Grant> = grants.0.into_values().collect();
-    all.retain(|grant| grant.user != ROOT);
+    all.retain(|grant| grant.user != ROOT && !grant.permissions.is_empty());
     all
 }
 
@@ -59,46 +60,43 @@ pub fn decrypts(entry: &Entry) -> bool {
     entry.destinations.iter().any(|to| to.decrypt)
 }
 
-/// By dataset, user, and whether what lies below counts.
+/// By dataset and user.
 #[derive(Default)]
-struct Grants(BTreeMap<(Dataset, String, bool), Grant>);
+struct Grants(BTreeMap<(Dataset, String), Grant>);
 
 impl Grants {
     fn add_source(&mut self, entry: &Entry, users: &Users, is_raw: bool) {
-        let (dataset, below) = (&entry.dataset, entry.recursive);
+        let dataset = &entry.dataset;
+        let (itself, snapshots) = match entry.recursive {
+            true => (Reach::BOTH, Reach::BOTH),
+            false => (Reach::ITSELF, Reach::BELOW),
+        };
+        let worker = self.of(&users.worker, dataset);
         if entry.snapshot_period.is_some() {
-            self.add(&users.worker, dataset, below, &["snapshot"]);
+            worker.add(&["snapshot"], itself);
         }
         if !entry.destinations.is_empty() {
             let send = if is_raw { SEND_ENCRYPTED } else { SEND[0] };
-            self.add(&users.worker, dataset, below, &[send]);
-            self.add(&users.worker, dataset, below, &SEND[1..]);
+            worker.add(&[send], snapshots);
+            worker.add(&SEND[1..], itself);
         }
         if !entry.windows.is_empty() {
-            self.add(&users.pruner, dataset, below, &PRUNE);
+            self.of(&users.pruner, dataset).add(&PRUNE, snapshots);
         }
     }
 
     fn add_replicas(&mut self, to: &Destination, users: &Users) {
-        self.add(&users.worker, &to.root, true, &ADD);
+        self.of(&users.worker, &to.root).add(&ADD, Reach::BOTH);
         if to.prune_period.is_some() && !to.windows.is_empty() {
-            self.add(&users.pruner, &to.root, true, &PRUNE);
+            self.of(&users.pruner, &to.root).add(&PRUNE, Reach::BOTH);
         }
     }
 
-    fn add(&mut self, user: &str, dataset: &Dataset, below: bool, permissions: &[&'static str]) {
-        let key = (dataset.clone(), user.to_owned(), below);
-        let grant = self.0.entry(key).or_insert_with(|| Grant {
-            user: user.into(),
-            dataset: dataset.clone(),
-            below,
-            permissions: Vec::new(),
-        });
-        for permission in permissions {
-            if !grant.permissions.contains(permission) {
-                grant.permissions.push(permission);
-            }
-        }
+    fn of(&mut self, user: &str, dataset: &Dataset) -> &mut Grant {
+        let key = (dataset.clone(), user.to_owned());
+        self.0
+            .entry(key)
+            .or_insert_with(|| Grant::new(user, dataset))
     }
 }
 
@@ -109,12 +107,12 @@ pub fn dangers(grants: &[Grant], users: &Users) -> Vec<String> {
     if *user == users.pruner {
         return dangers;
     }
-    let may = |permission| {
+    let may_below = |name| {
         let grants = grants.iter().filter(|grant| grant.user == *user);
-        grants.filter(move |grant| grant.permissions.contains(&permission))
+        grants.filter(move |grant| grant.reach(name).below)
     };
-    for source in may("destroy").filter(|grant| grant.below) {
-        for root in may("mount").filter(|root| root.dataset.is_within(&source.dataset)) {
+    for source in may_below("destroy") {
+        for root in may_below("mount").filter(|root| root.dataset.is_within(&source.dataset)) {
             dangers.push(format!(
                 "{user} can destroy snapshots of {root}: it may destroy bookmarks of {source} and what is in it, and mount \
                  what it receives; keep replicas outside of sources",

@@ -8,6 +8,7 @@ use crate::core::name::{Dataset, Prefix};
 use crate::core::serve::Role;
 use crate::core::setup::Step;
 use crate::core::setup::grant::{ADD, Grant, SEND};
+use crate::core::setup::reach::Reach;
 use crate::core::shell::quoted;
 
 /// What the jobs of a configuration need on one host.
@@ -55,18 +56,18 @@ pub fn needs(config: &Config, host: &str) -> Result<Needs, String> {
 impl Needs {
     /// What the account needs on each of the roots.
     pub fn grants(&self, user: &str) -> Vec<Grant> {
-        let permissions = match self.role {
+        let permissions: Vec<&str> = match self.role {
             Role::Push => [["receive"].as_slice(), &ADD[1..], &["destroy"]].concat(),
             Role::AppendOnly => ADD.into(),
             Role::ReadOnly => SEND.into(),
         };
-        let grant = |root: &Dataset| Grant {
-            user: user.into(),
-            dataset: root.clone(),
-            below: true,
-            permissions: permissions.clone(),
-        };
-        self.roots.iter().map(grant).collect()
+        let mut grants = Vec::new();
+        for root in &self.roots {
+            let mut grant = Grant::new(user, root);
+            grant.add(&permissions, Reach::BOTH);
+            grants.push(grant);
+        }
+        grants
     }
 
     /// Binds a key to what the jobs need. Other lines of the same key go, since sshd takes the first.

@@ -4,6 +4,7 @@
 pub mod grant;
 pub mod here;
 pub mod host;
+pub mod reach;
 
 /// Something that is missing.
 #[derive(Debug, PartialEq)]

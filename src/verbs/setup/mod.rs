@@ -57,10 +57,7 @@ pub fn run(config: &Config, path: &Path, host: Option<&str>, check: bool) -> Res
 impl Missing {
     /// Adds what the user of a grant lacks. `printed` is what `zfs allow` prints of the dataset.
     fn add_grant(&mut self, grant: &Grant, printed: &str) {
-        let lacking = grant.lacking(printed);
-        if !lacking.is_empty() {
-            self.steps.push(grant.allow(&lacking));
-        }
+        self.steps.extend(grant.allow(&grant.lacking(printed)));
         self.needless.extend(grant.unallow(printed));
     }
 

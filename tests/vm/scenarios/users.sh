@@ -15,7 +15,7 @@ destinations:
   nas: {host: nas, root: backup/far, replication-period: 1h, prune-period: 1h, windows: [{max-age: 1d, period: 1d}]}
 datasets:
   tank/home: {recursive: true, snapshot-period: 1h, windows: [{max-age: 1d, period: 1d}], destinations: [local, nas]}
-  tank/alone: {snapshot-period: 1h, hooks: {before: "bash -c 'exec 3<>/dev/tcp/127.0.0.1/22 && id -un >/root/hooked'"}}
+  tank/alone: {snapshot-period: 1h, windows: [{max-age: 1d, period: 1d}], destinations: [local], hooks: {before: "bash -c 'exec 3<>/dev/tcp/127.0.0.1/22 && id -un >/root/hooked'"}}
 EOF
 # run JOB [RESULT [EXIT]]: has systemd run a job to its end.
 run() {
@@ -61,14 +61,15 @@ say "each permission that is taken away is the one that setup gives again"
 receive=receive
 ! zfs allow backup/zam | grep -q receive:append || receive=receive:append
 taken=0
-for grant in zam:tank/home:snapshot,send,hold,bookmark,destroy zam-prune:tank/home:destroy,mount zam:tank/alone:snapshot \
+for grant in zam:tank/home:snapshot,send,hold,bookmark,destroy zam-prune:tank/home:destroy,mount \
+  zam:tank/alone:snapshot,send,hold,bookmark,destroy zam-prune:tank/alone:destroy,mount \
   zam:backup/zam:receive,create,mount,readonly,canmount,volmode zam-prune:backup/zam:destroy,mount; do
   IFS=: read -r user dataset permissions <<<"$grant"
   for permission in ${permissions//,/ }; do
     zfs unallow -u "$user" "${permission/receive/$receive}" "$dataset"
     expect 0 zam setup
     equal "$(grep -c '^# .* lacks ' <<<"$output")" 1
-    has "^zfs allow (-l )?-u $user ${permission/receive/receive:append} $dataset"
+    has "^zfs allow (-[ld] )?-u $user ${permission/receive/receive:append} $dataset"
     sh -c "$output"
     taken=$((taken + 1))
   done
@@ -77,19 +78,23 @@ say "$taken permissions"
 expect 0 zam setup --check
 
 say "all jobs run, none as root"
-zfs snapshot -r tank/home@zam_20261101T000000Z
+run snapshot-tank-alone
+advance '2 sec'
+for dataset in tank/home tank/home/kid tank/alone; do zfs snapshot $dataset@zam_20261101T000000Z; done
 take 200K
 for job in replicate:local-tank-home replicate:nas-tank-home prune-tank-home prune:local-tank-home prune:nas-tank-home \
-  snapshot-tank-alone; do
+  snapshot-tank-alone replicate:local-tank-alone prune-tank-alone; do
   run $job
 done
-equal "$(users_of snapshot-tank-home snapshot-tank-alone replicate:local-tank-home replicate:nas-tank-home prune:nas-tank-home)" zam
-equal "$(users_of prune-tank-home prune:local-tank-home)" zam-prune
+equal "$(users_of snapshot-tank-home snapshot-tank-alone replicate:local-tank-home replicate:local-tank-alone \
+  replicate:nas-tank-home prune:nas-tank-home)" zam
+equal "$(users_of prune-tank-home prune:local-tank-home prune-tank-alone)" zam-prune
 equal "$(cat /root/hooked)" root # a hook is root's, and has the network
 arrived backup/zam tank/home/kid
 arrived backup/far tank/home/kid
+arrived backup/zam tank/alone
 equal "$(zfs get -Ho value readonly,canmount backup/zam/tank/home/kid | xargs)" 'on noauto'
-lacks "$(snapshots tank/home/kid)" 20261101
+for dataset in tank/home/kid tank/alone; do lacks "$(snapshots $dataset)" 20261101; done
 lacks "$(zam status)" failed
 
 say "without a permission a job fails and says so; its alert ends with its next success"
