@@ -136,15 +136,16 @@ impl Grant {
         format!("zfs {verb} {flag}-u {user} {names} {dataset}")
     }
 
-    /// The commands that take away what the user was given on this very dataset and no job needs.
-    pub fn unallow(&self, printed: &str) -> Vec<String> {
+    /// The commands that take away what the user was given on this very dataset, and neither this nor another of the
+    /// grants needs. What is below a dataset has its permissions too.
+    pub fn unallow(&self, printed: &str, others: &[Grant]) -> Vec<String> {
         let mut given_here = Reaches::default();
         for given in given(printed, &self.user) {
-            if given.is_on(&self.dataset) {
+            if given.dataset == self.dataset.as_str() {
                 given_here.add(&given.names, given.reach);
             }
         }
-        let needed = self.needed(&given_here);
+        let needed = self.needed(&given_here, others);
         let mut commands = Vec::new();
         for reach in [Reach::BOTH, Reach::ITSELF, Reach::BELOW] {
             let mut needless = Vec::new();
@@ -160,13 +161,21 @@ impl Grant {
         commands
     }
 
-    /// What the jobs need; of a permission that this ZFS does not know, the wider one.
-    fn needed<'t>(&self, given_here: &Reaches<'t>) -> Reaches<'t> {
+    /// What the user's jobs need to have been given on this dataset; of a permission that this ZFS does not know, the wider
+    /// one.
+    fn needed<'t>(&self, given_here: &Reaches<'t>, others: &[Grant]) -> Reaches<'t> {
         let mut needed = Reaches::default();
-        for Permission { name, reach } in &self.permissions {
-            needed.add(&[name], *reach);
-            if let Some(newer) = NEWER.iter().find(|newer| newer.permission == *name) {
-                needed.add(&[newer.wider], reach.without(given_here.of(name)));
+        for grant in others.iter().chain([self]) {
+            let is_here = grant.dataset == self.dataset;
+            if grant.user != self.user || !grant.dataset.is_within(&self.dataset) {
+                continue;
+            }
+            for Permission { name, reach } in &grant.permissions {
+                let reach = if is_here { *reach } else { Reach::BELOW };
+                needed.add(&[name], reach);
+                if let Some(newer) = NEWER.iter().find(|newer| newer.permission == *name) {
+                    needed.add(&[newer.wider], reach.without(given_here.of(name)));
+                }
             }
         }
         needed
@@ -175,7 +184,8 @@ impl Grant {
     fn granted<'t>(&self, printed: &'t str) -> Reaches<'t> {
         let mut granted = Reaches::default();
         for given in given(printed, &self.user) {
-            let reach = match (given.is_on(&self.dataset), given.reach.below) {
+            let is_here = given.dataset == self.dataset.as_str();
+            let reach = match (is_here, given.reach.below) {
                 (true, _) => given.reach,
                 (false, true) => Reach::BOTH,
                 (false, false) => Reach::NOWHERE,
@@ -205,25 +215,20 @@ impl<'t> Reaches<'t> {
 
 /// A line of what `zfs allow` prints: permissions of one user.
 struct Given<'t> {
-    /// The heading with the dataset that they were given on.
-    heading: &'t str,
+    /// Where they were given: the dataset asked for, or one above it.
+    dataset: &'t str,
     reach: Reach,
     names: Vec<&'t str>,
 }
 
-impl Given<'_> {
-    fn is_on(&self, dataset: &Dataset) -> bool {
-        let heading = format!("---- Permissions on {dataset} -");
-        self.heading.starts_with(&heading)
-    }
-}
-
 /// What a user was given, on a dataset and on those above it.
 fn given<'t>(printed: &'t str, user: &str) -> Vec<Given<'t>> {
-    let (mut heading, mut reach, mut all) = ("", Reach::NOWHERE, Vec::new());
+    let (mut dataset, mut reach, mut all) = ("", Reach::NOWHERE, Vec::new());
     for line in printed.lines() {
-        if line.starts_with("---- ") {
-            heading = line;
+        if let Some(heading) = line.strip_prefix("---- Permissions on ") {
+            // A space and as many dashes as fit: after a long name there are none.
+            let name = heading.trim_end_matches('-');
+            dataset = name.strip_suffix(' ').unwrap_or(name);
         } else if let Some(scope) = line.strip_suffix(" permissions:") {
             reach = Reach::printed(scope);
         } else if let ["user", name, names] = Vec::from_iter(line.trim_start().split(' '))[..]
@@ -231,7 +236,7 @@ fn given<'t>(printed: &'t str, user: &str) -> Vec<Given<'t>> {
         {
             let names = names.split(',').collect();
             all.push(Given {
-                heading,
+                dataset,
                 reach,
                 names,
             });

@@ -36,7 +36,7 @@ impl Users {
     }
 }
 
-/// What the users are to be allowed, sorted. `encrypted` are the entries of which all datasets are.
+/// What the users are to be allowed, sorted; nothing where a user has no job. `encrypted` are the entries of which all datasets are.
 pub fn grants(config: &Config, users: &Users, encrypted: &BTreeSet<Dataset>) -> Vec<Grant> {
     let mut grants = Grants::default();
     for entry in &config.entries {
@@ -51,7 +51,7 @@ pub fn grants(config: &Config, users: &Users, encrypted: &BTreeSet<Dataset>) -> 
         }
     }
     let mut all: Vec<Grant> = grants.0.into_values().collect();
-    all.retain(|grant| grant.user != ROOT && !grant.permissions.is_empty());
+    all.retain(|grant| grant.user != ROOT);
     all
 }
 
@@ -67,9 +67,9 @@ struct Grants(BTreeMap<(Dataset, String), Grant>);
 impl Grants {
     fn add_source(&mut self, entry: &Entry, users: &Users, is_raw: bool) {
         let dataset = &entry.dataset;
-        let (itself, snapshots) = match entry.recursive {
-            true => (Reach::BOTH, Reach::BOTH),
-            false => (Reach::ITSELF, Reach::BELOW),
+        let itself = match entry.recursive {
+            true => Reach::BOTH,
+            false => Reach::ITSELF,
         };
         let worker = self.of(&users.worker, dataset);
         if entry.snapshot_period.is_some() {
@@ -77,18 +77,25 @@ impl Grants {
         }
         if !entry.destinations.is_empty() {
             let send = if is_raw { SEND_ENCRYPTED } else { SEND[0] };
-            worker.add(&[send], snapshots);
+            worker.add(&[send], Reach::BELOW);
             worker.add(&SEND[1..], itself);
         }
+        let pruner = self.of(&users.pruner, dataset);
         if !entry.windows.is_empty() {
-            self.of(&users.pruner, dataset).add(&PRUNE, snapshots);
+            pruner.add(&PRUNE, Reach::BELOW);
+        }
+        // Another machine may have begun to make it (zam prune gives that up): then it goes itself.
+        if !entry.windows.is_empty() && entry.snapshot_period.is_none() {
+            pruner.add(&PRUNE, Reach::ITSELF);
         }
     }
 
+    /// The root itself is neither sent nor destroyed, and what is in it lies below.
     fn add_replicas(&mut self, to: &Destination, users: &Users) {
         self.of(&users.worker, &to.root).add(&ADD, Reach::BOTH);
+        let pruner = self.of(&users.pruner, &to.root);
         if to.prune_period.is_some() && !to.windows.is_empty() {
-            self.of(&users.pruner, &to.root).add(&PRUNE, Reach::BOTH);
+            pruner.add(&PRUNE, Reach::BELOW);
         }
     }
 
@@ -195,6 +202,16 @@ ssh-keygen -lF {name} -f /etc/ssh/ssh_known_hosts"
     }
 }
 
+/// A dataset of the configuration that nobody can be allowed anything on.
+pub fn absent(dataset: &Dataset) -> Step {
+    Step {
+        why: format!(
+            "{dataset} does not exist: import its pool, or take it out of the configuration"
+        ),
+        commands: String::new(),
+    }
+}
+
 /// Gives the jobs from root to the users. It comes last: from then on they need all that the other steps give.
 pub fn name_users(path: &str, users: &Users) -> Step {
     let (path, worker, pruner) = (quoted(path), &users.worker, &users.pruner);
@@ -204,7 +221,11 @@ pub fn name_users(path: &str, users: &Users) -> Step {
              {pruner} (to leave them to root, write: user: root)"
         ),
         commands: format!(
-            "mkdir -p -m 755 \"$(dirname {path})\"\nprintf 'user: {worker}\\n' >{path}\nchmod 644 {path}"
+            "\
+mkdir -p -m 755 \"$(dirname {path})\"
+[ ! -s {path} ] || echo >>{path}
+echo 'user: {worker}' >>{path}
+chmod 644 {path}"
         ),
     }
 }

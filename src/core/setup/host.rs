@@ -16,6 +16,8 @@ use crate::core::shell::quoted;
 pub struct Needs {
     pub role: Role,
     pub roots: BTreeSet<Dataset>,
+    /// Those of the roots that are fetched with what is below them.
+    pub recursive: BTreeSet<Dataset>,
 }
 
 /// A destination that is not to be pruned from here gives a key no right to prune, whatever the others are.
@@ -24,9 +26,13 @@ pub struct Needs {
 /// There is nothing to do on this host, or a key cannot do all of it.
 pub fn needs(config: &Config, host: &str) -> Result<Needs, String> {
     let (mut pruned, mut kept, mut fetched) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    let mut recursive = BTreeSet::new();
     for entry in &config.entries {
         if entry.host_name() == Some(host) {
             fetched.insert(entry.dataset.clone());
+        }
+        if entry.host_name() == Some(host) && entry.recursive {
+            recursive.insert(entry.dataset.clone());
         }
         for to in &entry.destinations {
             if to.host_name() == Some(host) {
@@ -44,7 +50,11 @@ pub fn needs(config: &Config, host: &str) -> Result<Needs, String> {
     ];
     let mut used = all.into_iter().filter(|(_, roots)| !roots.is_empty());
     match (used.next(), used.next()) {
-        (Some((role, roots)), None) => Ok(Needs { role, roots }),
+        (Some((role, roots)), None) => Ok(Needs {
+            role,
+            roots,
+            recursive,
+        }),
         (None, _) => Err(format!("nothing is replicated to or from {host}")),
         _ => Err(format!(
             "{host} has more than one of these: replicas that are pruned from here, replicas that are not, and datasets \
@@ -56,15 +66,25 @@ pub fn needs(config: &Config, host: &str) -> Result<Needs, String> {
 impl Needs {
     /// What the account needs on each of the roots.
     pub fn grants(&self, user: &str) -> Vec<Grant> {
-        let permissions: Vec<&str> = match self.role {
-            Role::Push => [["receive"].as_slice(), &ADD[1..], &["destroy"]].concat(),
-            Role::AppendOnly => ADD.into(),
-            Role::ReadOnly => SEND.into(),
-        };
         let mut grants = Vec::new();
         for root in &self.roots {
             let mut grant = Grant::new(user, root);
-            grant.add(&permissions, Reach::BOTH);
+            let itself = match self.recursive.contains(root) {
+                true => Reach::BOTH,
+                false => Reach::ITSELF,
+            };
+            match self.role {
+                Role::Push => {
+                    grant.add(&["receive"], Reach::BOTH);
+                    grant.add(&ADD[1..], Reach::BOTH);
+                    grant.add(&["destroy"], Reach::BELOW);
+                }
+                Role::AppendOnly => grant.add(&ADD, Reach::BOTH),
+                Role::ReadOnly => {
+                    grant.add(&SEND[..1], Reach::BELOW);
+                    grant.add(&SEND[1..], itself);
+                }
+            }
             grants.push(grant);
         }
         grants
@@ -116,6 +136,18 @@ case $(getent passwd {user}) in */nologin | */false) usermod --shell /bin/sh {us
     }
 }
 
+/// What the account of a host needs for all the names that the configuration has for it, each with a key of its own.
+pub fn account_grants(config: &Config, host: &Host, user: &str) -> Vec<Grant> {
+    let mut grants = Vec::new();
+    for other in config.hosts.values() {
+        let is_same = (&other.ssh, other.port) == (&host.ssh, host.port);
+        if is_same && let Ok(needs) = needs(config, other.name.as_str()) {
+            grants.extend(needs.grants(user));
+        }
+    }
+    grants
+}
+
 /// What keeps the replicas.
 pub fn root(dataset: &Dataset) -> Step {
     let name = quoted(dataset.as_str());
@@ -130,7 +162,8 @@ pub fn root(dataset: &Dataset) -> Step {
 /// # Errors
 /// There is no such, so that ssh_config(5) decides.
 pub fn user(host: &Host) -> Result<&str, String> {
-    match host.ssh.split_once('@') {
+    // As ssh does: an account may have one in its name.
+    match host.ssh.rsplit_once('@') {
         Some((user, _)) if !user.is_empty() => Ok(user),
         _ => Err(format!(
             "hosts: {}: write ssh: USER@MACHINE, so that it is clear whose permissions these are",

@@ -8,9 +8,9 @@ mod stream;
 
 use anyhow::{Result, bail};
 
-use crate::core::complaint;
 use crate::core::name::Dataset;
 use crate::core::replication::Mark;
+use crate::core::{complaint, said};
 use crate::edge::command::Machine;
 
 use failure::{failure, says};
@@ -133,10 +133,16 @@ pub fn is_encrypted(machine: &Machine, dataset: &Dataset, below: bool) -> bool {
     !text.is_empty() && text.lines().all(|cipher| cipher.starts_with("aes-"))
 }
 
-/// What `zfs allow` prints of a dataset, which any user may read.
-pub fn delegations(machine: &Machine, dataset: &Dataset) -> Result<String> {
-    let output = machine.run(&["zfs", "allow", dataset.as_str()])?;
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+/// What `zfs allow` prints of a dataset, which any user may read; none if there is no such dataset.
+pub fn delegations(machine: &Machine, dataset: &Dataset) -> Result<Option<String>> {
+    let name = dataset.as_str();
+    match machine.run(&["zfs", "allow", name]) {
+        Ok(output) => Ok(Some(String::from_utf8_lossy(&output.stdout).into_owned())),
+        Err(error) => match failure(&error) {
+            Some(failure) if said::is_absent(&failure.stderr, name) => Ok(None),
+            _ => Err(error),
+        },
+    }
 }
 
 /// A pool of this machine.

@@ -1,6 +1,6 @@
 //! What is missing on this machine for jobs that are not root's.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use crate::core::setup::here::{self, GROUP, Users};
 use crate::core::setup::host;
 use crate::edge::command::Machine;
 use crate::edge::{journal, records, zfs};
-use crate::verbs::setup::{Missing, delegations};
+use crate::verbs::setup::Missing;
 
 pub(super) const HEAD: &str =
     "# For root on this machine: read it, and run it: zam setup | sh; then: zam reload";
@@ -26,7 +26,7 @@ pub(super) fn missing(config: &Config, path: &Path) -> Result<Missing> {
     if !users.all().is_empty() {
         add_files(&mut missing, path)?;
     }
-    add_grants(&mut missing, config, &users);
+    add_grants(&mut missing, config, &users)?;
     for host in config.hosts.values() {
         if users.worker != ROOT && is_used(config, host) {
             add_key(&mut missing, host, &users.worker);
@@ -97,23 +97,29 @@ fn files(path: &Path) -> Vec<PathBuf> {
     files
 }
 
-fn add_grants(missing: &mut Missing, config: &Config, users: &Users) {
+fn add_grants(missing: &mut Missing, config: &Config, users: &Users) -> Result<()> {
     let here = Machine::default();
     let grants = here::grants(config, users, &encrypted(&here, config));
+    let mut asked = BTreeMap::new();
     for grant in &grants {
-        let printed = delegations(&here, grant);
-        if printed.is_none() && config.roots.contains(&grant.dataset) {
-            let step = host::root(&grant.dataset);
-            if !missing.steps.contains(&step) {
-                missing.steps.push(step);
+        let dataset = &grant.dataset;
+        if !asked.contains_key(dataset) {
+            let printed = zfs::delegations(&here, dataset)?;
+            match &printed {
+                Some(_) => (),
+                None if config.roots.contains(dataset) => missing.steps.push(host::root(dataset)),
+                None => missing.steps.push(here::absent(dataset)),
             }
-        } else if printed.is_none() {
-            journal::warn(format!("{} does not exist", grant.dataset));
-            continue;
+            asked.insert(dataset, printed);
         }
-        missing.add_grant(grant, &printed.unwrap_or_default());
+        if let Some(printed) = &asked[dataset] {
+            missing.add_grant(grant, printed, &grants);
+        } else if config.roots.contains(dataset) {
+            missing.add_grant(grant, "", &grants);
+        }
     }
     here::dangers(&grants, users).iter().for_each(journal::warn);
+    Ok(())
 }
 
 /// The entries that are sent raw, as far as is known: all their datasets are encrypted.

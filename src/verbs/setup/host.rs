@@ -9,9 +9,9 @@ use crate::core::config::{Config, Host};
 use crate::core::serve::Role;
 use crate::core::setup::host::{self, Needs, PublicKey};
 use crate::edge::command::Machine;
-use crate::edge::journal;
 use crate::edge::outcome::Exit::Usage;
-use crate::verbs::setup::{Missing, delegations};
+use crate::edge::{journal, zfs};
+use crate::verbs::setup::Missing;
 
 pub(super) fn head(name: &str) -> String {
     format!(
@@ -41,16 +41,18 @@ pub(super) fn missing(config: &Config, name: &str) -> Result<Missing> {
             .steps
             .push(needs.bind(user, &key, &here, &config.prefix));
     }
+    let all = host::account_grants(config, host, user);
     for grant in needs.grants(user) {
+        // Who cannot be asked has nothing, as far as is known.
         let printed = match is_bound {
-            true => delegations(&machine, &grant),
+            true => zfs::delegations(&machine, &grant.dataset).unwrap_or_default(),
             false => None,
         };
         if printed.is_none() && needs.role != Role::ReadOnly {
             missing.steps.push(host::root(&grant.dataset));
         }
         if user != "root" {
-            missing.add_grant(&grant, &printed.unwrap_or_default());
+            missing.add_grant(&grant, &printed.unwrap_or_default(), &all);
         }
     }
     Ok(missing)

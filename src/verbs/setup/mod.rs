@@ -11,9 +11,8 @@ use anyhow::Result;
 use crate::core::config::Config;
 use crate::core::setup::Step;
 use crate::core::setup::grant::Grant;
-use crate::edge::command::Machine;
+use crate::edge::journal;
 use crate::edge::outcome::Outcome;
-use crate::edge::{journal, zfs};
 
 /// What was found to be missing.
 #[derive(Default)]
@@ -55,10 +54,11 @@ pub fn run(config: &Config, path: &Path, host: Option<&str>, check: bool) -> Res
 }
 
 impl Missing {
-    /// Adds what the user of a grant lacks. `printed` is what `zfs allow` prints of the dataset.
-    fn add_grant(&mut self, grant: &Grant, printed: &str) {
+    /// Adds what the user of a grant lacks. `printed` is what `zfs allow` prints of the dataset; `all` are the grants of this
+    /// machine.
+    fn add_grant(&mut self, grant: &Grant, printed: &str, all: &[Grant]) {
         self.steps.extend(grant.allow(&grant.lacking(printed)));
-        self.needless.extend(grant.unallow(printed));
+        self.needless.extend(grant.unallow(printed, all));
     }
 
     fn print(&self, head: &str) {
@@ -69,7 +69,7 @@ impl Missing {
         for step in &self.steps {
             // A path may hold the end of a line, and what followed would be a command.
             let why = step.why.replace('\n', " ");
-            journal::print(format!("\n# {why}\n{}", step.commands));
+            journal::print(format!("\n# {why}\n{}", step.commands).trim_end());
         }
         for command in &self.needless {
             journal::print(format!(
@@ -77,9 +77,4 @@ impl Missing {
             ));
         }
     }
-}
-
-/// What `zfs allow` prints of a dataset; none if it cannot be asked.
-fn delegations(machine: &Machine, grant: &Grant) -> Option<String> {
-    zfs::delegations(machine, &grant.dataset).ok()
 }

@@ -43,7 +43,7 @@ equal "$(snapshots tank/home/kid | wc -l)" 1
 say "zam setup gives them away, here and on the other machine; then nothing is missing"
 chmod 640 /etc/zam/zam.yaml
 expect 1 zam setup --check
-has 'zam lacks snapshot,send,hold,bookmark,destroy on tank/home'
+has 'zam lacks snapshot,hold,bookmark,destroy on tank/home'
 has 'all jobs run as root'
 zam setup >/root/setup
 expect 0 sh /root/setup
