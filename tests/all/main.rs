@@ -7,6 +7,7 @@ mod common;
 mod completion;
 mod config;
 mod dbus;
+mod delegation;
 mod destroying;
 mod explain;
 mod faults;

@@ -74,3 +74,21 @@ equal "$(grep -v '^#' /root/setup | tail -n 1)" 'zfs allow -d -u zam send tank/p
 sh /root/setup
 run_job replicate:sealed-tank-plain
 arrived backup/vault tank/plain
+
+say "what another machine began to send and never goes on with is given up by the user who prunes, with its dataset"
+echo 1 >/sys/module/zfs/parameters/zfs_txg_timeout # so that a short stream leaves something to resume
+fill tank/plain/child 4M
+zfs snapshot tank/plain/child@whole
+zfs send tank/plain/child@whole | head -c 2000000 | zfs receive -s -u backup/began 2>/dev/null || true
+contains "$(zfs get -Hpo value receive_resume_token backup/began)" '^1-'
+echo '  backup/began: {windows: [{max-age: 1d, period: 1d}]}' >>/etc/zam/zam.yaml
+zam setup >/root/setup
+equal "$(grep -v '^#' /root/setup | tail -n 1)" 'zfs allow -u zam-prune destroy,mount backup/began'
+sh /root/setup
+expect 0 zam reload
+run_job prune-backup-began
+contains "$(zfs get -Hpo value receive_resume_token backup/began)" '^1-'
+advance '15 days'
+run_job prune-backup-began
+contains "$(journalctl -u 'zam@prune-backup-began.service' -o cat)" 'backup/began: gave up part of a stream'
+! zfs list backup/began 2>/dev/null || fail "it is still there"
