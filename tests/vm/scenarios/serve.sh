@@ -31,10 +31,10 @@ for host in push add fetch; do
   equal "$output" ''
 done
 equal "$(wc -l </home/far/.ssh/authorized_keys)" 3
-for permission in send hold bookmark destroy; do
-  zfs unallow -u far $permission tank/far
+for permission in '-d -u far send' '-l -u far hold' '-l -u far bookmark' '-l -u far destroy'; do
+  zfs unallow $permission tank/far
   expect 0 zam setup --on fetch
-  equal "$(grep '^zfs' <<<"$output")" "zfs allow -u far $permission tank/far"
+  equal "$(grep '^zfs' <<<"$output")" "zfs allow $permission tank/far"
   sh -c "$output"
 done
 expect 0 zam setup --on fetch --check
