@@ -9,7 +9,7 @@ use std::path::Path;
 use rustix::fs::OFlags;
 use rustix::process::geteuid;
 
-const READ_MAX: u64 = 1 << 20;
+const READ_MAX: u64 = 1 << 24;
 const STICKY: u32 = 0o1000;
 const OTHERS_WRITE: u32 = 0o022;
 const OTHER_WRITES: u32 = 0o002;

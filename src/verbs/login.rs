@@ -20,7 +20,8 @@ const LINES: usize = 6;
 
 /// Prints what there is to say. Nothing that goes wrong here is worth disturbing a login for.
 pub fn greet(now: DateTime<Utc>) -> Outcome {
-    let acknowledged = acknowledged();
+    // One dated ahead was written while the clock was wrong.
+    let acknowledged = acknowledged().filter(|time| *time <= now);
     let mut alerts = notify::all_open();
     alerts.retain(|alert| acknowledged.is_none_or(|time| alert.begun() > time));
     alerts.sort_by_key(|alert| std::cmp::Reverse(alert.time));

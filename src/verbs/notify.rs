@@ -16,7 +16,7 @@ use crate::edge::command::Machine;
 use crate::edge::desktop::Notification;
 use crate::edge::outcome::Exit::Usage;
 use crate::edge::outcome::Outcome;
-use crate::edge::{configuration, journal, notifier, records};
+use crate::edge::{clock, configuration, journal, notifier, records};
 use crate::verbs::loading::load;
 use crate::verbs::side_by_side;
 
@@ -30,7 +30,8 @@ const PAUSE: Duration = Duration::from_millis(200);
 pub fn failed(path: &Path, instance: &str, now: DateTime<Utc>) -> Result<Outcome> {
     check(instance)?;
     let mut alert = failure(instance, now);
-    let known = open(instance);
+    // One that nobody has taken back yet, though the job may have said that it has succeeded: what comes after it failed.
+    let known = read(instance);
     let is_known = known.is_some_and(|known| alert.follow(&known));
     // On a full disk it is told all the same, though each time.
     let mut kept = write(instance, &alert);
@@ -76,9 +77,12 @@ fn announce(alert: &Alert, is_known: bool) {
 /// Takes back the alert of the unit with this instance, if it has succeeded since.
 pub fn recovered(path: &Path, instance: &str, now: DateTime<Utc>) -> Result<Outcome> {
     check(instance)?;
-    if let Some(alert) = read(instance)
-        && is_over(instance, &alert)
-    {
+    let Some(alert) = read(instance) else {
+        return Ok(Outcome::Done);
+    };
+    // Units that are no jobs remember nothing: systemd says that this one has succeeded.
+    let has_succeeded = !unit_name::is_job(instance) && told_by_systemd("EXIT_STATUS") == "0";
+    if has_succeeded || is_over(instance, &alert) {
         withdraw(path, instance, now);
     }
     Ok(Outcome::Done)
@@ -163,8 +167,10 @@ fn read(instance: &str) -> Option<Alert> {
 
 /// A job that is not root's cannot remove its alert, and says by its record that it has succeeded.
 fn is_over(instance: &str, alert: &Alert) -> bool {
-    let success = records::claimed_success(instance);
-    success.is_some_and(|success| success > alert.time.timestamp())
+    let (now, failed) = (clock::now().timestamp(), alert.time.timestamp());
+    let success = records::claimed_success(instance, now);
+    // One dated ahead was written while the clock was wrong.
+    success.is_some_and(|success| success > failed || failed > now)
 }
 
 /// The alert of a unit, if there is one that can be read, and that no success has followed.
@@ -180,9 +186,12 @@ pub fn all_open() -> Vec<Alert> {
         .collect()
 }
 
-/// Takes back every alert that is over.
-pub fn sweep(path: &Path, now: DateTime<Utc>) {
+/// Takes back every alert that is over, but for those `kept`.
+pub fn sweep(path: &Path, now: DateTime<Utc>, kept: &[&str]) {
     for instance in records::alerts() {
+        if kept.contains(&instance.as_str()) {
+            continue;
+        }
         if read(&instance).is_some_and(|alert| is_over(&instance, &alert)) {
             withdraw(path, &instance, now);
         }

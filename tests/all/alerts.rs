@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
+use zam::edge::clock;
 use zam::edge::outcome::{Exit::Waits, Outcome, code};
 use zam::edge::records::Records;
 use zam::verbs::settle::settle;
@@ -154,6 +155,129 @@ fn recover(directory: &Path) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
+/// Dates the alert of an instance some seconds from now.
+fn date_alert(directory: &Path, instance: &str, seconds: i64) {
+    let file = directory.join(format!("alerts/{instance}.json"));
+    let text = fs::read(&file).expect("an alert");
+    let mut alert: Value = serde_json::from_slice(&text).expect("JSON");
+    let time = clock::now() + chrono::TimeDelta::seconds(seconds);
+    alert["time"] = time.to_rfc3339().into();
+    fs::write(file, alert.to_string()).expect("writing");
+}
+
+/// The job has failed a minute ago, and has succeeded now.
+fn succeed(directory: &Path) {
+    date_alert(directory, INSTANCE, -60);
+    settle_at(directory, clock::now().timestamp(), "done");
+}
+
+/// Runs zam as systemd does when the unit of an instance has ended like that.
+fn ended(directory: &Path, instance: &str, words: &[&str], status: &str) -> (bool, String) {
+    let mut command = zam();
+    command
+        .env("ZAM_CONFIG", directory.join("zam.yaml"))
+        .env("ZAM_STATE", directory)
+        .env("PATH", format!("{}:/usr/bin:/bin", directory.display()))
+        .env("LINES_OF_RUN", directory.join("lines"));
+    command
+        .env("MONITOR_UNIT", format!("zam-{instance}.service"))
+        .env("MONITOR_SERVICE_RESULT", "x")
+        .env("MONITOR_EXIT_STATUS", status);
+    let output = command.args(words).output().expect("zam");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output.status.success(), said)
+}
+
+#[test]
+fn times_ahead_neither_hide_a_failure_nor_keep_an_alert() {
+    let machine = machine();
+    let place = machine.path();
+    with_commands(place, TELL);
+    let file = place.join(format!("alerts/{INSTANCE}.json"));
+    // A success of a clock that was wrong is none.
+    settle_at(place, clock::now().timestamp() + 400_000, "done");
+    for count in 1..3 {
+        fail(place, "exit-code", "tank/home: no room\n");
+        assert_eq!(told(place).is_empty(), count > 1);
+        assert!(ended(place, INSTANCE, &["check", "--publish"], "0").0);
+        assert_eq!((told(place), file.exists()), (String::new(), true));
+    }
+    // A failure of a clock that was wrong is over with the next success.
+    date_alert(place, INSTANCE, 400_000);
+    settle_at(place, clock::now().timestamp(), "done");
+    recover(place);
+    assert!(told(place).starts_with("recovered") && !file.exists());
+}
+
+/// As where a command of `hooks: after` fails.
+#[test]
+fn a_job_that_succeeds_before_its_unit_fails_is_told_once() {
+    let machine = machine();
+    let place = machine.path();
+    with_commands(place, TELL);
+    for count in 1..4 {
+        settle_at(place, clock::now().timestamp(), "done");
+        let (_, alert) = fail(place, "exit-code", "the hook: no such thing\n");
+        assert_eq!(
+            (told(place).is_empty(), &alert["count"]),
+            (count > 1, &count.into())
+        );
+        date_alert(place, INSTANCE, -60);
+    }
+}
+
+/// It remembers no success, but systemd says that it had one.
+#[test]
+fn the_alert_of_a_unit_that_is_no_job_ends_with_its_success() {
+    let machine = machine();
+    let place = machine.path();
+    with_commands(place, TELL);
+    fs::write(place.join("lines"), "not all units\n").expect("writing");
+    assert!(ended(place, "units", &["notify", "units"], "1").0);
+    assert!(told(place).starts_with("failed"));
+    // Nobody but root can say that it has succeeded.
+    let done = place.join("users/zam/done");
+    fs::create_dir_all(&done).expect("a folder");
+    fs::write(
+        done.join("units"),
+        (clock::now().timestamp() - 1).to_string(),
+    )
+    .expect("writing");
+    date_alert(place, "units", -60);
+    for (status, expected) in [("75", ""), ("0", "recovered")] {
+        assert!(ended(place, "units", &["notify", "--recovered", "units"], status).0);
+        let told = told(place);
+        assert!(
+            told.starts_with(expected) && told.is_empty() == expected.is_empty(),
+            "{told}"
+        );
+    }
+}
+
+#[test]
+fn a_check_whose_metrics_cannot_be_written_is_told_once() {
+    let machine = machine();
+    let place = machine.path();
+    with_commands(place, TELL);
+    let file = place.join("zam.yaml");
+    let config = fs::read_to_string(&file).expect("a configuration");
+    let nowhere = place.join("none/zam.prom");
+    let config = format!("metrics-file: {}\n{config}", nowhere.display());
+    fs::write(file, config).expect("a configuration");
+    fs::write(place.join("lines"), "cannot write\n").expect("writing");
+    for count in 1..4 {
+        fs::create_dir_all(place.join("done")).expect("a folder");
+        let now = clock::now().timestamp().to_string();
+        fs::write(place.join("done/check"), now).expect("writing");
+        let (went_well, said) = ended(place, "check", &["check", "--publish"], "0");
+        assert!(!went_well && said.contains("metrics-file"), "{said}");
+        assert!(!place.join("well/all").exists());
+        assert!(ended(place, "check", &["notify", "check"], "1").0);
+        assert_eq!(told(place).is_empty(), count > 1);
+        date_alert(place, "check", -60);
+    }
+}
+
 #[test]
 fn the_commands_are_told_a_failure_once_and_its_end() {
     let machine = machine();
@@ -172,7 +296,7 @@ fn the_commands_are_told_a_failure_once_and_its_end() {
     // It has not succeeded since, as after a skip or an exit with 75.
     assert_eq!(recover(place), "");
     assert!(place.join(format!("alerts/{INSTANCE}.json")).exists());
-    settle_at(place, 9_999_999_999, "done");
+    succeed(place);
     let said = recover(place);
     assert!(
         said.contains("works again; it had failed 2 times"),
@@ -203,7 +327,7 @@ fn a_command_that_fails_is_reported_stops_no_other_and_is_tried_again() {
         assert!(told(place).starts_with("failed"));
         assert_eq!(alert["told"], Value::Null);
     }
-    settle_at(place, 9_999_999_999, "done");
+    succeed(place);
     recover(place);
     assert!(told(place).starts_with("recovered"));
 }

@@ -57,9 +57,10 @@ impl From<Option<Gravity>> for Level {
 
 /// What a monitoring system is told when zam itself cannot look.
 pub fn unknown(format: Format, error: &anyhow::Error) -> Outcome {
+    let why = plain(&format!("{error:#}"));
     match format {
-        Format::Checkmk => journal::print(format!("3 zam - {error:#}")),
-        _ => journal::print(format!("ZAM {} - {error:#}", Level::Unknown)),
+        Format::Checkmk => journal::print(format!("3 zam - {why}")),
+        _ => journal::print(format!("ZAM {} - {why}", Level::Unknown)),
     }
     Outcome::Level(Level::Unknown as u8)
 }

@@ -16,6 +16,7 @@ use crate::core::trouble::{Gravity, Trouble};
 use crate::edge::configuration::Loaded;
 use crate::edge::outcome::Outcome;
 use crate::edge::{journal, records, systemd, zfs};
+use crate::verbs::notify;
 use crate::verbs::status::{look, trees, whole};
 
 pub use formats::{Format, unknown};
@@ -78,6 +79,7 @@ fn check(loaded: &Loaded, now: DateTime<Utc>) -> Result<Record> {
         troubles.extend(troubles::of_entry(entry, shown, now));
         troubles.extend(crowds::of_crowds(config, entry, &trees, now));
     }
+    troubles.extend(troubles::of_other_units(&notify::all_open(), &datasets));
     troubles.extend(troubles::of_uncovered(config, &trees));
     troubles.extend(troubles::of_pools(config, &pools));
     let lack = records::lack_of_room();

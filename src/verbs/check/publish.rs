@@ -16,23 +16,26 @@ use crate::verbs::notify;
 /// # Errors
 /// The file for Prometheus cannot be written.
 pub fn publish(path: &Path, now: DateTime<Utc>) -> Result<Outcome> {
-    notify::sweep(path, now);
     // What keeps alerts from being kept is as good as one.
     let alerts = notify::all_open().len() + usize::from(records::lack_of_room().is_some());
     let loaded = configuration::read(path).ok().flatten();
     let record = loaded.as_ref().and_then(|loaded| last(&loaded.config).ok());
     let is_fresh = record.as_ref().is_some_and(|record| !record.is_old(now));
-    records::set_well(alerts == 0 && is_fresh);
     let file = loaded
         .as_ref()
         .and_then(|loaded| loaded.config.metrics_file.as_ref());
+    let mut written = Ok(());
     if let Some(file) = file {
         let is_valid = loaded
             .as_ref()
             .is_some_and(|loaded| loaded.faults.is_empty());
         let text = metrics::text(record.as_ref(), is_valid, alerts);
-        records::replace(Path::new(file), &text)
-            .with_context(|| format!("cannot write {file} (metrics-file)"))?;
+        written = records::replace(Path::new(file), &text)
+            .with_context(|| format!("cannot write {file} (metrics-file)"));
     }
-    Ok(Outcome::Done)
+    // Without its metrics a check has not succeeded, whatever it has said of itself.
+    let kept: &[&str] = if written.is_ok() { &[] } else { &["check"] };
+    notify::sweep(path, now, kept);
+    records::set_well(alerts == 0 && is_fresh && written.is_ok());
+    written.map(|()| Outcome::Done)
 }

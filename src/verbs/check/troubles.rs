@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 use chrono::{DateTime, Utc};
 
+use crate::core::alert::Alert;
 use crate::core::config::{Config, Destination, Entry, Verb};
 use crate::core::health::Health;
 use crate::core::name::Dataset;
@@ -15,6 +16,7 @@ use crate::core::unit_name::instance;
 use crate::edge::configuration::Loaded;
 use crate::edge::systemd::Jobs;
 use crate::edge::zfs::Pool;
+use crate::verbs::status::is_of_a_job;
 use crate::verbs::status::shown::{ShownEntry, ShownJob, ShownReplica};
 use crate::verbs::status::trees::Trees;
 
@@ -167,13 +169,29 @@ fn behind(replica: &ShownReplica, now: DateTime<Utc>) -> String {
 }
 
 fn of_job(job: &ShownJob) -> Option<Trouble> {
-    let alert = job.alert.as_ref()?;
+    job.alert.as_ref().map(of_alert)
+}
+
+/// Alerts of units that are no jobs of the configuration, such as zam-reload.service. The check's own says what stands here
+/// anyway, and of zam-config.service of_configuration() has told.
+pub(super) fn of_other_units(alerts: &[Alert], shown: &[ShownEntry]) -> Vec<Trouble> {
+    let mut troubles = Vec::new();
+    for alert in alerts {
+        let is_told = ["zam@check.service", "zam-config.service"].contains(&alert.unit.as_str());
+        if !is_told && !is_of_a_job(alert, shown) {
+            troubles.push(of_alert(alert));
+        }
+    }
+    troubles
+}
+
+fn of_alert(alert: &Alert) -> Trouble {
     let last = alert.lines.last().map_or("see its journal", String::as_str);
     let why = format!("failed ({}, {}): {last}", alert.result, alert.status);
-    Some(Trouble {
+    Trouble {
         told: true,
         ..Trouble::critical(alert.unit.as_str(), why)
-    })
+    }
 }
 
 /// Datasets below an entry that is not recursive, and that have no entry of their own: one line for each such entry.
@@ -318,5 +336,36 @@ datasets:
             told,
             ["pool tank: 90 % full", "pool u: DEGRADED; zpool status u"]
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alert_of_a_unit_that_is_no_job_is_a_trouble_that_was_told() {
+        let mut alerts = Vec::new();
+        for unit in [
+            "zam-reload.service",
+            "zam@check.service",
+            "zam-config.service",
+        ] {
+            alerts.push(Alert {
+                unit: unit.into(),
+                result: "exit-code".into(),
+                status: "1".into(),
+                time: DateTime::UNIX_EPOCH,
+                since: None,
+                count: 1,
+                told: None,
+                lines: vec!["why".into()],
+            });
+        }
+        let troubles = of_other_units(&alerts, &[]);
+        assert_eq!(troubles.len(), 1);
+        let text = troubles[0].to_string();
+        assert_eq!(text, "zam-reload.service: failed (exit-code, 1): why");
+        assert!(!troubles[0].is_news());
     }
 }

@@ -62,7 +62,7 @@ pub fn run(
 }
 
 /// Whether it stands with its dataset already. The others are of the check, of the configuration, and the like.
-fn is_of_a_job(alert: &Alert, shown: &[ShownEntry]) -> bool {
+pub(in crate::verbs) fn is_of_a_job(alert: &Alert, shown: &[ShownEntry]) -> bool {
     let mut jobs = shown.iter().flat_map(|entry| &entry.jobs);
     jobs.any(|job| job.unit == alert.unit)
 }

@@ -145,6 +145,6 @@ over zam-config.service
 say "nobody has checked for a while"
 systemctl stop zam.target
 advance '5 hours'
-systemd-tmpfiles --clean zam.conf
+systemctl start zam-units.service
 [[ ! -e /var/lib/zam/well/all ]]
 contains "$(login)" 'zam: last checked 5h ago'
