@@ -337,11 +337,6 @@ datasets:
             ["pool tank: 90 % full", "pool u: DEGRADED; zpool status u"]
         );
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
 
     #[test]
     fn an_alert_of_a_unit_that_is_no_job_is_a_trouble_that_was_told() {
