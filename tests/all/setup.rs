@@ -316,7 +316,7 @@ fn who_prunes_what_another_machine_sends_may_give_up_its_beginning() {
     assert_eq!(granted(receiver), ["zam-prune destroy,mount on tank/zam/a"]);
 }
 
-const TWO_NAMES: &str = "hosts: {keep: {ssh: far@nas, identity: /k}, prune: {ssh: far@nas, identity: /p}}
+const TWO_NAMES: &str = "hosts: {keep: {ssh: far@nas, identity: /k}, prune: {ssh: far@nas, port: 22, identity: /p}}
 destinations:
   keep: {host: keep, root: pool/zam, replication-period: 1h}
   prune: {host: prune, root: pool/zam, replication-period: 1h, prune-period: 1d, windows: [{period: 1d}]}

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::core::config::{Config, Host};
 use crate::core::serve::Role;
+use crate::core::setup::here;
 use crate::core::setup::host::{self, Needs, PublicKey};
 use crate::edge::command::Machine;
 use crate::edge::outcome::Exit::Usage;
@@ -20,7 +21,7 @@ pub(super) fn head(name: &str) -> String {
 }
 
 /// # Errors
-/// The host is not one of the configuration's, or its key cannot be read.
+/// The host is not one of the configuration's, its key cannot be read, or its ZFS cannot be asked.
 pub(super) fn missing(config: &Config, name: &str) -> Result<Missing> {
     let Some(host) = config.hosts.get(name) else {
         let names: Vec<&str> = config.hosts.keys().map(|name| name.as_str()).collect();
@@ -43,11 +44,15 @@ pub(super) fn missing(config: &Config, name: &str) -> Result<Missing> {
     }
     let all = host::account_grants(config, host, user);
     for grant in needs.grants(user) {
-        // Who cannot be asked has nothing, as far as is known.
+        // Before the key is bound nobody there answers.
         let printed = match is_bound {
-            true => zfs::delegations(&machine, &grant.dataset).unwrap_or_default(),
+            true => zfs::delegations(&machine, &grant.dataset)?,
             false => None,
         };
+        if printed.is_none() && is_bound && needs.role == Role::ReadOnly {
+            missing.steps.push(here::absent(&grant.dataset));
+            continue;
+        }
         if printed.is_none() && needs.role != Role::ReadOnly {
             missing.steps.push(host::root(&grant.dataset));
         }

@@ -26,7 +26,7 @@ struct Missing {
 /// configuration's.
 ///
 /// # Errors
-/// The host is not one of the configuration's, or its key cannot be read.
+/// The host is not one of the configuration's, its key cannot be read, or ZFS cannot be asked.
 pub fn run(config: &Config, path: &Path, host: Option<&str>, check: bool) -> Result<Outcome> {
     let (place, head, missing) = match host {
         None => (
