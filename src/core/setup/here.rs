@@ -36,7 +36,8 @@ impl Users {
     }
 }
 
-/// What the users are to be allowed, sorted; nothing where a user has no job. `encrypted` are the entries of which all datasets are.
+/// What the users are to be allowed, sorted; nothing where a user has no job. `encrypted` are the entries of which all
+/// datasets are.
 pub fn grants(config: &Config, users: &Users, encrypted: &BTreeSet<Dataset>) -> Vec<Grant> {
     let mut grants = Grants::default();
     for entry in &config.entries {
