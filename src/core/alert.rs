@@ -33,6 +33,15 @@ pub struct Alert {
     pub lines: Vec<String>,
 }
 
+/// How an alert ends.
+#[derive(Clone, Copy)]
+pub enum End {
+    /// The unit has succeeded.
+    Success,
+    /// The configuration does not have the job any more.
+    Removal,
+}
+
 impl Alert {
     /// Goes on where the alert that was open before this failure stood, if this is the same failure. Returns whether it is.
     pub fn follow(&mut self, known: &Alert) -> bool {
@@ -64,15 +73,19 @@ impl Alert {
         self.since.unwrap_or(self.time)
     }
 
-    /// What is said once the unit has succeeded, at `now`.
-    pub fn recovery(&self, now: DateTime<Utc>) -> String {
+    /// What is said once it is over, at `now`.
+    pub fn end(&self, end: End, now: DateTime<Utc>) -> String {
+        let how = match end {
+            End::Success => "works again",
+            End::Removal => "is no job of the configuration any more",
+        };
         let times = match self.count {
             0 | 1 => "once".into(),
             count => format!("{count} times"),
         };
         let ago = Rough((now - self.begun()).num_seconds());
         format!(
-            "{} works again; it had failed {times}, first {ago} ago",
+            "{} {how}; it had failed {times}, first {ago} ago",
             self.unit
         )
     }
@@ -102,10 +115,19 @@ impl fmt::Display for Alert {
     }
 }
 
-/// A line without what differs from run to run: the times in the names of snapshots, and numbers that stand alone.
+/// A line without what differs from run to run: the times in the names of snapshots, numbers that stand alone or behind a
+/// `=`, such as dates, amounts and percentages, and those in brackets, such as process IDs.
 fn gist(line: &str) -> String {
-    let changing = Regex::new(r"[0-9]{8}T[0-9]{6}Z|(^|[ (])[0-9]+").expect("a regular expression");
-    changing.replace_all(line, "").into_owned()
+    let time = Regex::new(r"[0-9]{8}T[0-9]{6}Z|\[[0-9]+\]|=[0-9.]+").expect("a regular expression");
+    let line = time.replace_all(line, "");
+    let words = line.split_whitespace().filter(|word| !is_number(word));
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// Whether a word begins as a number, but could not be the name of a dataset, of a snapshot or of a file.
+fn is_number(word: &str) -> bool {
+    let word = word.trim_start_matches(['(', '[', '<', '~', '+', '-', '"', '\'']);
+    word.starts_with(|c: char| c.is_ascii_digit()) && !word.contains(['/', '@', '#', '_'])
 }
 
 #[cfg(test)]
@@ -146,6 +168,47 @@ mod tests {
         let mut set_back = alert(-5);
         set_back.follow(&open);
         assert!(set_back.is_to_be_told());
+    }
+
+    #[test]
+    fn what_differs_from_run_to_run_makes_no_other_failure() {
+        for (before, after) in [
+            (
+                "2026-11-27 10:00:01 rsync failed",
+                "2026-11-27 11:00:02 rsync failed",
+            ),
+            (
+                "2026-11-27T10:00:01.5+01:00 rsync failed",
+                "2026-11-27T11:00:02.25+01:00 rsync failed",
+            ),
+            ("[10:00:01] no route", "[11:00:02] no route"),
+            (
+                "tank/a: 1.1 GiB of 20GiB (5%) left",
+                "tank/a: 1.2 GiB of 20GiB (4.9%) left",
+            ),
+            ("backup.sh[4711]: no route", "backup.sh[12]: no route"),
+            (
+                "level=error took=1.25 no route",
+                "level=error took=7 no route",
+            ),
+            (
+                "tank@zam_20261127T100000Z: busy",
+                "tank@zam_20261127T110000Z: busy",
+            ),
+        ] {
+            assert_eq!(gist(before), gist(after));
+        }
+        for (one, other) in [
+            ("tank/vm-100: busy", "tank/vm-101: busy"),
+            ("1tank/a: busy", "2tank/a: busy"),
+            ("sda1: no medium", "sda2: no medium"),
+            (
+                "2026-11-27 10:00:01 rsync failed",
+                "2026-11-27 10:00:01 ssh failed",
+            ),
+        ] {
+            assert_ne!(gist(one), gist(other));
+        }
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub struct Judgement {
     pub newest: Option<Epoch>,
     /// Seconds from that one to the source's newest.
     pub lag: Option<i64>,
+    /// When the oldest snapshot was taken that waits to be the first one there; none when something is there.
+    pub oldest_unsent: Option<Epoch>,
     /// The reason, when the state alone does not say it.
     pub why: Option<String>,
 }
@@ -72,6 +74,7 @@ pub fn judge(
         lag: newest
             .zip(last)
             .map(|(newest, last)| (last.creation - newest).max(0)),
+        oldest_unsent: oldest_unsent.filter(|_| health == Health::Never),
         why: (health == Health::Diverged).then_some(plan.why),
     }
 }
@@ -181,6 +184,7 @@ mod tests {
                 health: Health::Ok,
                 newest: Some(2 * HOUR),
                 lag: Some(0),
+                oldest_unsent: None,
                 why: None
             }
         );
@@ -190,7 +194,11 @@ mod tests {
             health("", &[1, 2, 3, 4], Some(&[1, 2]), 5 * HOUR + 1),
             Health::Late
         );
-        assert_eq!(health("", &[1], None, HOUR), Health::Never);
+        let never = judged("", &[1, 2], None, HOUR);
+        assert_eq!(
+            (never.health, never.oldest_unsent),
+            (Health::Never, Some(HOUR))
+        );
         let foreign = judged("", &[1, 2], Some(&[1, 5]), 5 * HOUR);
         assert!(foreign.health == Health::Diverged && foreign.why.is_some());
         assert_eq!(foreign.newest, Some(HOUR), "what both have");

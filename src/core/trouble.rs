@@ -13,30 +13,43 @@ pub enum Gravity {
     Critical,
 }
 
+impl fmt::Display for Gravity {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Gravity::Warning => "warning",
+            Gravity::Critical => "critical",
+        })
+    }
+}
+
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Trouble {
     pub gravity: Gravity,
     /// A dataset, a replica, a unit or a pool.
     pub about: String,
+    /// What it is in a word, which stays the same for as long as nothing else is wrong with that.
+    #[serde(default)]
+    pub kind: String,
     pub why: String,
     /// A failed unit of its own tells it too.
     pub told: bool,
 }
 
 impl Trouble {
-    pub fn warning(about: impl Into<String>, why: impl Into<String>) -> Self {
+    pub fn warning(about: impl Into<String>, kind: &str, why: impl Into<String>) -> Self {
         Trouble {
             gravity: Gravity::Warning,
             about: about.into(),
+            kind: kind.into(),
             why: why.into(),
             told: false,
         }
     }
 
-    pub fn critical(about: impl Into<String>, why: impl Into<String>) -> Self {
+    pub fn critical(about: impl Into<String>, kind: &str, why: impl Into<String>) -> Self {
         Trouble {
             gravity: Gravity::Critical,
-            ..Trouble::warning(about, why)
+            ..Trouble::warning(about, kind, why)
         }
     }
 

@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use chrono::{DateTime, Utc};
 
 use crate::core::units::ALL_MADE;
 
@@ -17,6 +18,12 @@ pub fn directory() -> PathBuf {
 /// Whether the generator came to its end.
 pub fn is_complete() -> bool {
     directory().join(ALL_MADE).exists()
+}
+
+/// When the generator last came to its end.
+pub fn made() -> Option<DateTime<Utc>> {
+    let file = fs::metadata(directory().join(ALL_MADE)).ok()?;
+    Some(file.modified().ok()?.into())
 }
 
 /// The texts of zam's units by their paths below `directory`: none if that does not exist. Other generators write there

@@ -82,10 +82,13 @@ impl Unit {
         ["active", "activating", "deactivating", "reloading"].contains(&self.active.as_str())
     }
 
-    /// The instance of the job that a timer is for.
+    /// The instance of the job that a timer or a service is for.
     pub(super) fn instance(&self) -> Option<&str> {
-        let instance = self.name.strip_prefix("zam-")?.strip_suffix(".timer")?;
-        is_job(instance).then_some(instance)
+        let timer = self.name.strip_prefix("zam-");
+        let timer = timer.and_then(|name| name.strip_suffix(".timer"));
+        let service = self.name.strip_prefix("zam@");
+        let service = service.and_then(|name| name.strip_suffix(".service"));
+        timer.or(service).filter(|instance| is_job(instance))
     }
 }
 

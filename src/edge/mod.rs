@@ -1,6 +1,7 @@
 //! The outside, thin: files, processes, streams, locks, systemd, the journal. Nothing is decided here that `core` could
 //! decide.
 
+pub mod alerts;
 mod bus;
 pub mod clock;
 pub mod command;

@@ -1,5 +1,4 @@
-//! What is remembered from one run to the next: when each job last ended with 0, since when its pruning waits, and what
-//! failed. It serves the gate and reports alone, and never decides what is kept or sent (invariant 6). To lose it costs
+//! What is remembered from one run to the next: when each job last ended with 0, and since when its pruning waits. It serves the gate and reports alone, and never decides what is kept or sent (invariant 6). To lose it costs
 //! one run too many.
 
 use std::collections::BTreeSet;
@@ -11,9 +10,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use rustix::fs::StatVfsMountFlags;
+
 use crate::core::config::ROOT;
 use crate::core::unit_name::is_job;
-use crate::edge::trusted;
+use crate::edge::{clock, trusted};
 
 /// Where systemd remembers when a timer with Persistent= last fired (systemd.timer(5)).
 const STAMPS: &str = "/var/lib/systemd/timers";
@@ -24,19 +25,26 @@ const PARTS: &str = "parts-of-";
 /// What a check has found. It is no job's name.
 const CHECK: &str = "check.json";
 
-fn directory() -> PathBuf {
+pub(super) fn directory() -> PathBuf {
     std::env::var_os("ZAM_STATE").map_or_else(|| "/var/lib/zam".into(), PathBuf::from)
 }
 
-/// Says that there is no room for records, if that is so.
-pub fn lack_of_room() -> Option<String> {
+/// Says why nothing can be recorded, if that is so.
+pub fn why_unwritable() -> Option<String> {
     let directory = directory();
-    let found = rustix::fs::statvfs(&directory).ok()?;
+    // In the sandbox of a job that is not root's everything else is read-only.
+    let users = directory.join(USERS);
+    let found = rustix::fs::statvfs(&users).or_else(|_| rustix::fs::statvfs(&directory));
+    let (found, directory) = (found.ok()?, directory.display());
+    if found.f_flag.contains(StatVfsMountFlags::RDONLY) {
+        return Some(format!(
+            "{directory} is read-only, so failures cannot be kept; see: findmnt -T {directory}, dmesg"
+        ));
+    }
     // A file system may know no blocks or no inodes of its own.
     let is_full = found.f_blocks > 0 && found.f_bavail == 0;
     let has_no_inodes = found.f_files > 0 && found.f_favail == 0;
     (is_full || has_no_inodes).then(|| {
-        let directory = directory.display();
         format!("there is no room in {directory}, so failures cannot be kept; see: df {directory}")
     })
 }
@@ -48,29 +56,6 @@ pub fn is_file_name(instance: &str) -> bool {
         && instance != "."
         && instance != ".."
         && !instance.contains(['/', '\0'])
-}
-
-/// The file of a job's open alert.
-pub fn alert(instance: &str) -> PathBuf {
-    directory().join("alerts").join(format!("{instance}.json"))
-}
-
-/// The text of an open alert.
-pub fn read_alert(instance: &str) -> io::Result<String> {
-    trusted::read(&alert(instance))
-}
-
-pub fn write_alert(instance: &str, text: &str) -> io::Result<()> {
-    trusted::write(&alert(instance), text)
-}
-
-/// Returns whether it was there: of two that take one back at the same time, one has done so.
-pub fn remove_alert(instance: &str) -> io::Result<bool> {
-    match fs::remove_file(alert(instance)) {
-        Ok(()) => Ok(true),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(e) => Err(e),
-    }
 }
 
 /// What the jobs of one user remember. It lies where no other user but root can write, so that none can say that another's
@@ -111,7 +96,9 @@ impl Records {
         let files = [self.success(instance), before];
         let read = |file: &PathBuf| trusted::read_of_user(file).ok()?.parse().ok();
         let successes = files.iter().filter_map(read);
-        successes.max_by_key(|success: &Success| success.time)
+        // One of a clock that was wrong must not hide the other.
+        let now = clock::now().timestamp();
+        successes.max_by_key(|success: &Success| (success.time <= now, success.time))
     }
 
     /// When that was, in epoch seconds.
@@ -219,29 +206,21 @@ pub fn checks() -> Vec<String> {
         .collect()
 }
 
-/// The instances that have an alert.
-pub fn alerts() -> Vec<String> {
-    let files = fs::read_dir(directory().join("alerts"))
-        .into_iter()
-        .flatten();
-    let mut instances = Vec::new();
-    for file in files.flatten() {
-        let name = file.file_name().into_string().unwrap_or_default();
-        instances.extend(name.strip_suffix(".json").map(Into::into));
-    }
-    instances.sort();
-    instances
-}
-
 /// Says to the scripts of the login whether there is nothing to tell. systemd-tmpfiles removes the file when nobody has
 /// said so for hours.
 pub fn set_well(is_well: bool) {
-    let file = directory().join("well/all");
+    let file = well();
     // The login then asks zam, which knows.
     let _ = match is_well {
         true => trusted::write(&file, ""),
         false => fs::remove_file(&file),
     };
+}
+
+/// Not among the other records, since it has to go when their disk is read-only. Gone with the machine's power, too.
+fn well() -> PathBuf {
+    let place = std::env::var_os("ZAM_STATE").map(|state| Path::new(&state).join("well"));
+    place.unwrap_or_else(|| "/run/zam-well".into()).join("all")
 }
 
 /// Writes a file of a person's choosing whole or not at all, readable by everybody.
@@ -291,11 +270,11 @@ fn write_time(path: &Path, time: i64) {
     let _ = trusted::write(path, &time.to_string());
 }
 
-/// Removes what jobs other than these have left: an old stamp would make a job that comes back run at once, and nobody
-/// would take back its alert. What belongs to no job (zam-check.timer, the alert of a reload) stays.
+/// Removes what jobs other than these have left: an old stamp would make a job that comes back run at once. What belongs
+/// to no job (zam-check.timer) stays.
 pub fn keep_only(instances: &BTreeSet<String>) {
     keep_only_in(Path::new(STAMPS), "stamp-zam-", ".timer", instances);
-    keep_only_in(&directory().join("alerts"), "", ".json", instances);
+    keep_only_in(&directory().join("alerts"), "", ".lock", instances);
     let of_users = users().into_iter().map(|user| Records::of(&user));
     for records in of_users.chain([Records::of(ROOT)]) {
         for folder in ["done", "waiting"] {

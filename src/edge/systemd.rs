@@ -9,6 +9,7 @@ use sd_notify::NotifyState;
 use zbus::Connection;
 
 use crate::edge::bus::{UNSTOPPED, ask, is_denied};
+use crate::edge::journal;
 use crate::edge::manager::{Manager, PATIENCE, TARGET, Unit};
 
 /// While somebody else's reload goes on systemd answers nobody: 20 s on a slow machine (seen).
@@ -115,6 +116,26 @@ fn replace_units(manager: &Manager, wanted: &BTreeSet<String>) -> Result<()> {
     manager.reset_failed("zam-units.service");
     for timer in &gone {
         manager.reset_failed(&timer.name);
+    }
+    Ok(())
+}
+
+/// Takes jobs other than these off systemd's list of failed units.
+pub fn forget_others(jobs: &BTreeSet<String>) {
+    if let Err(error) = try_to_forget_others(jobs) {
+        journal::warn(format!(
+            "jobs that are gone may still stand in systemctl --failed: {error:#}"
+        ));
+    }
+}
+
+fn try_to_forget_others(jobs: &BTreeSet<String>) -> Result<()> {
+    let manager = Manager::new(connect()?, PATIENCE)?;
+    for unit in manager.list(&["zam@*.service"])? {
+        let is_gone = unit.instance().is_some_and(|job| !jobs.contains(job));
+        if is_gone && unit.active == "failed" {
+            manager.reset_failed(&unit.name);
+        }
     }
     Ok(())
 }

@@ -31,7 +31,7 @@ pub fn greet(now: DateTime<Utc>) -> Outcome {
             "zam: {number} (zam status tells more, zam ack silences this)"
         ));
     }
-    let lacks = [records::lack_of_room(), last_check::silence(now)];
+    let lacks = [records::why_unwritable(), last_check::silence(now)];
     let lacks: Vec<String> = lacks.into_iter().flatten().collect();
     let room = LINES - 1 - lacks.len();
     let shown = match alerts.len() {

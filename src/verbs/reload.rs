@@ -66,11 +66,13 @@ fn put_into_force(loaded: &Loaded, path: &Path) -> Result<()> {
         );
         return Err(loaded.wrong().into());
     }
+    notify::withdraw_of_others(path, &jobs, now());
     records::keep_only(&jobs);
+    systemd::forget_others(&jobs);
     // zam-reload.service and zam-config.service fail only because of errors in the configuration, zam-units.service because
     // of units that are missing, and there are none.
     for instance in ["reload", "config", "units"] {
-        notify::withdraw(path, instance, now());
+        notify::withdraw(path, instance, now(), |_| true);
     }
     Ok(())
 }

@@ -46,6 +46,11 @@ pub fn diff(loaded: &Loaded) -> Result<Outcome> {
     Ok(Outcome::Failed)
 }
 
+/// Whether systemd has the units that the configuration gives.
+pub(super) fn are_in_force(loaded: &Loaded) -> bool {
+    generated::read(&generated::directory()).is_ok_and(|made| made == of(loaded))
+}
+
 fn print_diff(directory: &Path, path: &str, old: Option<&String>, new: Option<&String>) {
     let old_path = directory.join(path).display().to_string();
     let from = old.map_or("/dev/null", |_| &old_path);

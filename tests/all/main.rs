@@ -2,6 +2,7 @@
 
 mod alerts;
 mod calendar;
+mod checking;
 #[path = "../common/mod.rs"]
 mod common;
 mod completion;

@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::{TempDir, tempdir};
 
+use chrono::TimeDelta;
+use zam::edge::clock::now;
+
 use crate::common::{path_with, program};
 
 const CONFIG: &str = "\
@@ -79,6 +82,9 @@ tank/home@zam_20260101T000000Z	101	10	1767225600	-	4096	-	-	-	0	-
 backup/zam	20	3	100	filesystem	0	-	-	off	-	-
 ";
 
+const COLUMNS: &str =
+    "name	guid	createtxg	creation	type	written	encryptionroot	receive_resume_token	readonly";
+
 pub(crate) struct World(TempDir);
 
 impl World {
@@ -110,6 +116,35 @@ impl World {
 
     pub(crate) fn read(&self, name: &str) -> String {
         fs::read_to_string(self.path(name)).unwrap_or_default()
+    }
+
+    /// tank/home and its replica at backup/zam, and what zpool says; of no snapshots there is no replica. Snapshots are named
+    /// by how many half days ago they were taken.
+    pub(crate) fn hold(&self, source: &[i64], replica: &[i64]) {
+        let mut text = format!("{COLUMNS}\n");
+        for (dataset, snapshots) in [
+            ("tank/home", source),
+            ("backup/zam", &[]),
+            ("backup/zam/tank/home", replica),
+        ] {
+            if dataset.starts_with("backup/zam/") && snapshots.is_empty() {
+                continue;
+            }
+            let guid = dataset.len();
+            text.push_str(&format!(
+                "{dataset}\t{guid}\t2\t100\tfilesystem\t0\t-\t-\ton\n"
+            ));
+            for half_days in snapshots {
+                let taken = now() - TimeDelta::hours(12 * half_days);
+                let name = taken.format("zam_%Y%m%dT%H%M%SZ");
+                let (guid, createtxg) = (1000 + half_days, 1000 - half_days);
+                text.push_str(&format!(
+                    "{dataset}@{name}\t{guid}\t{createtxg}\t{}\t-\t0\t-\t-\t-\n",
+                    taken.timestamp()
+                ));
+            }
+        }
+        self.write("table", &text);
     }
 
     pub(crate) fn command(&self, name: impl AsRef<OsStr>, words: &[&str]) -> Command {

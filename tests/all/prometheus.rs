@@ -23,9 +23,6 @@ const RULES: &str = concat!(
 );
 const DASHBOARD: &str = include_str!("../../packaging/grafana-dashboard.json");
 const MANUAL: &str = include_str!("../../man/zam.yaml.5");
-const COLUMNS: &str =
-    "name	guid	createtxg	creation	type	written	encryptionroot	receive_resume_token	readonly";
-
 type Failure = fn(&Monitoring);
 
 /// Ends with the process that it holds.
@@ -120,7 +117,7 @@ impl Monitoring {
         fs::create_dir(self.world.path("state")).expect("a directory");
         self.world.write("zam.yaml", &self.config());
         self.world.write("bin/ssh", SSH);
-        self.table(&[1], &[1]);
+        self.world.hold(&[1], &[1]);
         self.check();
     }
 
@@ -132,34 +129,9 @@ impl Monitoring {
              destinations:\n\
              \x20 local: {{root: backup/zam, replication-period: 1h, alert-after: 2d}}\n\
              \x20 away: {{host: far, root: backup/zam, replication-period: 1h, alert-after: 2d}}\n\
-             datasets: {{tank/home: {{snapshot-period: 1h, destinations: [local, away]}}}}\n",
+             datasets: {{tank/home: {{snapshot-period: 1d, destinations: [local, away]}}}}\n",
             file.display()
         )
-    }
-
-    /// Snapshots are named by how many half days ago they were taken.
-    fn table(&self, source: &[i64], replica: &[i64]) {
-        let mut text = format!("{COLUMNS}\n");
-        for (dataset, snapshots) in [
-            ("tank/home", source),
-            ("backup/zam", &[]),
-            ("backup/zam/tank/home", replica),
-        ] {
-            let guid = dataset.len();
-            text.push_str(&format!(
-                "{dataset}\t{guid}\t2\t100\tfilesystem\t0\t-\t-\ton\n"
-            ));
-            for half_days in snapshots {
-                let taken = now() - TimeDelta::hours(12 * half_days);
-                let name = taken.format("zam_%Y%m%dT%H%M%SZ");
-                let (guid, createtxg) = (1000 + half_days, 1000 - half_days);
-                text.push_str(&format!(
-                    "{dataset}@{name}\t{guid}\t{createtxg}\t{}\t-\t0\t-\t-\t-\n",
-                    taken.timestamp()
-                ));
-            }
-        }
-        self.world.write("table", &text);
     }
 
     /// What zam@check.service runs. Whether it finds something wrong is the other's to say.
@@ -167,6 +139,11 @@ impl Monitoring {
         self.world.zam(&["check", "--record"]);
         let published = self.world.zam(&["check", "--publish"]);
         assert!(published.status.success(), "{published:?}");
+    }
+
+    /// What is written of this machine; nothing when the file is gone.
+    fn metrics(&self) -> String {
+        fs::read_to_string(self.world.path("metrics/zam.prom")).unwrap_or_default()
     }
 
     /// The values that a query has, each with its labels.
@@ -201,7 +178,7 @@ impl Monitoring {
                 begun.elapsed() < Duration::from_secs(120),
                 "{what}; firing: {:?}; metrics:\n{}",
                 self.firing(),
-                self.world.read("metrics/zam.prom")
+                self.metrics()
             );
             sleep(Duration::from_millis(300));
         }
@@ -236,12 +213,12 @@ fn impatient_rules() -> String {
 }
 
 fn stale(monitoring: &Monitoring) {
-    monitoring.table(&[6, 1], &[6]);
+    monitoring.world.hold(&[6, 1], &[6]);
     monitoring.check();
 }
 
 fn diverged(monitoring: &Monitoring) {
-    monitoring.table(&[2, 0], &[1]);
+    monitoring.world.hold(&[2, 0], &[1]);
     monitoring.check();
 }
 
@@ -249,6 +226,46 @@ fn unreachable(monitoring: &Monitoring) {
     let refusing =
         "#!/bin/sh\necho 'ssh: connect to host far port 22: Connection refused' >&2; exit 255\n";
     monitoring.world.write("bin/ssh", refusing);
+    monitoring.check();
+}
+
+/// The source has no new snapshot, of which nothing but the check knows.
+fn ceased(monitoring: &Monitoring) {
+    monitoring.world.hold(&[6], &[6]);
+    monitoring.check();
+}
+
+/// A unit that is no job.
+fn not_reloaded(monitoring: &Monitoring) {
+    notify(monitoring, "reload", "zam-reload.service");
+    monitoring.check();
+}
+
+fn notify(monitoring: &Monitoring, instance: &str, unit: &str) {
+    let words = ["notify", instance];
+    let mut command = monitoring.world.command(env!("CARGO_BIN_EXE_zam"), &words);
+    command
+        .env("MONITOR_UNIT", unit)
+        .env("MONITOR_SERVICE_RESULT", "signal")
+        .env("MONITOR_EXIT_STATUS", "KILL");
+    assert!(command.status().expect("zam").success());
+}
+
+/// Nothing has ever arrived, which the first check has noticed long ago.
+fn never(monitoring: &Monitoring) {
+    monitoring.world.hold(&[6, 1], &[]);
+    monitoring.check();
+    let file = "state/done/check.json";
+    let text = monitoring.world.read(file);
+    let mut record: Value = serde_json::from_str(&text).expect("JSON");
+    for replica in record["datasets"][0]["destinations"]
+        .as_array_mut()
+        .expect("replicas")
+    {
+        assert_eq!(replica["state"], "never");
+        replica["missing_since"] = (now() - TimeDelta::days(3)).to_rfc3339().into();
+    }
+    monitoring.world.write(file, &record.to_string());
     monitoring.check();
 }
 
@@ -263,15 +280,8 @@ fn gone(monitoring: &Monitoring) {
 }
 
 fn failing(monitoring: &Monitoring) {
-    let mut notify = monitoring.world.command(
-        env!("CARGO_BIN_EXE_zam"),
-        &["notify", "replicate:local-tank-home"],
-    );
-    notify
-        .env("MONITOR_UNIT", "zam@replicate:local-tank-home.service")
-        .env("MONITOR_SERVICE_RESULT", "signal")
-        .env("MONITOR_EXIT_STATUS", "KILL");
-    assert!(notify.status().expect("zam").success());
+    let instance = "replicate:local-tank-home";
+    notify(monitoring, instance, &format!("zam@{instance}.service"));
     monitoring.check();
 }
 
@@ -306,7 +316,7 @@ fn old(monitoring: &Monitoring) {
 
 /// A replication that had something to send.
 fn succeed(monitoring: &Monitoring) {
-    monitoring.table(&[1, 0], &[1]);
+    monitoring.world.hold(&[1, 0], &[1]);
     let words = ["replicate", "--to", "local", "tank/home"];
     let mut job = monitoring.world.command(env!("CARGO_BIN_EXE_zam"), &words);
     job.env("ZAM_INSTANCE", "replicate:local-tank-home");
@@ -349,18 +359,23 @@ fn each_rule_fires_and_clears_and_each_panel_has_data() {
     monitoring.wait_until("an alert fires though all is well", || {
         monitoring.firing().is_empty()
     });
-    let failures: [(&[&str], Failure); 8] = [
+    let failures: [(&[&str], Failure); 11] = [
         (&["ZamReplicaStale"], stale),
         (&["ZamReplicaDiverged"], diverged),
         (&["ZamReplicaUnreachable"], unreachable),
         (&["ZamReplicaStale", "ZamReplicaUnreachable"], gone),
-        (&["ZamJobFailing"], failing),
+        (&["ZamReplicaStale"], never),
+        (&["ZamAlerts", "ZamJobFailing"], failing),
+        (&["ZamAlerts"], not_reloaded),
+        (&["ZamTroubles"], ceased),
         (&["ZamConfigInvalid"], misconfigured),
         (&["ZamSilent"], removed),
         (&["ZamSilent"], old),
     ];
+    let mut written = String::new();
     for (alerts, fail) in failures {
         fail(&monitoring);
+        written += &monitoring.metrics();
         monitoring.fires(alerts);
         monitoring.heal();
         let is_over = || monitoring.firing().is_empty();
@@ -373,7 +388,7 @@ fn each_rule_fires_and_clears_and_each_panel_has_data() {
         assert!(name.is_none_or(is_tried), "{line} is not tried");
     }
     succeed(&monitoring);
-    let written = monitoring.world.read("metrics/zam.prom");
+    written += &monitoring.metrics();
     assert_eq!(names(&written), names(MANUAL));
     let used = names(&rules).into_iter().chain(names(DASHBOARD));
     let unknown: Vec<&str> = used.filter(|name| !written.contains(name)).collect();

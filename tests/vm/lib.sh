@@ -160,7 +160,7 @@ noticed() {
   expect 1 zam check
   [[ -n $words ]] || has "^$unit: failed"
   has '^zam_alerts [1-9]' /root/zam.prom
-  [[ ! -e /var/lib/zam/well/all ]]
+  [[ ! -e /run/zam-well/all ]]
 }
 # over UNIT: and is gone from everywhere.
 over() {
@@ -170,7 +170,7 @@ over() {
   lacks "$(zam status)" 'failed'
   expect 0 zam check
   has '^zam_alerts 0$' /root/zam.prom
-  [[ -e /var/lib/zam/well/all ]]
+  [[ -e /run/zam-well/all ]]
   equal "$(login)" ''
   : >/root/told
 }

@@ -81,7 +81,7 @@ impl Look<'_> {
         }
         let why =
             format!("it has {crowd} snapshots that no window keeps; why they stay: {command}");
-        Some(Trouble::warning(dataset.as_str(), why))
+        Some(Trouble::warning(dataset.as_str(), "crowded", why))
     }
 
     /// How many may wait for the next pruning, if one was missed.

@@ -8,8 +8,8 @@ pub(super) fn record() -> Record {
     "time": "2027-01-15T08:00:00Z",
     "is_config_valid": true,
     "troubles": [
-    {"gravity": "critical", "about": "tank/my \"data\" to nas", "why": "stale: old | new", "told": false},
-    {"gravity": "warning", "about": "pool tank", "why": "95 % full", "told": false}
+    {"gravity": "critical", "about": "tank/my \"data\" to nas", "kind": "stale", "why": "stale: old | new", "told": false},
+    {"gravity": "warning", "about": "pool tank", "kind": "full", "why": "95 % full", "told": false}
     ],
     "datasets": [{
     "dataset": "tank/my \"data\"", "recursive": false, "snapshots": 12, "newest": "2027-01-15T07:00:00Z",
@@ -23,7 +23,8 @@ pub(super) fn record() -> Record {
         {"name": "nas", "replica": "b/x", "snapshots": 3, "newest": "2027-01-11T08:00:00Z",
          "lag_seconds": 342000, "alert_after_seconds": 259200, "state": "stale", "why": null},
         {"name": "usb", "replica": "u/x", "snapshots": 0, "newest": null,
-         "lag_seconds": null, "alert_after_seconds": null, "state": "unreachable", "why": "no pool"}
+         "lag_seconds": null, "alert_after_seconds": null, "missing_since": "2027-01-03T18:13:20Z",
+         "state": "unreachable", "why": "no pool"}
     ]
     }]
 }"#;

@@ -127,12 +127,18 @@ impl Record {
         last_check::is_old(self.time, now)
     }
 
+    /// What was well long ago may not be so now; what was grave has to be looked at in any case.
+    fn level(&self, gravest: Option<Gravity>, now: DateTime<Utc>) -> Level {
+        match gravest {
+            Some(Gravity::Critical) => Level::Critical,
+            _ if self.is_old(now) => Level::Unknown,
+            gravest => Level::from(gravest),
+        }
+    }
+
     /// The level, and what to print.
     fn nagios(&self, now: DateTime<Utc>, lines: &mut Vec<String>) -> Level {
-        let mut level = Level::from(self.gravest());
-        if level != Level::Critical && self.is_old(now) {
-            level = Level::Unknown;
-        }
+        let level = self.level(self.gravest(), now);
         let first = match self.troubles.split_first() {
             None => self.extent(),
             Some((first, [])) => first.to_string(),
@@ -157,12 +163,11 @@ impl Record {
             let about = format!("{} to {}", entry.dataset, replica.name);
             let found = self.troubles.iter().find(|trouble| trouble.about == about);
             others.retain(|trouble| trouble.about != about);
-            lines.push(checkmk_line(&about, replica, found));
+            let level = self.level(found.map(|trouble| trouble.gravity), now);
+            lines.push(checkmk_line(&about, replica, level, found));
         }
-        let level = match self.is_old(now) {
-            true => Level::Unknown,
-            false => Level::from(others.iter().map(|trouble| trouble.gravity).max()),
-        };
+        let gravest = others.iter().map(|trouble| trouble.gravity).max();
+        let level = self.level(gravest, now);
         let texts: Vec<String> = others
             .iter()
             .map(|trouble| plain(&trouble.to_string()))
@@ -191,8 +196,13 @@ impl Record {
 }
 
 /// `2 "zam tank/home to nas" lag=345600;;259200|snapshots=412 TEXT`; the name may have no quote of its own.
-fn checkmk_line(about: &str, replica: &ShownReplica, found: Option<&Trouble>) -> String {
-    let level = Level::from(found.map(|trouble| trouble.gravity)) as u8;
+fn checkmk_line(
+    about: &str,
+    replica: &ShownReplica,
+    level: Level,
+    found: Option<&Trouble>,
+) -> String {
+    let level = level as u8;
     let text = found.map_or("as promised".into(), |trouble| plain(&trouble.why));
     let (name, snapshots) = (about.replace('"', "'"), replica.snapshots);
     let lag = match (replica.lag_seconds, replica.alert_after_seconds) {
@@ -261,6 +271,8 @@ mod tests {
         let later = record.time + TimeDelta::hours(4);
         assert_eq!(record.nagios(record.time, &mut Vec::new()), Level::Ok);
         assert_eq!(record.nagios(later, &mut Vec::new()), Level::Unknown);
-        assert!(record.checkmk(later)[2].starts_with("3 \"zam\""));
+        for line in record.checkmk(later) {
+            assert!(line.starts_with("3 \"zam"), "{line}");
+        }
     }
 }

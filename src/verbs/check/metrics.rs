@@ -62,6 +62,24 @@ impl Metrics {
             }
         }
         self.add_replicas(record);
+        self.add_troubles(record);
+    }
+
+    /// Two may have the same labels, as of datasets of one name on two machines; a sample has to be the only one.
+    fn add_troubles(&mut self, record: &Record) {
+        let mut numbers: BTreeMap<String, u32> = BTreeMap::new();
+        for trouble in &record.troubles {
+            let gravity = trouble.gravity.to_string();
+            let of = labels(&[
+                ("gravity", &gravity),
+                ("kind", &trouble.kind),
+                ("about", &trouble.about),
+            ]);
+            *numbers.entry(of).or_default() += 1;
+        }
+        for (of, number) in numbers {
+            self.add("zam_troubles", of, number.into());
+        }
     }
 
     fn add_replicas(&mut self, record: &Record) {
@@ -82,6 +100,9 @@ impl Metrics {
             self.add_if("zam_replica_newest_snapshot_timestamp_seconds", &of, newest);
             self.add_if("zam_replica_lag_seconds", &of, lag);
             self.add_if("zam_replica_alert_after_seconds", &of, after);
+            let missing = replica.missing_since.map(|time| time.timestamp() as f64);
+            let name = "zam_replica_missing_since_timestamp_seconds";
+            self.add_if(name, &of, missing);
             for (state, name) in STATES {
                 let of = labels(&[pair[0], pair[1], ("state", name)]);
                 let holds = f64::from(u8::from(replica.state == state));
@@ -156,7 +177,9 @@ mod tests {
 
     #[test]
     fn what_never_happened_is_absent_and_names_are_quoted() {
-        let text = text(Some(&record()), false, 2);
+        let mut record = record();
+        record.troubles.push(record.troubles[1].clone());
+        let text = text(Some(&record), false, 2);
         for line in [
             "zam_config_valid 0",
             "zam_alerts 2",
@@ -165,6 +188,9 @@ mod tests {
             r#"zam_replica_state{dataset="tank/my \"data\"",destination="nas",state="stale"} 1"#,
             r#"zam_replica_state{dataset="tank/my \"data\"",destination="nas",state="ok"} 0"#,
             r#"zam_replica_alert_after_seconds{dataset="tank/my \"data\"",destination="nas"} 259200"#,
+            r#"zam_replica_missing_since_timestamp_seconds{dataset="tank/my \"data\"",destination="usb"} 1799000000"#,
+            r#"zam_troubles{gravity="critical",kind="stale",about="tank/my \"data\" to nas"} 1"#,
+            r#"zam_troubles{gravity="warning",kind="full",about="pool tank"} 2"#,
             r#"zam_job_last_success_timestamp_seconds{verb="replicate",dataset="tank/my \"data\"",destination="nas"} 1799900000"#,
             r#"zam_job_last_bytes{verb="replicate",dataset="tank/my \"data\"",destination="nas"} 4096"#,
             r#"zam_job_last_exit_status{verb="replicate",dataset="tank/my \"data\"",destination="nas"} 0"#,

@@ -16,8 +16,8 @@ use crate::core::trouble::{Gravity, Trouble};
 use crate::edge::configuration::Loaded;
 use crate::edge::outcome::Outcome;
 use crate::edge::{journal, records, systemd, zfs};
-use crate::verbs::notify;
 use crate::verbs::status::{look, trees, whole};
+use crate::verbs::{last_check, notify};
 
 pub use formats::{Format, unknown};
 pub use publish::publish;
@@ -55,7 +55,7 @@ pub fn record(loaded: &Loaded, now: DateTime<Utc>) -> Result<Outcome> {
             Gravity::Warning => journal::warn(trouble),
         }
         if trouble.is_news() {
-            news.push(trouble.about.as_str());
+            news.push(format!("{} ({})", trouble.about, trouble.kind));
         }
     }
     kept?;
@@ -74,7 +74,8 @@ fn check(loaded: &Loaded, now: DateTime<Utc>) -> Result<Record> {
     let mut troubles = troubles::of_configuration(loaded);
     troubles.extend(troubles::of_timers(config, &known));
     let known = known.unwrap_or_default();
-    let datasets = look(config, &chosen, &trees, &known, now);
+    let missed = last_check::missed(now);
+    let datasets = look(config, &chosen, &trees, &known, &missed, now);
     for (entry, shown) in config.entries.iter().zip(&datasets) {
         troubles.extend(troubles::of_entry(entry, shown, now));
         troubles.extend(crowds::of_crowds(config, entry, &trees, now));
@@ -82,8 +83,8 @@ fn check(loaded: &Loaded, now: DateTime<Utc>) -> Result<Record> {
     troubles.extend(troubles::of_other_units(&notify::all_open(), &datasets));
     troubles.extend(troubles::of_uncovered(config, &trees));
     troubles.extend(troubles::of_pools(config, &pools));
-    let lack = records::lack_of_room();
-    troubles.extend(lack.map(|lack| Trouble::critical("records", lack)));
+    let why = records::why_unwritable();
+    troubles.extend(why.map(|why| Trouble::critical("records", "unwritable", why)));
     troubles.sort_by_key(|trouble| std::cmp::Reverse(trouble.gravity));
     Ok(Record {
         time: now,

@@ -6,7 +6,7 @@ use anyhow::Result;
 use chrono::{DateTime, Utc};
 
 use crate::core::alert::Alert;
-use crate::core::config::{Config, Destination, Entry, Verb};
+use crate::core::config::{Config, Destination, Entry};
 use crate::core::health::Health;
 use crate::core::name::Dataset;
 use crate::core::selection::passed_over_by;
@@ -30,11 +30,12 @@ pub(super) fn of_configuration(loaded: &Loaded) -> Vec<Trouble> {
         let why = format!("{}; zam config tells them", loaded.wrong());
         troubles.push(Trouble {
             told: true,
-            ..Trouble::critical("the configuration", why)
+            ..Trouble::critical("the configuration", "invalid", why)
         });
     }
     if let Some(why) = &loaded.config.pruning_waits {
-        troubles.push(Trouble::warning("pruning", format!("it waits: {why}")));
+        let why = format!("it waits: {why}");
+        troubles.push(Trouble::warning("pruning", "waiting", why));
     }
     troubles
 }
@@ -45,11 +46,14 @@ pub(super) fn of_timers(config: &Config, known: &Result<Jobs>) -> Vec<Trouble> {
         return Vec::new();
     }
     let known = match known {
-        Err(error) => return vec![Trouble::warning("systemd", format!("{error:#}"))],
+        Err(error) => {
+            let why = format!("{error:#}");
+            return vec![Trouble::warning("systemd", "unreachable", why)];
+        }
         Ok(known) => known,
     };
     if let Some(why) = &known.stopped {
-        return vec![Trouble::critical("zam.target", why)];
+        return vec![Trouble::critical("zam.target", "stopped", why)];
     }
     let mut troubles = Vec::new();
     let mut instances: Vec<String> = config.jobs().map(|job| instance(&job)).collect();
@@ -61,7 +65,7 @@ pub(super) fn of_timers(config: &Config, known: &Result<Jobs>) -> Vec<Trouble> {
         );
         if !known.next.contains_key(&timer) && !known.running.contains(&service) {
             let why = format!("it is not active; this starts it: systemctl start '{timer}'");
-            troubles.push(Trouble::critical(timer, why));
+            troubles.push(Trouble::critical(timer, "stopped", why));
         }
     }
     troubles
@@ -72,8 +76,7 @@ pub(super) fn of_entry(entry: &Entry, shown: &ShownEntry, now: DateTime<Utc>) ->
     troubles.extend(of_clock(shown, now).or_else(|| of_source(entry, shown, now)));
     for (to, replica) in entry.destinations.iter().zip(&shown.destinations) {
         let about = format!("{} to {}", shown.dataset, to.name);
-        let success = last_replication(shown, to);
-        troubles.extend(of_replica(about, to, replica, success, now));
+        troubles.extend(of_replica(about, to, replica, now));
     }
     for job in &shown.jobs {
         troubles.extend(of_job(job));
@@ -88,16 +91,18 @@ fn of_clock(shown: &ShownEntry, now: DateTime<Utc>) -> Option<Trouble> {
         "its newest snapshot is dated {} in the future; if the clock is right now (timedatectl), the next snapshot ends this",
         Rough(ahead)
     );
-    (ahead > HOUR).then(|| Trouble::critical(shown.dataset.as_str(), why))
+    (ahead > HOUR).then(|| Trouble::critical(shown.dataset.as_str(), "ahead", why))
 }
 
 fn of_source(entry: &Entry, shown: &ShownEntry, now: DateTime<Utc>) -> Option<Trouble> {
     let about = shown.dataset.as_str();
     let why = shown.why.clone().unwrap_or_default();
     match shown.state {
-        Health::Unreachable if entry.host.is_none() => Some(Trouble::critical(about, why)),
+        Health::Unreachable if entry.host.is_none() => {
+            Some(Trouble::critical(about, "unreachable", why))
+        }
         // Whether that matters, its replicas decide.
-        Health::Unreachable => Some(Trouble::warning(about, why)),
+        Health::Unreachable => Some(Trouble::warning(about, "unreachable", why)),
         Health::Late => {
             let age = shown
                 .newest
@@ -107,57 +112,63 @@ fn of_source(entry: &Entry, shown: &ShownEntry, now: DateTime<Utc>) -> Option<Tr
                 "its newest snapshot is {} old, although one is due every {period}",
                 Rough(age)
             );
-            Some(Trouble::critical(about, why))
+            Some(Trouble::critical(about, "late", why))
         }
         Health::Never if entry.snapshot_period.is_some() => {
-            Some(Trouble::warning(about, "it has no snapshot yet"))
+            Some(Trouble::warning(about, "never", "it has no snapshot yet"))
         }
         _ => None,
     }
-}
-
-fn last_replication(shown: &ShownEntry, to: &Destination) -> Option<DateTime<Utc>> {
-    let mut jobs = shown.jobs.iter().filter(|job| job.verb == Verb::Replicate);
-    let job = jobs.find(|job| job.destination.as_deref() == Some(to.name.as_str()))?;
-    job.success
 }
 
 fn of_replica(
     about: String,
     to: &Destination,
     replica: &ShownReplica,
-    success: Option<DateTime<Utc>>,
     now: DateTime<Utc>,
 ) -> Option<Trouble> {
     let why = replica.why.clone().unwrap_or_default();
     match replica.state {
         Health::Ok => None,
-        Health::Late => Some(Trouble::warning(
-            about,
-            format!("late: {}", behind(replica, now)),
-        )),
-        Health::Never => Some(Trouble::warning(about, "nothing has arrived yet")),
+        Health::Late => {
+            let why = format!("late: {}", behind(replica, now));
+            Some(Trouble::warning(about, "late", why))
+        }
         Health::Stale => {
             let after = to
                 .alert_after
                 .map_or(String::new(), |after| format!(" (alert-after {after})"));
-            Some(Trouble::critical(
-                about,
-                format!("stale: {}{after}", behind(replica, now)),
-            ))
+            let why = format!("stale: {}{after}", behind(replica, now));
+            Some(Trouble::critical(about, "stale", why))
         }
-        Health::Diverged => Some(Trouble::critical(about, format!("diverged: {why}"))),
-        Health::Unreachable => {
-            let silence = success.map(|success| (now - success).num_seconds());
-            let is_stale = to
-                .alert_after
-                .zip(silence)
-                .is_some_and(|(after, silence)| silence > after.seconds());
-            match is_stale {
-                true => Some(Trouble::critical(about, format!("stale: {why}"))),
-                false => Some(Trouble::warning(about, why)),
-            }
+        Health::Diverged => {
+            let why = format!("diverged: {why}");
+            Some(Trouble::critical(about, "diverged", why))
         }
+        Health::Never => {
+            let why = "nothing has arrived yet".into();
+            Some(of_missing(about, "never", why, replica, now))
+        }
+        Health::Unreachable => Some(of_missing(about, "unreachable", why, replica, now)),
+    }
+}
+
+/// A replica that has been missing for longer than `alert-after` is as good as one that is as old.
+fn of_missing(
+    about: String,
+    kind: &str,
+    why: String,
+    replica: &ShownReplica,
+    now: DateTime<Utc>,
+) -> Trouble {
+    let since = replica.missing_since.unwrap_or(now);
+    let missing = (now - since).num_seconds();
+    match replica.alert_after_seconds {
+        Some(after) if missing > after => {
+            let why = format!("stale: {why}; missing for {}", Rough(missing));
+            Trouble::critical(about, "stale", why)
+        }
+        _ => Trouble::warning(about, kind, why),
     }
 }
 
@@ -190,7 +201,7 @@ fn of_alert(alert: &Alert) -> Trouble {
     let why = format!("failed ({}, {}): {last}", alert.result, alert.status);
     Trouble {
         told: true,
-        ..Trouble::critical(alert.unit.as_str(), why)
+        ..Trouble::critical(alert.unit.as_str(), "failed", why)
     }
 }
 
@@ -219,7 +230,7 @@ pub(super) fn of_uncovered(config: &Config, trees: &Trees) -> Vec<Trouble> {
         let why = format!(
             "it is not recursive, and {first}{others} below it has no entry: make it recursive, or exclude what is not wanted"
         );
-        troubles.push(Trouble::warning(key, why));
+        troubles.push(Trouble::warning(key, "uncovered", why));
     }
     troubles
 }
@@ -238,10 +249,12 @@ pub(super) fn of_pools(config: &Config, pools: &[Pool]) -> Vec<Trouble> {
         let (about, name) = (format!("pool {}", pool.name), &pool.name);
         if pool.health != "ONLINE" {
             let why = format!("{}; zpool status {name}", pool.health);
-            troubles.push(Trouble::critical(about.clone(), why));
+            let kind = pool.health.to_lowercase();
+            troubles.push(Trouble::critical(about.clone(), &kind, why));
         }
         if pool.capacity >= FULL {
-            troubles.push(Trouble::warning(about, format!("{} % full", pool.capacity)));
+            let why = format!("{} % full", pool.capacity);
+            troubles.push(Trouble::warning(about, "full", why));
         }
     }
     troubles
@@ -275,20 +288,19 @@ datasets:
     }
 
     #[test]
-    fn a_destination_out_of_reach_is_stale_only_after_alert_after() {
-        let (config, record) = (config(), record());
-        let to = &config.entries[1].destinations[0];
-        let (_, usb) = record.replicas().last().expect("a replica");
-        for (days, gravity) in [(2, Gravity::Warning), (4, Gravity::Critical)] {
-            let success = record.time - TimeDelta::days(days);
-            let trouble = of_replica("x".into(), to, usb, Some(success), record.time);
-            let trouble = trouble.expect("a trouble");
-            assert_eq!((trouble.gravity, trouble.is_news()), (gravity, days == 4));
-            assert!(trouble.why.contains("no pool"));
+    fn a_replica_that_is_missing_is_stale_only_after_alert_after() {
+        let (config, mut record) = (config(), record());
+        let (to, now) = (&config.entries[1].destinations[0], record.time);
+        let usb = &mut record.datasets[0].destinations[1];
+        usb.alert_after_seconds = Some(3 * 86_400);
+        for state in [Health::Unreachable, Health::Never] {
+            usb.state = state;
+            for (days, gravity) in [(2, Gravity::Warning), (4, Gravity::Critical)] {
+                usb.missing_since = Some(now - TimeDelta::days(days));
+                let trouble = of_replica("x".into(), to, usb, now).expect("a trouble");
+                assert_eq!((trouble.gravity, trouble.is_news()), (gravity, days == 4));
+            }
         }
-        // Nobody knows when it was last there.
-        let trouble = of_replica("x".into(), to, usb, None, record.time).expect("a trouble");
-        assert_eq!(trouble.gravity, Gravity::Warning);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::core::unit_name::{instance, service};
 use crate::edge::command::Machine;
 use crate::edge::records::Records;
 use crate::edge::systemd::Jobs;
+use crate::verbs::last_check::Missed;
 use crate::verbs::notify;
 use crate::verbs::say::does_not_exist;
 use crate::verbs::status::shown::{ShownEntry, ShownJob, ShownReplica};
@@ -23,6 +24,7 @@ pub(super) struct Look<'l> {
     entry: &'l Entry,
     top: &'l Dataset,
     trees: &'l Trees<'l>,
+    missed: &'l Missed,
     now: DateTime<Utc>,
     /// The datasets that the entry governs; empty when its machine cannot be reached.
     sources: Vec<&'l Dataset>,
@@ -34,6 +36,7 @@ impl<'l> Look<'l> {
         entry: &'l Entry,
         top: &'l Dataset,
         trees: &'l Trees,
+        missed: &'l Missed,
         now: DateTime<Utc>,
     ) -> Self {
         let mut sources = Vec::new();
@@ -46,6 +49,7 @@ impl<'l> Look<'l> {
             entry,
             top,
             trees,
+            missed,
             now,
             sources,
         }
@@ -108,6 +112,7 @@ impl<'l> Look<'l> {
             health: Health::Unreachable,
             newest: self.times(host, &replica).last().copied(),
             lag: None,
+            oldest_unsent: None,
             why: Some(self.with_last_success(to, error)),
         });
         let mut snapshots = 0;
@@ -121,6 +126,7 @@ impl<'l> Look<'l> {
             newest: judged.newest.and_then(time),
             lag_seconds: judged.lag,
             alert_after_seconds: to.alert_after.map(|after| after.seconds()),
+            missing_since: self.missing_since(to, &judged),
             state: judged.health,
             why: judged.why,
         }
@@ -143,6 +149,7 @@ impl<'l> Look<'l> {
             health: Health::Never,
             newest: None,
             lag: None,
+            oldest_unsent: None,
             why: None,
         }))
     }
@@ -180,17 +187,37 @@ impl<'l> Look<'l> {
     }
 
     fn with_last_success(&self, to: &Destination, error: String) -> String {
-        for job in self.entry.jobs() {
-            if job.verb == Verb::Replicate
-                && job.destination.is_some_and(|other| other.name == to.name)
-                && let Some(last) = self.records(&job).last_success(&instance(&job))
-                && let Some(last) = time(last)
-            {
+        match self.last_success(to) {
+            None => error,
+            Some(last) => {
                 let last = last.format("%F %T UTC");
-                return format!("{error}; the last replication that succeeded was at {last}");
+                format!("{error}; the last replication that succeeded was at {last}")
             }
         }
-        error
+    }
+
+    /// When a replication last succeeded. One dated in the future was recorded under another clock.
+    fn last_success(&self, to: &Destination) -> Option<DateTime<Utc>> {
+        let jobs = self.entry.jobs();
+        let mut jobs = jobs.iter().filter(|job| job.verb == Verb::Replicate);
+        let job = jobs.find(|job| job.destination.is_some_and(|other| other.name == to.name))?;
+        let last = self.records(job).last_success(&instance(job))?;
+        time(last).filter(|last| *last <= self.now)
+    }
+
+    /// Since when the replica is missing, if it is. A dataset that has just come has missed nothing, and where new ones come
+    /// all the time one of them has always not been sent yet.
+    fn missing_since(&self, to: &Destination, judged: &Judgement) -> Option<DateTime<Utc>> {
+        let name = (key(self.entry.host_name(), self.top), to.name.to_string());
+        let noticed = self.missed.get(&name).copied().unwrap_or(self.now);
+        let unsent = judged.oldest_unsent.and_then(time);
+        match judged.health {
+            Health::Unreachable => Some(self.last_success(to).unwrap_or(noticed)),
+            Health::Never => {
+                Some(unsent.map_or(noticed, |unsent| unsent.max(noticed).min(self.now)))
+            }
+            _ => None,
+        }
     }
 
     fn records(&self, job: &Job) -> Records {
@@ -229,10 +256,12 @@ impl<'l> Look<'l> {
 fn worse(a: Judgement, b: Judgement) -> Judgement {
     let newest = older(a.newest, b.newest);
     let lag = a.lag.max(b.lag);
+    let oldest_unsent = older(a.oldest_unsent, b.oldest_unsent);
     let worst = if b.health > a.health { b } else { a };
     Judgement {
         newest,
         lag,
+        oldest_unsent,
         ..worst
     }
 }

@@ -16,6 +16,7 @@ use crate::core::config::{Config, Entry};
 use crate::core::name::Dataset;
 use crate::edge::journal;
 use crate::edge::systemd::{self, Jobs};
+use crate::verbs::last_check::{self, Missed};
 use crate::verbs::{notify, print_json};
 use entry::Look;
 use shown::ShownEntry;
@@ -48,7 +49,8 @@ pub fn run(
         journal::warn(why);
     }
     let trees = trees::list(&chosen)?;
-    let shown = look(config, &chosen, &trees, &known, now);
+    let missed = last_check::missed(now);
+    let shown = look(config, &chosen, &trees, &known, &missed, now);
     let mut alerts = Vec::new();
     if is_whole {
         alerts = notify::all_open();
@@ -80,11 +82,12 @@ pub(super) fn look(
     chosen: &[(&Entry, Dataset)],
     trees: &Trees,
     known: &Jobs,
+    missed: &Missed,
     now: DateTime<Utc>,
 ) -> Vec<ShownEntry> {
     let mut shown = Vec::new();
     for (entry, top) in chosen {
-        shown.push(Look::new(config, entry, top, trees, now).show(known));
+        shown.push(Look::new(config, entry, top, trees, missed, now).show(known));
     }
     shown
 }

@@ -48,6 +48,9 @@ pub(in crate::verbs) struct ShownReplica {
     pub(in crate::verbs) newest: Option<DateTime<Utc>>,
     pub(in crate::verbs) lag_seconds: Option<i64>,
     pub(in crate::verbs) alert_after_seconds: Option<i64>,
+    /// Since when it cannot be reached, or has got nothing, as far as is known; none while something is there.
+    #[serde(default)]
+    pub(in crate::verbs) missing_since: Option<DateTime<Utc>>,
     pub(in crate::verbs) state: Health,
     pub(in crate::verbs) why: Option<String>,
 }

@@ -38,7 +38,7 @@ pub(super) fn print(shown: &[ShownEntry], alerts: &[Alert], colored: bool, now: 
     for alert in alerts {
         journal::print(format!("\n{}", told(alert, now)));
     }
-    let lacks = [records::lack_of_room(), last_check::silence(now)];
+    let lacks = [records::why_unwritable(), last_check::silence(now)];
     for lack in lacks.into_iter().flatten() {
         journal::print(format!("\nzam: {lack}"));
     }

@@ -72,7 +72,7 @@ over zam@snapshot-tank-home.service
 say "a timer that somebody has stopped"
 systemctl stop zam-prune-tank-home.timer
 hourly_check
-noticed zam@check.service 'not as promised: zam-prune-tank-home.timer'
+noticed zam@check.service 'not as promised: zam-prune-tank-home.timer .stopped.'
 has 'zam-prune-tank-home.timer: it is not active; this starts it'
 systemctl start zam-prune-tank-home.timer
 over zam@check.service
@@ -81,7 +81,7 @@ say "snapshots that do not come any more"
 systemctl stop zam.target # so that no timer catches up
 advance '3 hours'
 hourly_check
-noticed zam@check.service 'not as promised: zam.target, tank/home'
+noticed zam@check.service 'not as promised: zam.target .stopped., tank/home .late.'
 has '^tank/home: its newest snapshot is 3h old, although one is due every 1h$'
 run_job snapshot-tank-home
 run_job replicate:local-tank-home
@@ -120,7 +120,7 @@ advance '1 year'
 run_job snapshot-tank-home
 advance '-1 year'
 hourly_check
-noticed zam@check.service 'not as promised: zam.target, tank/home'
+noticed zam@check.service 'not as promised: zam.target .stopped., tank/home .ahead.'
 has '^tank/home: its newest snapshot is dated 1y in the future; if the clock is right now .timedatectl., the next'
 contains "$(zam status)" '^tank/home +ok +1y in the future'
 run_job snapshot-tank-home
@@ -146,5 +146,5 @@ say "nobody has checked for a while"
 systemctl stop zam.target
 advance '5 hours'
 systemctl start zam-units.service
-[[ ! -e /var/lib/zam/well/all ]]
+[[ ! -e /run/zam-well/all ]]
 contains "$(login)" 'zam: last checked 5h ago'

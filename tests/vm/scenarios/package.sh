@@ -71,7 +71,7 @@ systemctl daemon-reload
 run check
 rm -r /etc/systemd/system/zam@check.service.d
 equal "$(stat -c %U /var/lib/zam/users/zam/done/check.json)" zam
-[[ -e /var/lib/zam/well/all ]]
+[[ -e /run/zam-well/all ]]
 expect 0 zam check
 has '^all is as promised: 2 datasets and 3 replicas$'
 
