@@ -11,7 +11,7 @@ pub const PRUNED: &str = "fdedc195e6ed4645b36ecabce88cc31c";
 pub const REFUSED: &str = "7d7b6ac1f0f94a0f8a8f3c4a61d7a004";
 /// A job has failed.
 pub const FAILED: &str = "faa23f558e6243638c0e4556713f10a9";
-/// A job that had failed works again.
+/// A job that had failed works again, or is gone.
 pub const RECOVERED: &str = "b3238a035e0e45d2869dc08f3d73809d";
 
 #[cfg(test)]

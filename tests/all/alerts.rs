@@ -10,6 +10,7 @@ use tempfile::{TempDir, tempdir};
 use zam::edge::clock;
 use zam::edge::outcome::{Exit::Waits, Outcome, code};
 use zam::edge::records::Records;
+use zam::verbs::notify;
 use zam::verbs::settle::settle;
 
 use crate::common::{program, zam};
@@ -223,6 +224,125 @@ fn a_job_that_succeeds_before_its_unit_fails_is_told_once() {
             (count > 1, &count.into())
         );
         date_alert(place, INSTANCE, -60);
+    }
+}
+
+/// `zam notify` for a failure, which its command takes three seconds to tell; the job succeeds meanwhile.
+#[test]
+fn a_recovery_is_told_after_its_failure_and_ends_it() {
+    let machine = machine();
+    let place = machine.path();
+    let slow = r#"['[ $ZAM_EVENT = recovered ] || sleep 3; echo $ZAM_EVENT >>"$ZAM_STATE/told"']"#;
+    with_commands(place, slow);
+    std::thread::scope(|scope| {
+        let failing = scope.spawn(|| ended(place, INSTANCE, &["notify", INSTANCE], "1"));
+        std::thread::sleep(Duration::from_millis(1500));
+        settle_at(place, clock::now().timestamp(), "done");
+        recover(place);
+        assert!(failing.join().expect("no panic").0);
+    });
+    assert_eq!(told(place), "failed\nrecovered\n");
+    assert!(!place.join(format!("alerts/{INSTANCE}.json")).exists());
+}
+
+#[test]
+fn a_line_of_any_length_is_told() {
+    let machine = machine();
+    let place = machine.path();
+    with_commands(place, TELL);
+    let line = format!("{}\n", "é".repeat(200_000));
+    let (said, alert) = fail(place, "exit-code", &line);
+    assert!(told(place).starts_with("failed"), "{}", said.len());
+    assert!(alert["told"].is_string());
+}
+
+#[test]
+fn the_alert_of_a_configuration_ends_once_the_right_one_is_in_force() {
+    let machine = machine();
+    let place = machine.path();
+    with_commands(place, TELL);
+    fs::write(place.join("lines"), "1 error\n").expect("writing");
+    let generated = place.join("generated");
+    let publish = || {
+        let mut command = zam();
+        command
+            .args(["check", "--publish"])
+            .env("ZAM_CONFIG", place.join("zam.yaml"))
+            .env("ZAM_GENERATED", &generated)
+            .env("ZAM_STATE", place);
+        assert!(command.status().expect("zam").success());
+        told(place)
+    };
+    let generate = || {
+        drop(fs::remove_dir_all(&generated));
+        fs::create_dir(&generated).expect("a folder");
+        let mut generator = program(env!("CARGO_BIN_EXE_zam-generator"));
+        generator
+            .arg(&generated)
+            .env("ZAM_CONFIG", place.join("zam.yaml"));
+        assert!(generator.status().expect("the generator").success());
+    };
+    generate();
+    for instance in ["config", "reload"] {
+        assert!(ended(place, instance, &["notify", instance], "1").0);
+        assert!(told(place).starts_with("failed"));
+    }
+    assert_eq!(publish(), "", "the generator has not run since");
+    let right = fs::read_to_string(place.join("zam.yaml")).expect("a configuration");
+    fs::write(place.join("zam.yaml"), right.replace("1h", "soon")).expect("writing");
+    generate();
+    assert_eq!(publish(), "", "there is an error");
+    fs::write(place.join("zam.yaml"), right.replace("1h", "2h")).expect("writing");
+    assert_eq!(publish(), "", "it is not in force");
+    generate();
+    let told = publish();
+    assert_eq!(told.matches("works again").count(), 4, "{told}");
+    assert!(
+        fs::read_dir(place.join("alerts"))
+            .expect("a folder")
+            .flatten()
+            .all(|file| { !file.file_name().to_string_lossy().ends_with(".json") })
+    );
+}
+
+/// `zam reload` with a configuration that has these jobs, as far as alerts are concerned.
+#[test]
+#[ignore = "the other tests run it"]
+fn reloaded() {
+    let path = std::env::var("ZAM_CONFIG").expect("a configuration");
+    let jobs = ["snapshot-tank-other".to_owned()].into();
+    notify::withdraw_of_others(Path::new(&path), &jobs, clock::now());
+}
+
+#[test]
+fn the_alert_of_a_job_that_is_gone_ends_and_is_told_so() {
+    let machine = machine();
+    let place = machine.path();
+    with_commands(place, TELL);
+    fail(place, "exit-code", "tank/home does not exist\n");
+    for instance in ["snapshot-tank-other", "check"] {
+        assert!(ended(place, instance, &["notify", instance], "1").0);
+    }
+    told(place);
+    let mut command = program(std::env::current_exe().expect("a test"));
+    command
+        .args(["--ignored", "--exact", "alerts::reloaded", "--nocapture"])
+        .env("ZAM_CONFIG", place.join("zam.yaml"))
+        .env("ZAM_STATE", place);
+    assert!(command.status().expect("a run").success());
+    let told = told(place);
+    let expected = "zam@snapshot-tank-home.service is no job of the configuration any more; it had failed once";
+    assert!(
+        told.starts_with("recovered") && told.contains(expected),
+        "{told}"
+    );
+    for (instance, stays) in [
+        (INSTANCE, false),
+        ("snapshot-tank-other", true),
+        ("check", true),
+    ] {
+        let file = place.join(format!("alerts/{instance}.json"));
+        assert_eq!(file.exists(), stays, "{instance}");
     }
 }
 

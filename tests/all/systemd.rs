@@ -224,6 +224,40 @@ fn a_reload_stops_the_timers_of_removed_jobs_alone_and_starts_the_target() {
     );
 }
 
+fn with_failed_services(call: &str, _: usize) -> Answer {
+    match call.split(' ').next() {
+        Some("ListUnitsByPatterns") => Answer::Units(&[
+            ["zam@snapshot-tank-home.service", "loaded", "failed"],
+            ["zam@snapshot-tank-gone.service", "loaded", "failed"],
+            ["zam@prune:nas-tank-gone.service", "loaded", "active"],
+            ["zam@check.service", "loaded", "failed"],
+        ]),
+        _ => Answer::Nothing,
+    }
+}
+
+#[test]
+#[ignore = "the other tests run it"]
+fn forget() {
+    systemd::forget_others(&["snapshot-tank-home".to_owned()].into());
+}
+
+#[test]
+fn jobs_that_are_gone_do_not_stay_failed() {
+    let bus = Bus::new(with_failed_services);
+    let mut command = program(std::env::current_exe().expect("a test"));
+    command
+        .args(["--ignored", "--exact", "systemd::forget", "--nocapture"])
+        .env("DBUS_SYSTEM_BUS_ADDRESS", bus.address());
+    assert!(command.status().expect("a run").success());
+    let calls = bus.calls();
+    let reset: Vec<&String> = calls
+        .iter()
+        .filter(|call| call.starts_with("Reset"))
+        .collect();
+    assert_eq!(reset, ["ResetFailedUnit zam@snapshot-tank-gone.service"]);
+}
+
 #[test]
 fn a_reload_without_a_bus_says_why_once() {
     let mut command = reloading(&Bus::new(well));

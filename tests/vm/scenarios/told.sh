@@ -124,6 +124,23 @@ wait_for 60 grep -q '^zam_alerts 0$' /root/zam.prom
 lacks "$(zam status)" 'no room'
 equal "$(systemctl list-units --failed --no-legend 'zam*')" ''
 equal "$(login)" ''
+say "a disk that has become read-only"
+[[ -e /run/zam-well/all ]]
+: >/root/told
+mount -o remount,ro /var/lib/zam
+hourly_check
+wait_for 60 grep -qF 'failed zam@check.service' /root/told
+contains "$(login)" 'zam: /var/lib/zam is read-only, so failures cannot be kept'
+contains "$(zam status)" '/var/lib/zam is read-only'
+expect 1 zam check
+has '^records: /var/lib/zam is read-only'
+has '^zam_alerts 1$' /root/zam.prom
+mount -o remount,rw /var/lib/zam
+hourly_check
+expect 0 zam check
+wait_for 60 grep -q '^zam_alerts 0$' /root/zam.prom
+equal "$(systemctl list-units --failed --no-legend 'zam*')" ''
+equal "$(login)" ''
 umount /var/lib/zam
 rm -r /var/lib/zam
 mv /root/records /var/lib/zam
