@@ -1,36 +1,58 @@
 //! An alert: a unit that failed and has not succeeded since. What makes two failures the same, who is told of it when, and
 //! in which words. Pure.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use chrono::{DateTime, Utc};
 use regex_lite::Regex;
 use serde::{Deserialize, Serialize};
 
-use crate::core::span::{DAY, Rough};
+use crate::core::span::{DAY, HOUR, Rough};
 
-/// In seconds: how long after it was last told a failure that goes on is told again.
-const REMINDER: i64 = DAY;
+/// In seconds: how long after it was last told a failure that goes on is told again. A daily job may come a little early.
+const REMINDER: i64 = DAY - HOUR;
 
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Alert {
     pub unit: String,
+    /// Whose job it is. Nobody but he and root can say that it has succeeded.
+    #[serde(default)]
+    pub user: String,
     /// How it failed, in systemd's word: `exit-code`, `watchdog`, ...
     pub result: String,
     /// The exit code, or the signal's name.
     pub status: String,
     /// When it failed last.
     pub time: DateTime<Utc>,
+    /// When it had last succeeded before that, in epoch seconds.
+    #[serde(default)]
+    pub succeeded: Option<i64>,
     /// When it first failed in this way.
     pub since: Option<DateTime<Utc>>,
     /// How often it has failed in this way.
     #[serde(default)]
     pub count: u64,
-    /// When the commands of `notify` last told it.
+    /// When it was last told.
     #[serde(default)]
     pub told: Option<DateTime<Utc>>,
+    /// The commands of `notify` that have failed to tell it.
+    #[serde(default)]
+    pub untold: Vec<String>,
     /// What the failed run said last; never empty.
     pub lines: Vec<String>,
+    /// Those of its last lines that it called errors.
+    #[serde(default)]
+    pub errors: Vec<String>,
+    /// It has ended, but that has not been told by all commands.
+    #[serde(default)]
+    pub over: Option<Over>,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Over {
+    pub time: DateTime<Utc>,
+    pub how: String,
 }
 
 /// How an alert ends.
@@ -50,16 +72,30 @@ impl Alert {
             self.since = known.since.or(Some(known.time));
             self.count = known.count.max(1) + 1;
             self.told = known.told;
+            self.untold.clone_from(&known.untold);
         }
         repeats
     }
 
-    /// Whether it says nothing that `known` has not said. Its last line may be any line of that, because datasets that
-    /// fail side by side do so in any order.
+    /// Whether it says nothing that `known` has not said, by its errors, or by its last line where it called nothing an
+    /// error. In any order, because datasets that fail side by side do so.
     fn repeats(&self, known: &Alert) -> bool {
-        let last = self.lines.last().map(|line| gist(line));
-        (&self.result, &self.status) == (&known.result, &known.status)
-            && known.lines.iter().any(|line| Some(gist(line)) == last)
+        let last = self.lines.len().saturating_sub(1);
+        let said = match self.errors.is_empty() {
+            true => &self.lines[last..],
+            false => &self.errors,
+        };
+        let before = known.errors.iter().chain(&known.lines);
+        let before: HashSet<String> = before.map(|line| gist(line)).collect();
+        known.over.is_none()
+            && (&self.result, &self.status) == (&known.result, &known.status)
+            && said.iter().all(|line| before.contains(&gist(line)))
+    }
+
+    /// The line that says best why it failed.
+    pub fn reason(&self) -> &str {
+        let line = self.errors.last().or(self.lines.last());
+        line.map_or("see its journal", String::as_str)
     }
 
     /// Whether it is time to tell it: for the first time, or again. One told in the future was told under another clock.
@@ -110,25 +146,31 @@ impl fmt::Display for Alert {
             let since = since.format("%F %T UTC");
             write!(f, " {} times since {since}", self.count)?;
         }
-        let last = self.lines.last().map_or("see its journal", String::as_str);
-        write!(f, ": {last}")
+        write!(f, ": {}", self.reason())
     }
 }
 
-/// A line without what differs from run to run: the times in the names of snapshots, numbers that stand alone or behind a
-/// `=`, such as dates, amounts and percentages, and those in brackets, such as process IDs.
+/// A line without what differs from run to run: the times in the names of snapshots, amounts, dates, times of day, and
+/// numbers behind a `=` or in brackets, such as process IDs.
 fn gist(line: &str) -> String {
-    let time = Regex::new(r"[0-9]{8}T[0-9]{6}Z|\[[0-9]+\]|=[0-9.]+").expect("a regular expression");
-    let line = time.replace_all(line, "");
-    let words = line.split_whitespace().filter(|word| !is_number(word));
+    let inside = Regex::new(r"[0-9]{8}T[0-9]{6}Z|\[[0-9]+\]|=[0-9.]+").expect("a pattern");
+    let line = inside.replace_all(line, "");
+    let number = Regex::new(NUMBER).expect("a pattern");
+    let words = line
+        .split_whitespace()
+        .filter(|word| !number.is_match(word));
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// Whether a word begins as a number, but could not be the name of a dataset, of a snapshot or of a file.
-fn is_number(word: &str) -> bool {
-    let word = word.trim_start_matches(['(', '[', '<', '~', '+', '-', '"', '\'']);
-    word.starts_with(|c: char| c.is_ascii_digit()) && !word.contains(['/', '@', '#', '_'])
-}
+/// A word that is an amount with or without its unit, a date, or a time of day: 12, 1.5GiB, (5%), 2026-11-27T10:00:00Z,
+/// [10:00:01.5]. Not an address or a name that begins with a digit.
+const NUMBER: &str = concat!(
+    r#"^["'(\[<~+-]*("#,
+    r"[0-9]+([.,][0-9]+)?([munμ]?s|m|min|h|d|w|mo|y|[kKMGTP]?i?B|[kKMGTP]|%)?(/s)?",
+    r"|[0-9]{2,4}[-/.][0-9]{2}[-/.][0-9]{2,4}(T[0-9:.,+-]+Z?)?",
+    r"|[0-9]{1,2}(:[0-9]{2})+([.,][0-9]+)?Z?([+-][0-9:]+)?",
+    r#")["')\]>,;:.]*$"#,
+);
 
 #[cfg(test)]
 mod tests {
@@ -145,8 +187,8 @@ mod tests {
             time,
             since: Some(time),
             count: 1,
-            told: None,
             lines: vec!["tank: busy".into()],
+            ..Alert::default()
         }
     }
 
@@ -163,11 +205,33 @@ mod tests {
             }
             open = next;
         }
-        assert_eq!(told, [0, 24, 48]);
+        assert_eq!(told, [0, 23, 46, 69]);
         assert_eq!((open.count, open.begun()), (73, DateTime::UNIX_EPOCH));
         let mut set_back = alert(-5);
         set_back.follow(&open);
         assert!(set_back.is_to_be_told());
+    }
+
+    #[test]
+    fn each_error_is_told_once_whatever_else_was_said() {
+        let mut open = alert(0);
+        open.told = Some(open.time);
+        open.errors = vec!["tank/a: no room".into(), "tank/b: busy".into()];
+        for (errors, is_known) in [
+            (vec!["tank/b: busy"], true),
+            (vec!["tank/b: busy", "tank/a: no room"], true),
+            (vec!["tank/c: busy", "tank/a: no room"], false),
+        ] {
+            let mut next = alert(1);
+            next.errors = errors.into_iter().map(Into::into).collect();
+            next.lines = vec!["another end".into()];
+            assert_eq!(next.follow(&open), is_known, "{next}");
+        }
+        open.over = Some(Over {
+            time: open.time,
+            how: String::new(),
+        });
+        assert!(!alert(1).follow(&open), "it had ended");
     }
 
     #[test]
@@ -201,6 +265,9 @@ mod tests {
         for (one, other) in [
             ("tank/vm-100: busy", "tank/vm-101: busy"),
             ("1tank/a: busy", "2tank/a: busy"),
+            ("10.0.0.5: no route", "10.0.0.6: no route"),
+            ("tank to 1st (stale)", "tank to 2nd (stale)"),
+            ("3nas:tank is gone", "4nas:tank is gone"),
             ("sda1: no medium", "sda2: no medium"),
             (
                 "2026-11-27 10:00:01 rsync failed",

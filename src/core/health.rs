@@ -1,5 +1,7 @@
 //! How well a replica keeps up with its source: judged by what both hold, never by what was said to have been done. Pure.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::core::config::{Destination, Entry};
@@ -23,6 +25,19 @@ pub enum Health {
     Unreachable,
 }
 
+impl fmt::Display for Health {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Health::Ok => "ok",
+            Health::Late => "late",
+            Health::Never => "never",
+            Health::Stale => "stale",
+            Health::Diverged => "diverged",
+            Health::Unreachable => "unreachable",
+        })
+    }
+}
+
 /// What there is to say of one replica.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Judgement {
@@ -31,8 +46,8 @@ pub struct Judgement {
     pub newest: Option<Epoch>,
     /// Seconds from that one to the source's newest.
     pub lag: Option<i64>,
-    /// When the oldest snapshot was taken that waits to be the first one there; none when something is there.
-    pub oldest_unsent: Option<Epoch>,
+    /// When the source was made, if nothing has arrived yet.
+    pub awaited_since: Option<Epoch>,
     /// The reason, when the state alone does not say it.
     pub why: Option<String>,
 }
@@ -74,7 +89,7 @@ pub fn judge(
         lag: newest
             .zip(last)
             .map(|(newest, last)| (last.creation - newest).max(0)),
-        oldest_unsent: oldest_unsent.filter(|_| health == Health::Never),
+        awaited_since: (health == Health::Never).then_some(source.state.creation),
         why: (health == Health::Diverged).then_some(plan.why),
     }
 }
@@ -184,7 +199,7 @@ mod tests {
                 health: Health::Ok,
                 newest: Some(2 * HOUR),
                 lag: Some(0),
-                oldest_unsent: None,
+                awaited_since: None,
                 why: None
             }
         );
@@ -196,8 +211,8 @@ mod tests {
         );
         let never = judged("", &[1, 2], None, HOUR);
         assert_eq!(
-            (never.health, never.oldest_unsent),
-            (Health::Never, Some(HOUR))
+            (never.health, never.awaited_since),
+            (Health::Never, Some(0))
         );
         let foreign = judged("", &[1, 2], Some(&[1, 5]), 5 * HOUR);
         assert!(foreign.health == Health::Diverged && foreign.why.is_some());

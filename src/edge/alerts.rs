@@ -13,7 +13,8 @@ pub struct Lock {
     _file: Option<File>,
 }
 
-/// Waits for whoever tells of the unit with this instance, which takes a minute at most.
+/// Waits for whoever tells of the unit with this instance: for a minute, if a command of `notify` hangs, and for another if
+/// a desktop does.
 pub fn lock(instance: &str) -> Lock {
     Lock {
         _file: try_to_lock(instance).ok(),
@@ -46,13 +47,8 @@ pub fn write(instance: &str, text: &str) -> io::Result<()> {
     trusted::write(&path(instance), text)
 }
 
-/// Returns whether it was there.
-pub fn remove(instance: &str) -> io::Result<bool> {
-    match fs::remove_file(path(instance)) {
-        Ok(()) => Ok(true),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(e) => Err(e),
-    }
+pub fn remove(instance: &str) -> io::Result<()> {
+    fs::remove_file(path(instance))
 }
 
 /// The instances that have an alert.

@@ -17,6 +17,11 @@ pub fn slept() -> Duration {
     since_boot(ClockId::Boottime).saturating_sub(since_boot(ClockId::Monotonic))
 }
 
+/// When the machine was booted, by the clock of now.
+pub fn booted() -> DateTime<Utc> {
+    now() - since_boot(ClockId::Boottime)
+}
+
 fn since_boot(clock: ClockId) -> Duration {
     Duration::try_from(clock_gettime(clock)).unwrap_or_default()
 }

@@ -1,19 +1,17 @@
-//! When systemd last had zam look whether everything is as promised, since nobody would hear of a check that does not run;
-//! and which replicas were missing then.
+//! The last check that systemd ran: when that was, since nobody would hear of one that does not run; and how sources and
+//! replicas stood then, by which the next one knows how long something has been missing.
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
-use crate::edge::records;
+use crate::core::health::Health;
+use crate::edge::records::{self, Records};
 use crate::verbs::say::ago;
 
 /// Hours after which a check says little about now.
 const OLD: i64 = 3;
-
-/// Since when a replica is missing, by its dataset and its destination.
-pub(super) type Missed = BTreeMap<(String, String), DateTime<Utc>>;
 
 /// What is needed here of the record of a check.
 #[derive(Deserialize)]
@@ -26,15 +24,69 @@ struct Checked {
 #[derive(Deserialize)]
 struct CheckedEntry {
     dataset: String,
-    #[serde(default)]
+    #[serde(flatten)]
+    seen: Seen,
     destinations: Vec<CheckedReplica>,
 }
 
 #[derive(Deserialize)]
 struct CheckedReplica {
     name: String,
+    #[serde(flatten)]
+    seen: Seen,
+}
+
+/// How a source or a replica stood.
+#[derive(Clone, Deserialize)]
+pub(super) struct Seen {
+    pub(super) state: Health,
     #[serde(default)]
-    missing_since: Option<DateTime<Utc>>,
+    pub(super) missing_since: Option<DateTime<Utc>>,
+    #[serde(default)]
+    pub(super) state_before: Option<Health>,
+}
+
+/// What the last check saw, if there was one.
+#[derive(Default)]
+pub(super) struct Before {
+    pub(super) time: Option<DateTime<Utc>>,
+    /// By dataset, and by destination where it is a replica.
+    seen: BTreeMap<(String, Option<String>), Seen>,
+}
+
+impl Before {
+    pub(super) fn source(&self, dataset: &str) -> Option<&Seen> {
+        self.seen.get(&(dataset.to_owned(), None))
+    }
+
+    pub(super) fn replica(&self, dataset: &str, destination: &str) -> Option<&Seen> {
+        let name = (dataset.to_owned(), Some(destination.to_owned()));
+        self.seen.get(&name)
+    }
+
+    fn of(check: Checked) -> Self {
+        let mut seen = BTreeMap::new();
+        for entry in check.datasets {
+            seen.insert((entry.dataset.clone(), None), entry.seen);
+            for replica in entry.destinations {
+                seen.insert((entry.dataset.clone(), Some(replica.name)), replica.seen);
+            }
+        }
+        Before {
+            time: Some(check.time),
+            seen,
+        }
+    }
+}
+
+/// What the last check saw, which ran as this user; if he has run none, as another, whom the configuration named before.
+/// What lies in the future was seen under another clock.
+pub(super) fn before(user: &str, now: DateTime<Utc>) -> Before {
+    let own = Records::of(user).check().ok();
+    let own = own.and_then(|text| serde_json::from_str(&text).ok());
+    let last = own.or_else(|| last(now));
+    let last = last.filter(|check: &Checked| check.time <= now);
+    last.map_or_else(Before::default, Before::of)
 }
 
 /// Whether what was found at a time is too old to rely on. What lies in the future was found under another clock.
@@ -42,8 +94,7 @@ pub(super) fn is_old(time: DateTime<Utc>, now: DateTime<Utc>) -> bool {
     (now - time).num_hours().abs() >= OLD
 }
 
-/// The last check, whoever ran it: the configuration may have named another user then. One that lies in the future counts
-/// only where there is no other.
+/// The last check, whoever ran it. One that lies in the future counts only where there is no other.
 fn last(now: DateTime<Utc>) -> Option<Checked> {
     let mut checks: Vec<Checked> = Vec::new();
     for text in records::checks() {
@@ -59,17 +110,4 @@ pub(super) fn silence(now: DateTime<Utc>) -> Option<String> {
     let time = last(now)?.time;
     let ago = ago(Some(time), now);
     is_old(time, now).then(|| format!("last checked {ago} (systemctl status zam-check.timer)"))
-}
-
-/// The replicas that were missing at the last check. A time in the future was noticed under another clock.
-pub(super) fn missed(now: DateTime<Utc>) -> Missed {
-    let mut missed = Missed::new();
-    for entry in last(now).map_or_else(Vec::new, |check| check.datasets) {
-        for replica in entry.destinations {
-            if let Some(since) = replica.missing_since.filter(|since| *since <= now) {
-                missed.insert((entry.dataset.clone(), replica.name), since);
-            }
-        }
-    }
-    missed
 }

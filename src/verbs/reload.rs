@@ -66,7 +66,7 @@ fn put_into_force(loaded: &Loaded, path: &Path) -> Result<()> {
         );
         return Err(loaded.wrong().into());
     }
-    notify::withdraw_of_others(path, &jobs, now());
+    notify::withdraw_of_others(path, &jobs, now(), now());
     records::keep_only(&jobs);
     systemd::forget_others(&jobs);
     // zam-reload.service and zam-config.service fail only because of errors in the configuration, zam-units.service because

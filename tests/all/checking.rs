@@ -117,25 +117,88 @@ fn neither_another_user_nor_a_success_dated_ahead_makes_a_silence_shorter_for_ev
     assert!(news(&world).is_some());
 }
 
+/// The source was made so many days ago.
+fn made(world: &World, days: i64) {
+    let time = (now() - TimeDelta::days(days)).timestamp();
+    let row = format!("tank/home\t9\t2\t{time}\t");
+    let table = world.read("table").replace("tank/home\t9\t2\t100\t", &row);
+    assert!(table.contains(&row));
+    world.write("table", &table);
+}
+
 #[test]
 fn datasets_that_come_and_go_are_not_missing() {
     let world = world("ONLINE");
     world.hold(&[6, 1], &[]);
     assert_eq!(news(&world), None);
-    pass(&world, 3);
-    // Its first snapshot is younger than alert-after.
-    world.hold(&[3, 1], &[]);
+    for days in [1, 3] {
+        pass(&world, 3);
+        world.hold(&[1], &[]);
+        made(&world, days);
+        assert_eq!(news(&world).is_some(), days == 3);
+    }
+}
+
+/// Pruning gives up what was never sent.
+#[test]
+fn a_source_that_keeps_its_snapshots_for_less_than_alert_after_hides_no_silence() {
+    let world = world("ONLINE");
+    for days in 0..4 {
+        world.hold(&[1, 0], &[]);
+        assert_eq!(news(&world).is_some(), days > 2, "day {days}");
+        pass(&world, 1);
+    }
+}
+
+/// Its pool may be asleep.
+#[test]
+fn what_was_grave_when_it_was_last_reached_is_not_over_while_it_is_out_of_reach() {
+    let world = world("ONLINE");
+    world.hold(&[3, 2], &[4]);
+    let diverged = news(&world);
+    assert!(diverged.is_some());
+    for _ in 0..2 {
+        world.write("bin/ssh", SILENT);
+        assert_eq!(news(&world), diverged);
+    }
+    world.write("bin/ssh", SSH);
+    assert_eq!(news(&world), diverged);
+    world.hold(&[6, 1], &[6, 1]);
     assert_eq!(news(&world), None);
 }
 
 #[test]
-fn a_success_that_is_known_says_since_when() {
+fn what_was_well_an_hour_ago_is_not_stale_at_once() {
     let world = world("ONLINE");
-    world.write("bin/ssh", SILENT);
-    succeed(&world, "root", 1);
-    assert_eq!(news(&world), None);
     succeed(&world, "root", 3);
+    assert_eq!(news(&world), None);
+    world.write("bin/ssh", SILENT);
+    assert_eq!(news(&world), None);
+    pass(&world, 3);
     assert!(news(&world).is_some());
+}
+
+#[test]
+fn a_source_without_its_first_snapshot_is_late_after_two_periods() {
+    let world = world("ONLINE");
+    world.hold(&[], &[]);
+    assert_eq!(news(&world), None);
+    let mut record = record(&world);
+    record["datasets"][0]["missing_since"] =
+        serde_json::to_value(now() - TimeDelta::days(3)).expect("a time");
+    world.write(RECORD, &record.to_string());
+    let told = news(&world).expect("news");
+    assert!(told.contains("tank/home (late)"), "{told}");
+}
+
+#[test]
+fn a_success_that_is_known_says_since_when() {
+    for (days, is_stale) in [(1, false), (3, true)] {
+        let world = world("ONLINE");
+        world.write("bin/ssh", SILENT);
+        succeed(&world, "root", days);
+        assert_eq!(news(&world).is_some(), is_stale);
+    }
 }
 
 #[test]

@@ -129,6 +129,7 @@ impl Row<'_> {
             return Err("the dataset stands above with another guid".into());
         }
         state.guid = guid;
+        state.creation = self.creation()?;
         state.volume = self.text("type") == Some("volume");
         state.encryption_root = self.text("encryptionroot").map(Into::into);
         state.written = self.number("written")?.unwrap_or(0);

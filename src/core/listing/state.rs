@@ -32,6 +32,8 @@ pub struct Bookmark {
 pub struct State {
     /// 0: the listing has no row of the dataset itself.
     pub guid: u64,
+    /// When the dataset was made; 0 in a listing by SKIM_COLUMNS.
+    pub creation: Epoch,
     pub volume: bool,
     /// None: not encrypted. A replica that was received raw is its own root (its parents were sent without it).
     pub encryption_root: Option<String>,

@@ -4,17 +4,18 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use crate::core::alert::Alert;
 use crate::core::health::Health;
 use crate::verbs::check::record::Record;
 use crate::verbs::status::shown::ShownJob;
 
-const STATES: [(Health, &str); 6] = [
-    (Health::Ok, "ok"),
-    (Health::Late, "late"),
-    (Health::Never, "never"),
-    (Health::Stale, "stale"),
-    (Health::Diverged, "diverged"),
-    (Health::Unreachable, "unreachable"),
+const STATES: [Health; 6] = [
+    Health::Ok,
+    Health::Late,
+    Health::Never,
+    Health::Stale,
+    Health::Diverged,
+    Health::Unreachable,
 ];
 
 /// Samples by the name of their metric.
@@ -103,8 +104,8 @@ impl Metrics {
             let missing = replica.missing_since.map(|time| time.timestamp() as f64);
             let name = "zam_replica_missing_since_timestamp_seconds";
             self.add_if(name, &of, missing);
-            for (state, name) in STATES {
-                let of = labels(&[pair[0], pair[1], ("state", name)]);
+            for state in STATES {
+                let of = labels(&[pair[0], pair[1], ("state", &state.to_string())]);
                 let holds = f64::from(u8::from(replica.state == state));
                 self.add("zam_replica_state", of, holds);
             }
@@ -119,11 +120,7 @@ impl Metrics {
         let of = labels(&[("verb", &verb), ("dataset", dataset), ("destination", to)]);
         let time =
             |time: Option<chrono::DateTime<chrono::Utc>>| time.map(|time| time.timestamp() as f64);
-        // A signal has a name instead of a number.
-        let failed = job
-            .alert
-            .as_ref()
-            .map(|alert| alert.status.parse().unwrap_or(255.0));
+        let failed = job.alert.as_ref().map(status);
         let status = failed.or(job.success.map(|_| 0.0));
         self.add_if("zam_job_last_run_timestamp_seconds", &of, time(job.last));
         self.add_if(
@@ -154,6 +151,15 @@ impl Metrics {
             }
         }
         text
+    }
+}
+
+/// The exit status of a unit that failed. A signal has a name instead of a number, and what failed after a job that went well
+/// is no success.
+fn status(alert: &Alert) -> f64 {
+    match alert.status.parse() {
+        Ok(0 | 75) | Err(_) => 255.0,
+        Ok(status) => f64::from(status),
     }
 }
 

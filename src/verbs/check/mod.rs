@@ -12,7 +12,7 @@ use anyhow::{Result, bail};
 use chrono::{DateTime, Utc};
 
 use crate::core::config::Config;
-use crate::core::trouble::{Gravity, Trouble};
+use crate::core::trouble::Trouble;
 use crate::edge::configuration::Loaded;
 use crate::edge::outcome::Outcome;
 use crate::edge::{journal, records, systemd, zfs};
@@ -50,17 +50,17 @@ pub fn record(loaded: &Loaded, now: DateTime<Utc>) -> Result<Outcome> {
     let kept = record.write(loaded.config.user());
     let mut news = Vec::new();
     for trouble in &record.troubles {
-        match trouble.gravity {
-            Gravity::Critical => journal::error(trouble),
-            Gravity::Warning => journal::warn(trouble),
-        }
+        // The error is what the check ends with: by its errors an alert knows whether it was told.
+        journal::warn(trouble);
         if trouble.is_news() {
             news.push(format!("{} ({})", trouble.about, trouble.kind));
         }
     }
-    kept?;
     if news.is_empty() {
-        return Ok(Outcome::Done);
+        return kept.map(|()| Outcome::Done);
+    }
+    if let Err(error) = kept {
+        news.push(format!("{error:#}"));
     }
     bail!("not as promised: {}", news.join(", "));
 }
@@ -74,8 +74,8 @@ fn check(loaded: &Loaded, now: DateTime<Utc>) -> Result<Record> {
     let mut troubles = troubles::of_configuration(loaded);
     troubles.extend(troubles::of_timers(config, &known));
     let known = known.unwrap_or_default();
-    let missed = last_check::missed(now);
-    let datasets = look(config, &chosen, &trees, &known, &missed, now);
+    let before = last_check::before(config.user(), now);
+    let datasets = look(config, &chosen, &trees, &known, &before, now);
     for (entry, shown) in config.entries.iter().zip(&datasets) {
         troubles.extend(troubles::of_entry(entry, shown, now));
         troubles.extend(crowds::of_crowds(config, entry, &trees, now));

@@ -114,8 +114,16 @@ fn of_source(entry: &Entry, shown: &ShownEntry, now: DateTime<Utc>) -> Option<Tr
             );
             Some(Trouble::critical(about, "late", why))
         }
-        Health::Never if entry.snapshot_period.is_some() => {
-            Some(Trouble::warning(about, "never", "it has no snapshot yet"))
+        Health::Never => {
+            let period = entry.snapshot_period?;
+            let missing = (now - shown.missing_since?).num_seconds();
+            Some(match missing > 2 * period.seconds() {
+                true => {
+                    let why = format!("it has no snapshot, although one is due every {period}");
+                    Trouble::critical(about, "late", why)
+                }
+                false => Trouble::warning(about, "never", "it has no snapshot yet"),
+            })
         }
         _ => None,
     }
@@ -149,7 +157,14 @@ fn of_replica(
             let why = "nothing has arrived yet".into();
             Some(of_missing(about, "never", why, replica, now))
         }
-        Health::Unreachable => Some(of_missing(about, "unreachable", why, replica, now)),
+        Health::Unreachable => Some(match replica.state_before {
+            // Nobody has mended that meanwhile, as far as is known.
+            Some(before @ (Health::Stale | Health::Diverged)) => {
+                let why = format!("{before} when it was last reached: {why}");
+                Trouble::critical(about, &before.to_string(), why)
+            }
+            _ => of_missing(about, "unreachable", why, replica, now),
+        }),
     }
 }
 
@@ -197,8 +212,12 @@ pub(super) fn of_other_units(alerts: &[Alert], shown: &[ShownEntry]) -> Vec<Trou
 }
 
 fn of_alert(alert: &Alert) -> Trouble {
-    let last = alert.lines.last().map_or("see its journal", String::as_str);
-    let why = format!("failed ({}, {}): {last}", alert.result, alert.status);
+    let why = format!(
+        "failed ({}, {}): {}",
+        alert.result,
+        alert.status,
+        alert.reason()
+    );
     Trouble {
         told: true,
         ..Trouble::critical(alert.unit.as_str(), "failed", why)
@@ -362,11 +381,8 @@ datasets:
                 unit: unit.into(),
                 result: "exit-code".into(),
                 status: "1".into(),
-                time: DateTime::UNIX_EPOCH,
-                since: None,
-                count: 1,
-                told: None,
                 lines: vec!["why".into()],
+                ..Alert::default()
             });
         }
         let troubles = of_other_units(&alerts, &[]);

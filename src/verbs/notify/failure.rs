@@ -6,9 +6,12 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::core::alert::Alert;
+use crate::core::printable::printable;
 use crate::edge::command::Machine;
 
 const LINES: &str = "10";
+/// By its errors a failure is known again, so it takes more of them.
+const ERRORS: &str = "100";
 /// Characters of a line that are kept. The commands of `notify` get the last one in their environment, where Linux takes
 /// no more than 128 KiB (execve(2)).
 const WIDTH: usize = 4000;
@@ -21,7 +24,8 @@ pub(super) fn failure(instance: &str, time: DateTime<Utc>) -> Alert {
     if unit.is_empty() {
         unit = format!("zam@{instance}.service");
     }
-    let lines = last_lines(&unit, &told_by_systemd("INVOCATION_ID"));
+    let invocation = told_by_systemd("INVOCATION_ID");
+    let lines = last_lines(&unit, &invocation);
     Alert {
         unit,
         result: told_by_systemd("SERVICE_RESULT"),
@@ -29,8 +33,9 @@ pub(super) fn failure(instance: &str, time: DateTime<Utc>) -> Alert {
         time,
         since: Some(time),
         count: 1,
-        told: None,
         lines,
+        errors: logged(&invocation, &["-n", ERRORS, "-p", "err"]),
+        ..Alert::default()
     }
 }
 
@@ -45,7 +50,7 @@ fn last_lines(unit: &str, invocation: &str) -> Vec<String> {
         if look > 0 {
             sleep(PAUSE);
         }
-        let lines = logged(invocation);
+        let lines = logged(invocation, &["-n", LINES]);
         if !lines.is_empty() {
             return lines;
         }
@@ -55,16 +60,19 @@ fn last_lines(unit: &str, invocation: &str) -> Vec<String> {
     )]
 }
 
-/// The last lines of a run in the journal; none when the journal cannot be asked.
-fn logged(invocation: &str) -> Vec<String> {
+/// The last lines of a run in the journal, harmless for a terminal and for an environment; none when the journal cannot be
+/// asked.
+fn logged(invocation: &str, which: &[&str]) -> Vec<String> {
     let filter = format!("_SYSTEMD_INVOCATION_ID={invocation}");
-    let argv = ["journalctl", "-q", "-o", "cat", "-n", LINES, &filter];
+    let argv = [&["journalctl", "-q", "-o", "cat"], which, &[&filter]].concat();
     let Ok(output) = Machine::default().run(&argv) else {
         return Vec::new();
     };
     let text = String::from_utf8_lossy(&output.stdout);
-    let lines = text.lines().filter(|line| !line.trim().is_empty());
+    let mut lines = Vec::new();
+    for line in text.lines().filter(|line| !line.trim().is_empty()) {
+        let line: String = line.chars().take(WIDTH).collect();
+        lines.push(printable(&line).into_owned());
+    }
     lines
-        .map(|line| line.chars().take(WIDTH).collect())
-        .collect()
 }

@@ -8,20 +8,21 @@ mod telling;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
 
-use crate::core::alert::{Alert, End};
+use crate::core::alert::{Alert, End, Over};
 use crate::core::config::Config;
 use crate::core::event;
+use crate::core::span::DAY;
 use crate::core::unit_name::is_job;
 use crate::edge::outcome::Exit::Usage;
 use crate::edge::outcome::Outcome;
 use crate::edge::{alerts, configuration, journal, records};
 use crate::verbs::loading::load;
 use failure::{failure, told_by_systemd};
-use open::{is_over, read, write};
-use telling::{Event, tell};
+use open::{is_over, last_success, owner, read, write};
+use telling::{Event, tell, tell_again};
 
 pub use open::{all_open, open};
 
@@ -29,7 +30,12 @@ pub use open::{all_open, open};
 /// MONITOR_*). What fails at each of its slots for the same reason is told once a day.
 pub fn failed(path: &Path, instance: &str, now: DateTime<Utc>) -> Result<Outcome> {
     check(instance)?;
+    let config = readable(path);
     let mut alert = failure(instance, now);
+    alert.user = config
+        .as_ref()
+        .map_or_else(String::new, |config| owner(config, instance));
+    alert.succeeded = last_success(instance, &alert.user);
     let _lock = alerts::lock(instance);
     // One that nobody has taken back yet, though the job may have said that it has succeeded: what comes after it failed.
     let known = read(instance);
@@ -38,11 +44,9 @@ pub fn failed(path: &Path, instance: &str, now: DateTime<Utc>) -> Result<Outcome
     let mut kept = write(instance, &alert);
     records::set_well(false);
     announce(&alert, is_known);
-    if alert.is_to_be_told()
-        && let Some(config) = readable(path)
-        && tell(&config, instance, &alert, &Event::failed(&alert))
+    if let Some(config) = config
+        && tell_failure(&config, instance, &mut alert, now)
     {
-        alert.told = Some(now);
         kept = write(instance, &alert);
     }
     // Not a failure of its own, which nothing would take back: the check and the login tell of the full disk.
@@ -50,6 +54,22 @@ pub fn failed(path: &Path, instance: &str, now: DateTime<Utc>) -> Result<Outcome
         journal::error(format!("{error:#}"));
     }
     Ok(Outcome::Done)
+}
+
+/// Tells a failure when it is time, and else by those commands that could not tell it. Returns whether the alert has changed.
+fn tell_failure(config: &Config, instance: &str, alert: &mut Alert, now: DateTime<Utc>) -> bool {
+    let event = Event::failed(alert);
+    if alert.is_to_be_told() {
+        let told = tell(config, instance, alert, &event);
+        alert.told = told.is_told.then_some(now);
+        alert.untold = told.untold;
+        return true;
+    }
+    if alert.untold.is_empty() {
+        return false;
+    }
+    alert.untold = tell_again(config, instance, alert, &event);
+    true
 }
 
 /// Says it in the journal of the unit too (journalctl(1), --unit). What is known already is no new error.
@@ -93,16 +113,13 @@ pub fn withdraw(
     now: DateTime<Utc>,
     is_over: impl FnOnce(&Alert) -> bool,
 ) {
-    let _lock = alerts::lock(instance);
-    if let Some(alert) = read(instance).filter(is_over) {
-        end(path, instance, &alert, alert.end(End::Success, now));
-    }
+    end(path, instance, End::Success, now, is_over);
 }
 
 /// Takes back every alert that is over, but for those `kept`.
 pub fn sweep(path: &Path, now: DateTime<Utc>, kept: &[&str]) {
     for instance in alerts::instances() {
-        let is_done = |alert: &Alert| is_over(&instance, alert);
+        let is_done = |alert: &Alert| alert.over.is_some() || is_over(&instance, alert);
         // Whoever tells of a failure holds its lock for a while.
         if !kept.contains(&instance.as_str()) && read(&instance).as_ref().is_some_and(is_done) {
             withdraw(path, &instance, now, is_done);
@@ -110,39 +127,94 @@ pub fn sweep(path: &Path, now: DateTime<Utc>, kept: &[&str]) {
     }
 }
 
-/// Takes back the alerts of jobs other than these: nobody else would.
-pub fn withdraw_of_others(path: &Path, jobs: &BTreeSet<String>, now: DateTime<Utc>) {
+/// Takes back the alerts of jobs other than these, if they are from before a time: nobody else would.
+pub fn withdraw_of_others(
+    path: &Path,
+    jobs: &BTreeSet<String>,
+    before: DateTime<Utc>,
+    now: DateTime<Utc>,
+) {
     for instance in alerts::instances() {
-        if is_job(&instance) && !jobs.contains(&instance) {
-            let _lock = alerts::lock(&instance);
-            if let Some(alert) = read(&instance) {
-                end(path, &instance, &alert, alert.end(End::Removal, now));
-            }
+        if instance != "check" && !jobs.contains(&instance) {
+            // Other units may have zam tell of them, too.
+            let is_gone = |alert: &Alert| alert.unit.starts_with("zam@") && alert.time < before;
+            end(path, &instance, End::Removal, now, is_gone);
         }
     }
 }
 
-/// Removes an alert, and says how it ended.
-fn end(path: &Path, instance: &str, alert: &Alert, how: String) {
-    let unit = &alert.unit;
-    match alerts::remove(instance) {
-        Ok(true) => {}
-        // Where nothing can be locked another one may have told it.
-        Ok(false) => return,
-        Err(error) => return journal::warn(format!("the alert of {unit} stays: {error}")),
+/// Has the word of whoever runs a unit now count, since the configuration may have named another one.
+pub fn assign(config: &Config) {
+    for instance in alerts::instances() {
+        let user = owner(config, &instance);
+        let is_right = |alert: &Alert| alert.user == user;
+        if read(&instance).as_ref().is_none_or(is_right) {
+            continue;
+        }
+        let _lock = alerts::lock(&instance);
+        if let Some(alert) = read(&instance) {
+            // It is tried again in an hour.
+            let _ = write(&instance, &Alert { user, ..alert });
+        }
+    }
+}
+
+/// Ends an alert of which `is_over` holds, and tells how.
+fn end(
+    path: &Path,
+    instance: &str,
+    end: End,
+    now: DateTime<Utc>,
+    is_over: impl FnOnce(&Alert) -> bool,
+) {
+    let _lock = alerts::lock(instance);
+    let Some(mut alert) = read(instance) else {
+        return;
+    };
+    if let Some(over) = alert.over.clone() {
+        return tell_end(path, instance, alert, &over, now);
+    }
+    if !is_over(&alert) {
+        return;
+    }
+    let over = Over {
+        time: now,
+        how: alert.end(end, now),
+    };
+    alert.over = Some(over.clone());
+    if let Err(error) = write(instance, &alert) {
+        return journal::warn(format!("the alert of {} stays: {error:#}", alert.unit));
     }
     if journal::is_journal() {
         tracing::info!(
             message_id = event::RECOVERED,
-            object_systemd_unit = unit,
-            "{how}"
+            object_systemd_unit = alert.unit,
+            "{}",
+            over.how
         );
     } else {
-        journal::notice(&how);
+        journal::notice(&over.how);
     }
-    // Also where a command failed to tell the failure: another one may have told it.
+    tell_end(path, instance, alert, &over, now);
+}
+
+/// Tells how an alert has ended, and removes it. What fails to tell it is tried again for a day.
+fn tell_end(path: &Path, instance: &str, mut alert: Alert, over: &Over, now: DateTime<Utc>) {
     if let Some(config) = readable(path) {
-        tell(&config, instance, alert, &Event::recovered(how));
+        let event = Event::recovered(over.how.clone());
+        alert.untold = match over.time == now {
+            // Also by a command that failed to tell the failure: another one may have told it.
+            true => tell(&config, instance, &alert, &event).untold,
+            false => tell_again(&config, instance, &alert, &event),
+        };
+    }
+    let is_late = (now - over.time).num_seconds() >= DAY;
+    let kept = match alert.untold.is_empty() || is_late {
+        true => alerts::remove(instance).context("it stays"),
+        false => write(instance, &alert),
+    };
+    if let Err(error) = kept {
+        journal::warn(format!("the alert of {}: {error:#}", alert.unit));
     }
 }
 
@@ -158,11 +230,12 @@ pub fn test(path: &Path, now: DateTime<Utc>) -> Result<Outcome> {
         time: now,
         since: Some(now),
         count: 1,
-        told: None,
         lines: vec!["nothing has failed: this is a test of `notify`".into()],
+        ..Alert::default()
     };
     let config = load(path)?.config;
-    match tell(&config, "test", &alert, &Event::failed(&alert)) {
+    let told = tell(&config, "test", &alert, &Event::failed(&alert));
+    match told.is_told && told.untold.is_empty() {
         true => Ok(Outcome::Done),
         false if config.notify.is_empty() => {
             let path = path.display();

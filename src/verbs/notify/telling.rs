@@ -47,20 +47,56 @@ impl Event {
     }
 }
 
-/// Runs all commands of `notify` side by side, and shows it on the desktops. Returns whether all went well and somebody has
-/// been told; what did not go well is said, and stops nothing.
-pub(super) fn tell(config: &Config, instance: &str, alert: &Alert, event: &Event) -> bool {
-    let environment = environment(config, instance, alert, event);
-    let lines = config.notify.iter().collect();
-    let results = side_by_side(lines, config.notify.len(), |line: &String| {
-        let result = notifier::run(line, &environment, &event.text);
-        result.inspect_err(|error| journal::error(format!("notify: {line}: {error:#}")))
-    });
-    let went_well = results.iter().all(Result::is_ok);
+/// What has come of telling something.
+pub(super) struct Told {
+    /// Somebody has been told.
+    pub(super) is_told: bool,
+    /// The commands that have failed.
+    pub(super) untold: Vec<String>,
+}
+
+/// Tells it by all commands of `notify`, and shows it on the desktops. What does not go well is said, and stops nothing.
+pub(super) fn tell(config: &Config, instance: &str, alert: &Alert, event: &Event) -> Told {
+    let untold = tell_by(&config.notify, config, instance, alert, event);
     // A command that fails is tried again with each failure; a desktop has shown it.
-    let is_new = went_well || alert.count <= 1;
+    let is_new = untold.is_empty() || alert.count <= 1;
     let is_shown = config.desktop && is_new && event.on_desktop().show();
-    went_well && (is_shown || !results.is_empty())
+    Told {
+        is_told: is_shown || untold.len() < config.notify.len(),
+        untold,
+    }
+}
+
+/// Tells it by those commands that have failed to do so before, and still stand in the configuration. Returns those that
+/// have failed again.
+pub(super) fn tell_again(
+    config: &Config,
+    instance: &str,
+    alert: &Alert,
+    event: &Event,
+) -> Vec<String> {
+    let mut commands = alert.untold.clone();
+    commands.retain(|command| config.notify.contains(command));
+    tell_by(&commands, config, instance, alert, event)
+}
+
+/// Runs commands side by side. Returns those that have failed.
+fn tell_by(
+    commands: &[String],
+    config: &Config,
+    instance: &str,
+    alert: &Alert,
+    event: &Event,
+) -> Vec<String> {
+    let environment = environment(config, instance, alert, event);
+    let run = |command: &String| {
+        let result = notifier::run(command, &environment, &event.text);
+        let failed =
+            result.inspect_err(|error| journal::error(format!("notify: {command}: {error:#}")));
+        failed.is_err().then(|| command.clone())
+    };
+    let failed = side_by_side(commands.iter().collect(), commands.len(), run);
+    failed.into_iter().flatten().collect()
 }
 
 fn environment(

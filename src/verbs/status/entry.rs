@@ -12,7 +12,7 @@ use crate::core::unit_name::{instance, service};
 use crate::edge::command::Machine;
 use crate::edge::records::Records;
 use crate::edge::systemd::Jobs;
-use crate::verbs::last_check::Missed;
+use crate::verbs::last_check::{Before, Seen};
 use crate::verbs::notify;
 use crate::verbs::say::does_not_exist;
 use crate::verbs::status::shown::{ShownEntry, ShownJob, ShownReplica};
@@ -24,7 +24,7 @@ pub(super) struct Look<'l> {
     entry: &'l Entry,
     top: &'l Dataset,
     trees: &'l Trees<'l>,
-    missed: &'l Missed,
+    before: &'l Before,
     now: DateTime<Utc>,
     /// The datasets that the entry governs; empty when its machine cannot be reached.
     sources: Vec<&'l Dataset>,
@@ -36,7 +36,7 @@ impl<'l> Look<'l> {
         entry: &'l Entry,
         top: &'l Dataset,
         trees: &'l Trees,
-        missed: &'l Missed,
+        before: &'l Before,
         now: DateTime<Utc>,
     ) -> Self {
         let mut sources = Vec::new();
@@ -49,7 +49,7 @@ impl<'l> Look<'l> {
             entry,
             top,
             trees,
-            missed,
+            before,
             now,
             sources,
         }
@@ -73,7 +73,8 @@ impl<'l> Look<'l> {
         let replicas = self.entry.destinations.iter().map(|to| self.replica(to));
         let destinations = replicas.collect();
         ShownEntry {
-            dataset: key(self.entry.host_name(), self.top),
+            missing_since: self.source_missing_since(state),
+            dataset: self.key(),
             recursive: self.entry.recursive,
             snapshots,
             newest: newest.and_then(time),
@@ -108,11 +109,12 @@ impl<'l> Look<'l> {
 
     fn replica(&self, to: &Destination) -> ShownReplica {
         let (host, replica) = (to.host_name(), to.replica(self.top));
+        let before = self.before.replica(&self.key(), &to.name.to_string());
         let judged = self.judge(to).unwrap_or_else(|error| Judgement {
             health: Health::Unreachable,
             newest: self.times(host, &replica).last().copied(),
             lag: None,
-            oldest_unsent: None,
+            awaited_since: None,
             why: Some(self.with_last_success(to, error)),
         });
         let mut snapshots = 0;
@@ -126,7 +128,8 @@ impl<'l> Look<'l> {
             newest: judged.newest.and_then(time),
             lag_seconds: judged.lag,
             alert_after_seconds: to.alert_after.map(|after| after.seconds()),
-            missing_since: self.missing_since(to, &judged),
+            missing_since: self.missing_since(to, &judged, before),
+            state_before: before.and_then(|seen| state_before(judged.health, seen)),
             state: judged.health,
             why: judged.why,
         }
@@ -137,6 +140,9 @@ impl<'l> Look<'l> {
     /// # Errors
     /// Why one of the two sides cannot be judged.
     fn judge(&self, to: &Destination) -> Result<Judgement, String> {
+        if let Some(why) = self.why_unreachable() {
+            return Err(why);
+        }
         let here = self.tree(self.entry.host_name())?;
         let there = self.tree(to.host_name())?;
         if !there.contains_key(&to.root) {
@@ -149,7 +155,7 @@ impl<'l> Look<'l> {
             health: Health::Never,
             newest: None,
             lag: None,
-            oldest_unsent: None,
+            awaited_since: None,
             why: None,
         }))
     }
@@ -205,19 +211,41 @@ impl<'l> Look<'l> {
         time(last).filter(|last| *last <= self.now)
     }
 
-    /// Since when the replica is missing, if it is. A dataset that has just come has missed nothing, and where new ones come
-    /// all the time one of them has always not been sent yet.
-    fn missing_since(&self, to: &Destination, judged: &Judgement) -> Option<DateTime<Utc>> {
-        let name = (key(self.entry.host_name(), self.top), to.name.to_string());
-        let noticed = self.missed.get(&name).copied().unwrap_or(self.now);
-        let unsent = judged.oldest_unsent.and_then(time);
+    /// Since when the replica is missing, if it is: since a check first missed it, but a dataset that has just come has
+    /// missed nothing, and what a check has seen to be well, or a job has reached, was not missing then.
+    fn missing_since(
+        &self,
+        to: &Destination,
+        judged: &Judgement,
+        before: Option<&Seen>,
+    ) -> Option<DateTime<Utc>> {
+        let noticed = before.and_then(|seen| seen.missing_since);
+        let noticed = noticed.filter(|since| *since <= self.now);
         match judged.health {
-            Health::Unreachable => Some(self.last_success(to).unwrap_or(noticed)),
             Health::Never => {
-                Some(unsent.map_or(noticed, |unsent| unsent.max(noticed).min(self.now)))
+                let noticed = noticed.unwrap_or(self.now);
+                let awaited = judged.awaited_since.and_then(time);
+                Some(awaited.map_or(noticed, |awaited| awaited.max(noticed).min(self.now)))
+            }
+            Health::Unreachable => {
+                let well = before.filter(|seen| seen.state == Health::Ok);
+                let well = well.and(self.before.time);
+                let last = noticed.max(well).max(self.last_success(to));
+                last.or(Some(self.now))
             }
             _ => None,
         }
+    }
+
+    /// Since when a source that has to have snapshots is known to have none.
+    fn source_missing_since(&self, state: Health) -> Option<DateTime<Utc>> {
+        let before = self.before.source(&self.key());
+        let noticed = before.and_then(|seen| seen.missing_since);
+        (state == Health::Never).then(|| noticed.unwrap_or(self.now))
+    }
+
+    fn key(&self) -> String {
+        key(self.entry.host_name(), self.top)
     }
 
     fn records(&self, job: &Job) -> Records {
@@ -253,15 +281,24 @@ impl<'l> Look<'l> {
     }
 }
 
+/// What a replica was when it was last reached, if it cannot be reached now.
+fn state_before(state: Health, seen: &Seen) -> Option<Health> {
+    match (state, seen.state) {
+        (Health::Unreachable, Health::Unreachable) => seen.state_before,
+        (Health::Unreachable, reached) => Some(reached),
+        _ => None,
+    }
+}
+
 fn worse(a: Judgement, b: Judgement) -> Judgement {
     let newest = older(a.newest, b.newest);
     let lag = a.lag.max(b.lag);
-    let oldest_unsent = older(a.oldest_unsent, b.oldest_unsent);
+    let awaited_since = older(a.awaited_since, b.awaited_since);
     let worst = if b.health > a.health { b } else { a };
     Judgement {
         newest,
         lag,
-        oldest_unsent,
+        awaited_since,
         ..worst
     }
 }

@@ -16,7 +16,7 @@ use crate::core::config::{Config, Entry};
 use crate::core::name::Dataset;
 use crate::edge::journal;
 use crate::edge::systemd::{self, Jobs};
-use crate::verbs::last_check::{self, Missed};
+use crate::verbs::last_check::{self, Before};
 use crate::verbs::{notify, print_json};
 use entry::Look;
 use shown::ShownEntry;
@@ -49,8 +49,8 @@ pub fn run(
         journal::warn(why);
     }
     let trees = trees::list(&chosen)?;
-    let missed = last_check::missed(now);
-    let shown = look(config, &chosen, &trees, &known, &missed, now);
+    let before = last_check::before(config.user(), now);
+    let shown = look(config, &chosen, &trees, &known, &before, now);
     let mut alerts = Vec::new();
     if is_whole {
         alerts = notify::all_open();
@@ -82,12 +82,12 @@ pub(super) fn look(
     chosen: &[(&Entry, Dataset)],
     trees: &Trees,
     known: &Jobs,
-    missed: &Missed,
+    before: &Before,
     now: DateTime<Utc>,
 ) -> Vec<ShownEntry> {
     let mut shown = Vec::new();
     for (entry, top) in chosen {
-        shown.push(Look::new(config, entry, top, trees, missed, now).show(known));
+        shown.push(Look::new(config, entry, top, trees, before, now).show(known));
     }
     shown
 }

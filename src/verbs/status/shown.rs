@@ -15,6 +15,9 @@ pub(in crate::verbs) struct ShownEntry {
     pub(in crate::verbs) snapshots: usize,
     pub(in crate::verbs) newest: Option<DateTime<Utc>>,
     pub(in crate::verbs) state: Health,
+    /// Since when it is known to have no snapshot.
+    #[serde(default)]
+    pub(in crate::verbs) missing_since: Option<DateTime<Utc>>,
     pub(in crate::verbs) why: Option<String>,
     pub(in crate::verbs) jobs: Vec<ShownJob>,
     pub(in crate::verbs) destinations: Vec<ShownReplica>,
@@ -51,6 +54,9 @@ pub(in crate::verbs) struct ShownReplica {
     /// Since when it cannot be reached, or has got nothing, as far as is known; none while something is there.
     #[serde(default)]
     pub(in crate::verbs) missing_since: Option<DateTime<Utc>>,
+    /// While it cannot be reached: what it was before.
+    #[serde(default)]
+    pub(in crate::verbs) state_before: Option<Health>,
     pub(in crate::verbs) state: Health,
     pub(in crate::verbs) why: Option<String>,
 }
