@@ -22,7 +22,7 @@ use crate::edge::{alerts, configuration, journal, records};
 use crate::verbs::loading::load;
 use failure::{failure, told_by_systemd};
 use open::{is_over, last_success, owner, read, write};
-use telling::{Event, tell, tell_again};
+use telling::{Event, tell, tell_untold};
 
 pub use open::{all_open, open};
 
@@ -68,7 +68,7 @@ fn tell_failure(config: &Config, instance: &str, alert: &mut Alert, now: DateTim
     if alert.untold.is_empty() {
         return false;
     }
-    alert.untold = tell_again(config, instance, alert, &event);
+    alert.untold = tell_untold(config, instance, alert, &event);
     true
 }
 
@@ -171,8 +171,9 @@ fn end(
     let Some(mut alert) = read(instance) else {
         return;
     };
+    let config = readable(path).unwrap_or_default();
     if let Some(over) = alert.over.clone() {
-        return tell_end(path, instance, alert, &over, now);
+        return tell_end(&config, instance, alert, &over, now);
     }
     if !is_over(&alert) {
         return;
@@ -182,6 +183,8 @@ fn end(
         how: alert.end(end, now),
     };
     alert.over = Some(over.clone());
+    // Also by a command that failed to tell the failure: another one may have told it.
+    alert.untold.clone_from(&config.notify);
     if let Err(error) = write(instance, &alert) {
         return journal::warn(format!("the alert of {} stays: {error:#}", alert.unit));
     }
@@ -195,19 +198,13 @@ fn end(
     } else {
         journal::notice(&over.how);
     }
-    tell_end(path, instance, alert, &over, now);
+    Event::recovered(&over).show(&config);
+    tell_end(&config, instance, alert, &over, now);
 }
 
 /// Tells how an alert has ended, and removes it. What fails to tell it is tried again for a day.
-fn tell_end(path: &Path, instance: &str, mut alert: Alert, over: &Over, now: DateTime<Utc>) {
-    if let Some(config) = readable(path) {
-        let event = Event::recovered(over.how.clone());
-        alert.untold = match over.time == now {
-            // Also by a command that failed to tell the failure: another one may have told it.
-            true => tell(&config, instance, &alert, &event).untold,
-            false => tell_again(&config, instance, &alert, &event),
-        };
-    }
+fn tell_end(config: &Config, instance: &str, mut alert: Alert, over: &Over, now: DateTime<Utc>) {
+    alert.untold = tell_untold(config, instance, &alert, &Event::recovered(over));
     let is_late = (now - over.time).num_seconds() >= DAY;
     let kept = match alert.untold.is_empty() || is_late {
         true => alerts::remove(instance).context("it stays"),

@@ -1,6 +1,6 @@
 //! How people are told: by the commands of `notify`, and on the desktops.
 
-use crate::core::alert::Alert;
+use crate::core::alert::{Alert, Over};
 use crate::core::config::Config;
 use crate::core::unit_name;
 use crate::edge::desktop::Notification;
@@ -25,25 +25,26 @@ impl Event {
         }
     }
 
-    /// `how` says how the alert ended.
-    pub(super) fn recovered(how: String) -> Self {
+    pub(super) fn recovered(over: &Over) -> Self {
         Event {
             name: "recovered",
-            subject: how.clone(),
-            text: how + "\n",
+            subject: over.how.clone(),
+            text: format!("{}\n", over.how),
         }
     }
 
-    fn on_desktop(&self) -> Notification {
+    /// Shows it on the desktops, unless they are not to be. Returns whether one has shown it.
+    pub(super) fn show(&self, config: &Config) -> bool {
         let is_urgent = self.name == "failed";
-        Notification {
+        let notification = Notification {
             summary: match is_urgent {
                 true => "A ZFS job has failed",
                 false => "A ZFS job works again",
             },
             body: self.subject.clone(),
             is_urgent,
-        }
+        };
+        config.desktop && notification.show()
     }
 }
 
@@ -60,16 +61,15 @@ pub(super) fn tell(config: &Config, instance: &str, alert: &Alert, event: &Event
     let untold = tell_by(&config.notify, config, instance, alert, event);
     // A command that fails is tried again with each failure; a desktop has shown it.
     let is_new = untold.is_empty() || alert.count <= 1;
-    let is_shown = config.desktop && is_new && event.on_desktop().show();
+    let is_shown = is_new && event.show(config);
     Told {
         is_told: is_shown || untold.len() < config.notify.len(),
         untold,
     }
 }
 
-/// Tells it by those commands that have failed to do so before, and still stand in the configuration. Returns those that
-/// have failed again.
-pub(super) fn tell_again(
+/// Tells it by those commands that have not told it yet, and still stand in the configuration. Returns those that fail.
+pub(super) fn tell_untold(
     config: &Config,
     instance: &str,
     alert: &Alert,
