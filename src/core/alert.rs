@@ -8,10 +8,15 @@ use chrono::{DateTime, Utc};
 use regex_lite::Regex;
 use serde::{Deserialize, Serialize};
 
-use crate::core::span::{DAY, HOUR, Rough};
+use crate::core::span::{DAY, HOUR, MINUTE, Rough};
 
 /// In seconds: how long after it was last told a failure that goes on is told again. A daily job may come a little early.
 const REMINDER: i64 = DAY - HOUR;
+
+/// In seconds: how long after a failure it is tried again to tell it.
+const RETRY: i64 = 10 * MINUTE;
+/// How many errors are kept.
+pub const ERRORS: usize = 1000;
 
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Alert {
@@ -36,14 +41,17 @@ pub struct Alert {
     /// When it was last told.
     #[serde(default)]
     pub told: Option<DateTime<Utc>>,
-    /// The commands of `notify` that have failed to tell it.
+    /// Which commands of `notify` have failed to tell it, by their places in the list: they may hold secrets.
     #[serde(default)]
-    pub untold: Vec<String>,
+    pub untold: Vec<usize>,
     /// What the failed run said last; never empty.
     pub lines: Vec<String>,
-    /// Those of its last lines that it called errors.
+    /// What it called errors.
     #[serde(default)]
     pub errors: Vec<String>,
+    /// Other errors of the failures before this one.
+    #[serde(default)]
+    pub earlier: Vec<String>,
     /// It has ended, but that has not been told by all commands.
     #[serde(default)]
     pub over: Option<Over>,
@@ -74,6 +82,9 @@ impl Alert {
             self.told = known.told;
             self.untold.clone_from(&known.untold);
         }
+        if known.over.is_none() {
+            self.remember(known);
+        }
         repeats
     }
 
@@ -85,11 +96,20 @@ impl Alert {
             true => &self.lines[last..],
             false => &self.errors,
         };
-        let before = known.errors.iter().chain(&known.lines);
-        let before: HashSet<String> = before.map(|line| gist(line)).collect();
+        let before = [known.earlier.as_slice(), &known.errors, &known.lines].concat();
+        let before: HashSet<String> = before.iter().map(|line| gist(line)).collect();
         known.over.is_none()
             && (&self.result, &self.status) == (&known.result, &known.status)
             && said.iter().all(|line| before.contains(&gist(line)))
+    }
+
+    /// Keeps the errors of earlier runs: one that comes and goes is told once.
+    fn remember(&mut self, known: &Alert) {
+        let own: HashSet<String> = self.errors.iter().map(|line| gist(line)).collect();
+        let mut earlier = [known.earlier.as_slice(), &known.errors].concat();
+        earlier.retain(|line| !own.contains(&gist(line)));
+        let surplus = earlier.len().saturating_sub(ERRORS);
+        self.earlier = earlier.split_off(surplus);
     }
 
     /// The line that says best why it failed.
@@ -102,6 +122,12 @@ impl Alert {
     pub fn is_to_be_told(&self) -> bool {
         let told = self.told.filter(|told| *told <= self.time);
         told.is_none_or(|told| (self.time - told).num_seconds() >= REMINDER)
+    }
+
+    /// Whether it is still not told to everybody, some time after it should have been.
+    pub fn waits_to_be_told(&self, now: DateTime<Utc>) -> bool {
+        let is_told = self.told.is_some() && self.untold.is_empty();
+        !is_told && self.over.is_none() && (now - self.time).num_seconds() >= RETRY
     }
 
     /// Since when it has failed in this way.
@@ -150,10 +176,9 @@ impl fmt::Display for Alert {
     }
 }
 
-/// A line without what differs from run to run: the times in the names of snapshots, amounts, dates, times of day, and
-/// numbers behind a `=` or in brackets, such as process IDs.
+/// A line without what differs from run to run.
 fn gist(line: &str) -> String {
-    let inside = Regex::new(r"[0-9]{8}T[0-9]{6}Z|\[[0-9]+\]|=[0-9.]+").expect("a pattern");
+    let inside = Regex::new(CHANGING).expect("a pattern");
     let line = inside.replace_all(line, "");
     let number = Regex::new(NUMBER).expect("a pattern");
     let words = line
@@ -161,6 +186,10 @@ fn gist(line: &str) -> String {
         .filter(|word| !number.is_match(word));
     words.collect::<Vec<_>>().join(" ")
 }
+
+/// The times in the names of snapshots, the names of temporary files, and numbers behind a `=` or in brackets, such as
+/// process IDs.
+const CHANGING: &str = r"[0-9]{8}T[0-9]{6}Z|\.(zam-|tmp)[A-Za-z0-9]{6}|\[[0-9]+\]|=[0-9.]+";
 
 /// A word that is an amount with or without its unit, a date, or a time of day: 12, 1.5GiB, (5%), 2026-11-27T10:00:00Z,
 /// [10:00:01.5]. Not an address or a name that begins with a digit.
@@ -221,12 +250,15 @@ mod tests {
             (vec!["tank/b: busy"], true),
             (vec!["tank/b: busy", "tank/a: no room"], true),
             (vec!["tank/c: busy", "tank/a: no room"], false),
+            (vec!["tank/b: busy"], true),
         ] {
             let mut next = alert(1);
             next.errors = errors.into_iter().map(Into::into).collect();
             next.lines = vec!["another end".into()];
             assert_eq!(next.follow(&open), is_known, "{next}");
+            (open.errors, open.earlier) = (next.errors, next.earlier);
         }
+        assert_eq!((open.errors.len(), open.earlier.len()), (1, 2));
         open.over = Some(Over {
             time: open.time,
             how: String::new(),
@@ -254,6 +286,10 @@ mod tests {
             (
                 "level=error took=1.25 no route",
                 "level=error took=7 no route",
+            ),
+            (
+                "cannot write /m/.zam-a1B2c3: full",
+                "cannot write /m/.zam-d4E5f6: full",
             ),
             (
                 "tank@zam_20261127T100000Z: busy",

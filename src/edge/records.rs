@@ -243,12 +243,6 @@ pub fn home(user: &str) -> PathBuf {
     directory().join(USERS).join(user)
 }
 
-/// When a unit last succeeded, as its user says or root, until `now`: a time ahead comes of a clock that was wrong.
-pub fn claimed_success(user: &str, instance: &str, now: i64) -> Option<i64> {
-    let success = Records::of(user).last_success(instance);
-    success.filter(|time| *time <= now)
-}
-
 /// Those that have records of their own.
 fn users() -> Vec<String> {
     let folders = fs::read_dir(directory().join(USERS)).into_iter().flatten();

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 
 use crate::core::health::Health;
@@ -79,14 +79,20 @@ impl Before {
     }
 }
 
-/// What the last check saw, which ran as this user; if he has run none, as another, whom the configuration named before.
-/// What lies in the future was seen under another clock.
+/// What the last check saw, which ran as this user, or as another, whom the configuration named before.
 pub(super) fn before(user: &str, now: DateTime<Utc>) -> Before {
+    let newest = last(now);
     let own = Records::of(user).check().ok();
-    let own = own.and_then(|text| serde_json::from_str(&text).ok());
-    let last = own.or_else(|| last(now));
-    let last = last.filter(|check: &Checked| check.time <= now);
-    last.map_or_else(Before::default, Before::of)
+    let own = own.and_then(|text| serde_json::from_str::<Checked>(&text).ok());
+    let own = own.filter(|own| match &newest {
+        Some(newest) => newest.time - own.time < TimeDelta::days(1),
+        None => true,
+    });
+    let last = own.or(newest);
+    let mut before = last.map_or_else(Before::default, Before::of);
+    // What lies in the future was seen under another clock: so it was, but not then.
+    before.time = before.time.filter(|time| *time <= now);
+    before
 }
 
 /// Whether what was found at a time is too old to rely on. What lies in the future was found under another clock.

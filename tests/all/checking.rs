@@ -167,6 +167,23 @@ fn what_was_grave_when_it_was_last_reached_is_not_over_while_it_is_out_of_reach(
     assert_eq!(news(&world), None);
 }
 
+/// As with a disk that is plugged in between two checks.
+#[test]
+fn what_was_grave_is_over_once_a_job_has_reached_it() {
+    let world = world("ONLINE");
+    world.hold(&[6, 1], &[6]);
+    assert!(news(&world).is_some());
+    world.write("bin/ssh", SILENT);
+    assert!(news(&world).is_some());
+    let mut before = record(&world);
+    before["time"] = serde_json::to_value(now() - TimeDelta::hours(1)).expect("a time");
+    world.write(RECORD, &before.to_string());
+    succeed(&world, "root", 0);
+    for _ in 0..2 {
+        assert_eq!(news(&world), None);
+    }
+}
+
 #[test]
 fn what_was_well_an_hour_ago_is_not_stale_at_once() {
     let world = world("ONLINE");

@@ -159,7 +159,9 @@ fn of_replica(
         }
         Health::Unreachable => Some(match replica.state_before {
             // Nobody has mended that meanwhile, as far as is known.
-            Some(before @ (Health::Stale | Health::Diverged)) => {
+            Some(before @ (Health::Stale | Health::Diverged))
+                if before == Health::Diverged || to.alert_after.is_some() =>
+            {
                 let why = format!("{before} when it was last reached: {why}");
                 Trouble::critical(about, &before.to_string(), why)
             }

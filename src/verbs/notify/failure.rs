@@ -5,16 +5,14 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use crate::core::alert::Alert;
+use crate::core::alert::{Alert, ERRORS};
 use crate::core::printable::printable;
 use crate::edge::command::Machine;
 
 const LINES: &str = "10";
-/// By its errors a failure is known again, so it takes more of them.
-const ERRORS: &str = "100";
 /// Characters of a line that are kept. The commands of `notify` get the last one in their environment, where Linux takes
 /// no more than 128 KiB (execve(2)).
-const WIDTH: usize = 4000;
+const WIDTH: usize = 16_000;
 /// The journal may get the last words of a unit a moment after systemd has seen its end.
 const LOOKS: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(200);
@@ -34,7 +32,8 @@ pub(super) fn failure(instance: &str, time: DateTime<Utc>) -> Alert {
         since: Some(time),
         count: 1,
         lines,
-        errors: logged(&invocation, &["-n", ERRORS, "-p", "err"]),
+        // By these it is known again, so it takes more of them.
+        errors: logged(&invocation, &["-n", &ERRORS.to_string(), "-p", "err"]),
         ..Alert::default()
     }
 }

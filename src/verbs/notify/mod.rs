@@ -7,6 +7,7 @@ mod telling;
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
@@ -18,24 +19,33 @@ use crate::core::span::DAY;
 use crate::core::unit_name::is_job;
 use crate::edge::outcome::Exit::Usage;
 use crate::edge::outcome::Outcome;
+use crate::edge::records::Records;
 use crate::edge::{alerts, configuration, journal, records};
 use crate::verbs::loading::load;
 use failure::{failure, told_by_systemd};
-use open::{is_over, last_success, owner, read, write};
+use open::{is_over, owner, read, write};
 use telling::{Event, tell, tell_untold};
 
 pub use open::{all_open, open};
+
+/// For all that is told late: systemd gives a check two minutes for it, and each command may take one.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Records the failure of the unit with this instance; systemd tells the rest in the environment (systemd.exec(5),
 /// MONITOR_*). What fails at each of its slots for the same reason is told once a day.
 pub fn failed(path: &Path, instance: &str, now: DateTime<Utc>) -> Result<Outcome> {
     check(instance)?;
     let config = readable(path);
-    let mut alert = failure(instance, now);
-    alert.user = config
-        .as_ref()
-        .map_or_else(String::new, |config| owner(config, instance));
-    alert.succeeded = last_success(instance, &alert.user);
+    let user = config.as_ref().and_then(|config| owner(config, instance));
+    let known = read(instance);
+    let user = user.or(known.map(|known| known.user)).unwrap_or_default();
+    // Before it is looked at how it failed, which takes a moment: what succeeds meanwhile ends this.
+    let succeeded = Records::of(&user).last_success(instance);
+    let mut alert = Alert {
+        user,
+        succeeded,
+        ..failure(instance, now)
+    };
     let _lock = alerts::lock(instance);
     // One that nobody has taken back yet, though the job may have said that it has succeeded: what comes after it failed.
     let known = read(instance);
@@ -98,10 +108,11 @@ fn announce(alert: &Alert, is_known: bool) {
 /// Takes back the alert of the unit with this instance, if it has succeeded since.
 pub fn recovered(path: &Path, instance: &str, now: DateTime<Utc>) -> Result<Outcome> {
     check(instance)?;
-    // Units that are no jobs remember nothing: systemd says that this one has succeeded.
-    let has_succeeded = !is_job(instance) && told_by_systemd("EXIT_STATUS") == "0";
+    let has_succeeded = told_by_systemd("EXIT_STATUS") == "0";
     withdraw(path, instance, now, |alert| {
-        has_succeeded || is_over(instance, alert)
+        // Units that are no jobs remember nothing: systemd says that this one has succeeded.
+        let is_job = alert.unit.starts_with("zam@") && is_job(instance);
+        has_succeeded && !is_job || is_over(instance, alert)
     });
     Ok(Outcome::Done)
 }
@@ -116,14 +127,31 @@ pub fn withdraw(
     end(path, instance, End::Success, now, is_over);
 }
 
-/// Takes back every alert that is over, but for those `kept`.
+/// Takes back every alert that is over, but for those `kept`, and tells what could not be told until now. Leaves for the
+/// next time what would take too long.
 pub fn sweep(path: &Path, now: DateTime<Utc>, kept: &[&str]) {
+    let begun = Instant::now();
     for instance in alerts::instances() {
-        let is_done = |alert: &Alert| alert.over.is_some() || is_over(&instance, alert);
-        // Whoever tells of a failure holds its lock for a while.
-        if !kept.contains(&instance.as_str()) && read(&instance).as_ref().is_some_and(is_done) {
-            withdraw(path, &instance, now, is_done);
+        if kept.contains(&instance.as_str()) || begun.elapsed() > PATIENCE {
+            continue;
         }
+        let is_done = |alert: &Alert| alert.over.is_some() || is_over(&instance, alert);
+        match read(&instance) {
+            Some(alert) if is_done(&alert) => withdraw(path, &instance, now, is_done),
+            Some(alert) if alert.waits_to_be_told(now) => tell_late(path, &instance, now),
+            _ => {}
+        }
+    }
+}
+
+/// Tells a failure that could not be told when it happened.
+fn tell_late(path: &Path, instance: &str, now: DateTime<Utc>) {
+    let _lock = alerts::lock(instance);
+    let alert = read(instance).filter(|alert| alert.waits_to_be_told(now));
+    if let (Some(mut alert), Some(config)) = (alert, readable(path)) {
+        tell_failure(&config, instance, &mut alert, now);
+        // Where it cannot be written, it is told again.
+        let _ = write(instance, &alert);
     }
 }
 
@@ -137,7 +165,9 @@ pub fn withdraw_of_others(
     for instance in alerts::instances() {
         if instance != "check" && !jobs.contains(&instance) {
             // Other units may have zam tell of them, too.
-            let is_gone = |alert: &Alert| alert.unit.starts_with("zam@") && alert.time < before;
+            let is_gone = |alert: &Alert| {
+                alert.unit.starts_with("zam@") && (alert.time < before || alert.time > now)
+            };
             end(path, &instance, End::Removal, now, is_gone);
         }
     }
@@ -146,7 +176,9 @@ pub fn withdraw_of_others(
 /// Has the word of whoever runs a unit now count, since the configuration may have named another one.
 pub fn assign(config: &Config) {
     for instance in alerts::instances() {
-        let user = owner(config, &instance);
+        let Some(user) = owner(config, &instance) else {
+            continue;
+        };
         let is_right = |alert: &Alert| alert.user == user;
         if read(&instance).as_ref().is_none_or(is_right) {
             continue;
@@ -184,7 +216,7 @@ fn end(
     };
     alert.over = Some(over.clone());
     // Also by a command that failed to tell the failure: another one may have told it.
-    alert.untold.clone_from(&config.notify);
+    alert.untold = (0..config.notify.len()).collect();
     if let Err(error) = write(instance, &alert) {
         return journal::warn(format!("the alert of {} stays: {error:#}", alert.unit));
     }

@@ -3,9 +3,10 @@
 use anyhow::{Context, Result};
 
 use crate::core::alert::Alert;
-use crate::core::config::{Config, ROOT};
+use crate::core::config::Config;
 use crate::core::unit_name;
-use crate::edge::{alerts, clock, records};
+use crate::edge::records::Records;
+use crate::edge::{alerts, clock};
 
 pub(super) fn write(instance: &str, alert: &Alert) -> Result<()> {
     let text = serde_json::to_string_pretty(alert)? + "\n";
@@ -17,27 +18,21 @@ pub(super) fn read(instance: &str) -> Option<Alert> {
     serde_json::from_str(&alerts::read(instance).ok()?).ok()
 }
 
-/// Who runs the unit with this instance.
-pub(super) fn owner(config: &Config, instance: &str) -> String {
+/// Who runs the unit with this instance, if the configuration says it.
+pub(super) fn owner(config: &Config, instance: &str) -> Option<String> {
     let mut jobs = config.jobs();
-    let user = match jobs.find(|job| unit_name::instance(job) == instance) {
-        Some(job) => config.user_of(&job),
-        None if instance == "check" => config.user(),
-        None => ROOT,
-    };
-    user.to_owned()
+    let job = jobs.find(|job| unit_name::instance(job) == instance);
+    let user = job.map(|job| config.user_of(&job));
+    let user = user.or_else(|| (instance == "check").then(|| config.user()));
+    user.map(Into::into)
 }
 
-/// When the unit last succeeded, in epoch seconds: a job that is not root's cannot remove its alert, and says so by its
-/// record.
-pub(super) fn last_success(instance: &str, user: &str) -> Option<i64> {
-    records::claimed_success(user, instance, clock::now().timestamp())
-}
-
-/// Whether the unit has succeeded since.
+/// Whether the unit has succeeded since: a job that is not root's cannot remove its alert, and says so by its record.
 pub(super) fn is_over(instance: &str, alert: &Alert) -> bool {
-    let success = last_success(instance, &alert.user);
     let (now, failed) = (clock::now().timestamp(), alert.time.timestamp());
+    // A time ahead comes of a clock that was wrong.
+    let success = Records::of(&alert.user).last_success(instance);
+    let success = success.filter(|time| *time <= now);
     // A failure dated ahead was written while the clock was wrong: any success ends it that is not the one before.
     success != alert.succeeded && success.is_some_and(|success| success > failed || failed > now)
 }

@@ -52,50 +52,49 @@ impl Event {
 pub(super) struct Told {
     /// Somebody has been told.
     pub(super) is_told: bool,
-    /// The commands that have failed.
-    pub(super) untold: Vec<String>,
+    /// The places of the commands that have failed.
+    pub(super) untold: Vec<usize>,
 }
 
 /// Tells it by all commands of `notify`, and shows it on the desktops. What does not go well is said, and stops nothing.
 pub(super) fn tell(config: &Config, instance: &str, alert: &Alert, event: &Event) -> Told {
-    let untold = tell_by(&config.notify, config, instance, alert, event);
-    // A command that fails is tried again with each failure; a desktop has shown it.
-    let is_new = untold.is_empty() || alert.count <= 1;
-    let is_shown = is_new && event.show(config);
+    let commands = config.notify.len();
+    let untold = tell_by((0..commands).collect(), config, instance, alert, event);
     Told {
-        is_told: is_shown || untold.len() < config.notify.len(),
+        is_told: event.show(config) || untold.len() < commands,
         untold,
     }
 }
 
-/// Tells it by those commands that have not told it yet, and still stand in the configuration. Returns those that fail.
+/// Tells it by the commands that have not told it yet. Returns the places of those that fail.
 pub(super) fn tell_untold(
     config: &Config,
     instance: &str,
     alert: &Alert,
     event: &Event,
-) -> Vec<String> {
-    let mut commands = alert.untold.clone();
-    commands.retain(|command| config.notify.contains(command));
-    tell_by(&commands, config, instance, alert, event)
+) -> Vec<usize> {
+    let mut places = alert.untold.clone();
+    places.retain(|place| *place < config.notify.len());
+    tell_by(places, config, instance, alert, event)
 }
 
-/// Runs commands side by side. Returns those that have failed.
+/// Runs the commands at these places side by side. Returns those of which the command has failed.
 fn tell_by(
-    commands: &[String],
+    places: Vec<usize>,
     config: &Config,
     instance: &str,
     alert: &Alert,
     event: &Event,
-) -> Vec<String> {
+) -> Vec<usize> {
     let environment = environment(config, instance, alert, event);
-    let run = |command: &String| {
-        let result = notifier::run(command, &environment, &event.text);
-        let failed =
-            result.inspect_err(|error| journal::error(format!("notify: {command}: {error:#}")));
-        failed.is_err().then(|| command.clone())
+    let at_once = places.len();
+    let run = |place: usize| {
+        let command = &config.notify[place];
+        let error = notifier::run(command, &environment, &event.text).err()?;
+        journal::warn(format!("notify: {command}: {error:#}"));
+        Some(place)
     };
-    let failed = side_by_side(commands.iter().collect(), commands.len(), run);
+    let failed = side_by_side(places, at_once, run);
     failed.into_iter().flatten().collect()
 }
 

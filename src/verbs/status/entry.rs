@@ -129,7 +129,7 @@ impl<'l> Look<'l> {
             lag_seconds: judged.lag,
             alert_after_seconds: to.alert_after.map(|after| after.seconds()),
             missing_since: self.missing_since(to, &judged, before),
-            state_before: before.and_then(|seen| state_before(judged.health, seen)),
+            state_before: before.and_then(|seen| self.state_before(to, judged.health, seen)),
             state: judged.health,
             why: judged.why,
         }
@@ -237,10 +237,25 @@ impl<'l> Look<'l> {
         }
     }
 
+    /// What a replica was when it was last reached, if it cannot be reached now. Nobody knows once a job has reached it.
+    fn state_before(&self, to: &Destination, state: Health, seen: &Seen) -> Option<Health> {
+        let is_reached = self.before.time.is_some_and(|check| {
+            let success = self.last_success(to);
+            success.is_some_and(|success| success > check)
+        });
+        match (state, seen.state) {
+            _ if is_reached => None,
+            (Health::Unreachable, Health::Unreachable) => seen.state_before,
+            (Health::Unreachable, reached) => Some(reached),
+            _ => None,
+        }
+    }
+
     /// Since when a source that has to have snapshots is known to have none.
     fn source_missing_since(&self, state: Health) -> Option<DateTime<Utc>> {
         let before = self.before.source(&self.key());
         let noticed = before.and_then(|seen| seen.missing_since);
+        let noticed = noticed.filter(|since| *since <= self.now);
         (state == Health::Never).then(|| noticed.unwrap_or(self.now))
     }
 
@@ -278,15 +293,6 @@ impl<'l> Look<'l> {
             bytes: success.and_then(|success| success.bytes),
             alert,
         }
-    }
-}
-
-/// What a replica was when it was last reached, if it cannot be reached now.
-fn state_before(state: Health, seen: &Seen) -> Option<Health> {
-    match (state, seen.state) {
-        (Health::Unreachable, Health::Unreachable) => seen.state_before,
-        (Health::Unreachable, reached) => Some(reached),
-        _ => None,
     }
 }
 
