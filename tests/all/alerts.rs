@@ -16,6 +16,7 @@ use zam::verbs::notify;
 use zam::verbs::settle::settle;
 
 use crate::common::{program, zam};
+use crate::process_of;
 
 const JOURNALCTL: &str = r#"#!/bin/sh
 case "$*" in
@@ -468,7 +469,7 @@ fn the_alert_of_a_configuration_ends_once_the_right_one_is_in_force() {
 /// `zam reload` with a configuration that has these jobs, as far as alerts are concerned.
 #[test]
 #[ignore = "the other tests run it"]
-fn reloaded() {
+fn process_reloaded() {
     let path = std::env::var("ZAM_CONFIG").expect("a configuration");
     let jobs = ["snapshot-tank-other".to_owned()].into();
     notify::withdraw_of_others(Path::new(&path), &jobs, clock::now(), clock::now());
@@ -484,9 +485,8 @@ fn the_alert_of_a_job_that_is_gone_ends_and_is_told_so() {
         assert!(ended(place, instance, &["notify", instance], "1").0);
     }
     told(place);
-    let mut command = program(std::env::current_exe().expect("a test"));
+    let mut command = process_of("alerts::process_reloaded");
     command
-        .args(["--ignored", "--exact", "alerts::reloaded", "--nocapture"])
         .env("ZAM_CONFIG", place.join("zam.yaml"))
         .env("ZAM_STATE", place);
     assert!(command.status().expect("a run").success());
@@ -676,7 +676,7 @@ const DAY: i64 = 86_400;
 /// A run of a job that ended so at that time, as a process of its own: where the state lies is in its environment.
 #[test]
 #[ignore = "the other tests run it"]
-fn settled() {
+fn process_settled() {
     let now = std::env::var("NOW")
         .expect("a time")
         .parse()
@@ -694,10 +694,8 @@ fn settled() {
 }
 
 fn settle_at(state: &Path, now: i64, run: &str) -> String {
-    let mut command = program(std::env::current_exe().expect("a test"));
-    command
-        .args(["--ignored", "--exact", "alerts::settled", "--nocapture"])
-        .env("ZAM_STATE", state);
+    let mut command = process_of("alerts::process_settled");
+    command.env("ZAM_STATE", state);
     let output = command
         .env("NOW", now.to_string())
         .env("RUN", run)

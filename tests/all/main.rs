@@ -29,3 +29,10 @@ mod simulate;
 mod slips;
 mod systemd;
 mod unit_names;
+
+/// An ignored test as a process of its own: the environment is one process's.
+fn process_of(test: &str) -> std::process::Command {
+    let mut command = common::program(std::env::current_exe().expect("a test"));
+    command.args(["--ignored", "--exact", test, "--nocapture"]);
+    command
+}

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::common::{self, path_with, program};
 use crate::dbus::{Answer, Bus};
+use crate::process_of;
 use tempfile::{TempDir, tempdir};
 use zam::edge::outcome::is_later;
 use zam::edge::systemd;
@@ -177,10 +178,16 @@ fn status_shows_a_pruning_that_waits() {
     assert!(said.contains(r#""result":"waiting""#), "{said}");
 }
 
+/// The system bus is one of a test's, never the machine's.
+fn insist_on_a_bus_of_ours() {
+    std::env::var("DBUS_SYSTEM_BUS_ADDRESS").expect("a test runs this");
+}
+
 /// `zam reload` reads the machine's own configuration alone, so what it does with systemd is run here, as a process.
 #[test]
 #[ignore = "the other tests run it"]
-fn reload() {
+fn process_reload() {
+    insist_on_a_bus_of_ours();
     let code = match systemd::reload_timers(&["snapshot-tank-home".to_owned()].into()) {
         Ok(()) => 0,
         Err(error) => {
@@ -192,10 +199,8 @@ fn reload() {
 }
 
 fn reloading(bus: &Bus) -> Command {
-    let mut command = program(std::env::current_exe().expect("a test"));
-    command
-        .args(["--ignored", "--exact", "systemd::reload", "--nocapture"])
-        .env("DBUS_SYSTEM_BUS_ADDRESS", bus.address());
+    let mut command = process_of("systemd::process_reload");
+    command.env("DBUS_SYSTEM_BUS_ADDRESS", bus.address());
     command.stdout(Stdio::null()).stderr(Stdio::piped());
     command
 }
@@ -238,17 +243,16 @@ fn with_failed_services(call: &str, _: usize) -> Answer {
 
 #[test]
 #[ignore = "the other tests run it"]
-fn forget() {
+fn process_forget() {
+    insist_on_a_bus_of_ours();
     systemd::forget_others(&["snapshot-tank-home".to_owned()].into());
 }
 
 #[test]
 fn jobs_that_are_gone_do_not_stay_failed() {
     let bus = Bus::new(with_failed_services);
-    let mut command = program(std::env::current_exe().expect("a test"));
-    command
-        .args(["--ignored", "--exact", "systemd::forget", "--nocapture"])
-        .env("DBUS_SYSTEM_BUS_ADDRESS", bus.address());
+    let mut command = process_of("systemd::process_forget");
+    command.env("DBUS_SYSTEM_BUS_ADDRESS", bus.address());
     assert!(command.status().expect("a run").success());
     let calls = bus.calls();
     let reset: Vec<&String> = calls
