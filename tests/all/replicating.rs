@@ -269,7 +269,7 @@ fn what_has_no_snapshot_yet_is_a_line_and_the_rest_arrives() {
     assert!(world.has(&format!("nas/tank/a@{}", name(2))));
     has(
         &world.zam(&["status", "--json", "tank/a"]).said,
-        r#""snapshots":2,"state":"ok","why":null"#,
+        r#""snapshots":2,"state":"ok","state_before":null,"why":null"#,
     );
     world.holds("tank/b", &[]);
     has(
