@@ -15,6 +15,7 @@ use crate::edge::systemd::Jobs;
 use crate::verbs::last_check::{Before, Seen};
 use crate::verbs::notify;
 use crate::verbs::say::does_not_exist;
+use crate::verbs::status::missing::{Known, time};
 use crate::verbs::status::shown::{ShownEntry, ShownJob, ShownReplica};
 use crate::verbs::status::trees::Trees;
 
@@ -55,7 +56,7 @@ impl<'l> Look<'l> {
         }
     }
 
-    pub(super) fn show(&self, known: &Jobs) -> ShownEntry {
+    pub(super) fn show(&self, systemd: &Jobs) -> ShownEntry {
         let (mut snapshots, mut newest) = (0, None);
         for dataset in &self.sources {
             let times = self.times(self.entry.host_name(), dataset);
@@ -69,11 +70,12 @@ impl<'l> Look<'l> {
             None => of_source(self.entry, newest, self.now.timestamp()),
         };
         let jobs = self.entry.jobs();
-        let jobs = jobs.iter().map(|job| self.job(job, known)).collect();
+        let jobs = jobs.iter().map(|job| self.job(job, systemd)).collect();
+        let known = self.known(self.before.source(&self.key()), None);
         let replicas = self.entry.destinations.iter().map(|to| self.replica(to));
         let destinations = replicas.collect();
         ShownEntry {
-            missing_since: self.source_missing_since(state),
+            missing_since: known.source_missing_since(state),
             dataset: self.key(),
             recursive: self.entry.recursive,
             snapshots,
@@ -109,7 +111,8 @@ impl<'l> Look<'l> {
 
     fn replica(&self, to: &Destination) -> ShownReplica {
         let (host, replica) = (to.host_name(), to.replica(self.top));
-        let before = self.before.replica(&self.key(), &to.name.to_string());
+        let seen = self.before.replica(&self.key(), &to.name.to_string());
+        let known = self.known(seen, self.last_success(to));
         let judged = self.judge(to).unwrap_or_else(|error| Judgement {
             health: Health::Unreachable,
             newest: self.times(host, &replica).last().copied(),
@@ -128,8 +131,8 @@ impl<'l> Look<'l> {
             newest: judged.newest.and_then(time),
             lag_seconds: judged.lag,
             alert_after_seconds: to.alert_after.map(|after| after.seconds()),
-            missing_since: self.missing_since(to, &judged, before),
-            state_before: before.and_then(|seen| self.state_before(to, judged.health, seen)),
+            missing_since: known.missing_since(&judged),
+            state_before: known.state_before(judged.health),
             state: judged.health,
             why: judged.why,
         }
@@ -211,52 +214,13 @@ impl<'l> Look<'l> {
         time(last).filter(|last| *last <= self.now)
     }
 
-    /// Since when the replica is missing, if it is: since a check first missed it, but a dataset that has just come has
-    /// missed nothing, and what a check has seen to be well, or a job has reached, was not missing then.
-    fn missing_since(
-        &self,
-        to: &Destination,
-        judged: &Judgement,
-        before: Option<&Seen>,
-    ) -> Option<DateTime<Utc>> {
-        let noticed = before.and_then(|seen| seen.missing_since);
-        let noticed = noticed.filter(|since| *since <= self.now);
-        match judged.health {
-            Health::Never => {
-                let noticed = noticed.unwrap_or(self.now);
-                let awaited = judged.awaited_since.and_then(time);
-                Some(awaited.map_or(noticed, |awaited| awaited.max(noticed).min(self.now)))
-            }
-            Health::Unreachable => {
-                let well = before.filter(|seen| seen.state == Health::Ok);
-                let well = well.and(self.before.time);
-                let last = noticed.max(well).max(self.last_success(to));
-                last.or(Some(self.now))
-            }
-            _ => None,
+    fn known<'k>(&self, seen: Option<&'k Seen>, success: Option<DateTime<Utc>>) -> Known<'k> {
+        Known {
+            seen,
+            check: self.before.time,
+            success,
+            now: self.now,
         }
-    }
-
-    /// What a replica was when it was last reached, if it cannot be reached now. Nobody knows once a job has reached it.
-    fn state_before(&self, to: &Destination, state: Health, seen: &Seen) -> Option<Health> {
-        let is_reached = self.before.time.is_some_and(|check| {
-            let success = self.last_success(to);
-            success.is_some_and(|success| success > check)
-        });
-        match (state, seen.state) {
-            _ if is_reached => None,
-            (Health::Unreachable, Health::Unreachable) => seen.state_before,
-            (Health::Unreachable, reached) => Some(reached),
-            _ => None,
-        }
-    }
-
-    /// Since when a source that has to have snapshots is known to have none.
-    fn source_missing_since(&self, state: Health) -> Option<DateTime<Utc>> {
-        let before = self.before.source(&self.key());
-        let noticed = before.and_then(|seen| seen.missing_since);
-        let noticed = noticed.filter(|since| *since <= self.now);
-        (state == Health::Never).then(|| noticed.unwrap_or(self.now))
     }
 
     fn key(&self) -> String {
@@ -312,8 +276,4 @@ fn worse(a: Judgement, b: Judgement) -> Judgement {
 /// The older one of two moments, in epoch seconds, or the only one.
 fn older(a: Option<i64>, b: Option<i64>) -> Option<i64> {
     a.into_iter().chain(b).min()
-}
-
-fn time(epoch: i64) -> Option<DateTime<Utc>> {
-    DateTime::from_timestamp(epoch, 0)
 }

@@ -4,6 +4,7 @@
 mod columns;
 mod entry;
 mod jobs;
+mod missing;
 pub(super) mod shown;
 mod table;
 pub(super) mod trees;

@@ -49,7 +49,7 @@ fn add_source(columns: &mut Columns<5>, entry: &ShownEntry, now: DateTime<Utc>) 
     let has_failed = has_failed(&entry.jobs, None);
     let cells = [
         format!("{}{below}", entry.dataset),
-        word(entry.state, has_failed).into(),
+        word(entry.state, has_failed),
         ago(entry.newest, now),
         String::new(),
         entry.snapshots.to_string(),
@@ -71,7 +71,7 @@ fn add_replica(
     };
     let cells = [
         format!("  to {}", replica.name),
-        word(replica.state, has_failed).into(),
+        word(replica.state, has_failed),
         ago(replica.newest, now),
         behind,
         replica.snapshots.to_string(),
@@ -86,15 +86,10 @@ fn has_failed(jobs: &[ShownJob], destination: Option<&str>) -> bool {
 }
 
 /// A job that failed is worse news than the state that it left, unless that is as bad.
-fn word(health: Health, has_failed: bool) -> &'static str {
+fn word(health: Health, has_failed: bool) -> String {
     match health {
-        Health::Ok if has_failed => "failed",
-        Health::Ok => "ok",
-        Health::Late => "late",
-        Health::Never => "never",
-        Health::Stale => "stale",
-        Health::Diverged => "diverged",
-        Health::Unreachable => "unreachable",
+        Health::Ok if has_failed => "failed".into(),
+        health => health.to_string(),
     }
 }
 

@@ -31,7 +31,7 @@ equal "$(login)" ''
 
 say "a login without anything to tell looks at one file of zam's"
 strace -f -e trace=%file -o /root/looked bash -lic true 2>/dev/null
-equal "$(grep -cE '(stat|access)[a-z0-9]*\(.*/var/lib/zam' /root/looked)" 1
+equal "$(grep -cE '(stat|access)[a-z0-9]*\(.*/run/zam-well' /root/looked)" 1
 lacks "$(cat /root/looked)" 'exec.*zam'
 lacks "$(bash -lc true 2>&1; ssh -i /etc/zam/keys/there root@localhost true 2>&1)" zam
 
