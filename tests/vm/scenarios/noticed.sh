@@ -142,6 +142,25 @@ write_config
 expect 0 zam reload
 over zam-config.service
 
+say "a destination that was never reached, until the configuration gives it up"
+sed -i 's/^  local:.*/&\n  never: {root: backup\/never, replication-period: 1h, alert-after: 2d}/; s/\[local\]/[local, never]/' /etc/zam/zam.yaml
+expect 0 zam reload
+systemctl stop zam.target
+run_job replicate:never-tank-home
+noticed zam@replicate:never-tank-home.service
+lacks "$output" stale
+advance '3 days'
+run_job snapshot-tank-home
+run_job replicate:local-tank-home
+hourly_check
+noticed zam@check.service 'tank/home to never: stale: backup/never does not exist.*missing for 3d'
+write_config
+expect 0 zam reload
+wait_for 60 grep -qF 'recovered zam@replicate:never-tank-home.service' /root/told
+lacks "$(systemctl --failed --no-legend)" never
+wait_for 120 idle
+over zam@check.service
+
 say "nobody has checked for a while"
 systemctl stop zam.target
 advance '5 hours'
