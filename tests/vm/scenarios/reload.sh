@@ -54,12 +54,12 @@ zfs rename tank/hidden tank/other
 cp /etc/zam/zam.yaml /root/zam.yaml
 sed -i '/tank\/other/d' /etc/zam/zam.yaml
 expect 0 zam reload
+has 'zam@snapshot-tank-other.service is no job of the configuration any more; it had failed once'
 lacks "$(timers)" other
 lacks "$(stamps)" other
 lacks "$(ls /var/lib/zam/alerts /var/lib/zam/done)" other
 expect 0 systemctl --failed --no-legend
 equal "$output" ''
-contains "$(journalctl -u zam@snapshot-tank-other.service -o cat)" 'is no job of the configuration any more; it had failed once'
 cp /root/zam.yaml /etc/zam/zam.yaml
 expect 0 zam reload
 equal "$(timers)" "$all"
@@ -83,7 +83,6 @@ cp /root/zam.yaml /etc/zam/zam.yaml
 expect 0 zam reload
 expect 0 systemctl --failed --no-legend
 equal "$output" ''
-contains "$(journalctl -u zam@snapshot-tank-other.service -o cat)" 'is no job of the configuration any more; it had failed once'
 
 say "the path unit: saved is in force; what is wrong fails, and nothing stops"
 equal "$(systemctl is-enabled zam-reload.path || true)" disabled
@@ -108,4 +107,3 @@ wait_for 120 bash -c '! systemctl is-failed --quiet zam-reload.service'
 equal "$(timers)" "$all"
 expect 0 systemctl --failed --no-legend
 equal "$output" ''
-contains "$(journalctl -u zam@snapshot-tank-other.service -o cat)" 'is no job of the configuration any more; it had failed once'
