@@ -220,6 +220,8 @@ User={user}
 ExecStart=
 ExecStart=zam check --record
 ExecStopPost=+zam check --publish
+# What is told takes its time.
+TimeoutStopSec=5min
 "
     )
 }

@@ -28,7 +28,7 @@ use telling::{Event, tell, tell_untold};
 
 pub use open::{all_open, open};
 
-/// For all that is told late: systemd gives a check two minutes for it, and each command may take one.
+/// For what is told late, before the last of it begins, which may take two minutes: systemd gives a check five.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Records the failure of the unit with this instance; systemd tells the rest in the environment (systemd.exec(5),
