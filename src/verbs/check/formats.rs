@@ -127,6 +127,14 @@ impl Record {
         last_check::is_old(self.time, now)
     }
 
+    /// What explains a level that is unknown.
+    fn as_of(&self, now: DateTime<Utc>) -> String {
+        match self.age(now).filter(|_| self.is_old(now)) {
+            Some(age) => format!(" (as it was {age} ago)"),
+            None => String::new(),
+        }
+    }
+
     /// What was well long ago may not be so now; what was grave has to be looked at in any case.
     fn level(&self, gravest: Option<Gravity>, now: DateTime<Utc>) -> Level {
         match gravest {
@@ -145,7 +153,7 @@ impl Record {
             Some((first, others)) => format!("{first}; and {} more", others.len()),
         };
         let data: Vec<String> = self.replicas().filter_map(performance).collect();
-        let (first, data) = (plain(&first), data.join(" "));
+        let (first, data) = (plain(&first) + &self.as_of(now), data.join(" "));
         lines.push(format!("ZAM {level} - {first} | {data}"));
         lines.extend(
             self.troubles
@@ -164,7 +172,7 @@ impl Record {
             let found = self.troubles.iter().find(|trouble| trouble.about == about);
             others.retain(|trouble| trouble.about != about);
             let level = self.level(found.map(|trouble| trouble.gravity), now);
-            lines.push(checkmk_line(&about, replica, level, found));
+            lines.push(checkmk_line(&about, replica, level, found) + &self.as_of(now));
         }
         let gravest = others.iter().map(|trouble| trouble.gravity).max();
         let level = self.level(gravest, now);
@@ -177,9 +185,10 @@ impl Record {
             false => texts.join("; "),
         };
         lines.push(format!(
-            "{} \"zam\" troubles={} {text}",
+            "{} \"zam\" troubles={} {text}{}",
             level as u8,
-            others.len()
+            others.len(),
+            self.as_of(now)
         ));
         lines
     }
@@ -272,7 +281,8 @@ mod tests {
         assert_eq!(record.nagios(record.time, &mut Vec::new()), Level::Ok);
         assert_eq!(record.nagios(later, &mut Vec::new()), Level::Unknown);
         for line in record.checkmk(later) {
-            assert!(line.starts_with("3 \"zam"), "{line}");
+            let is_explained = line.ends_with(" (as it was 4h ago)");
+            assert!(line.starts_with("3 \"zam") && is_explained, "{line}");
         }
     }
 }
