@@ -119,9 +119,9 @@ impl Alert {
     }
 
     /// Whether it is time to tell it: for the first time, or again. One told in the future was told under another clock.
-    pub fn is_to_be_told(&self) -> bool {
-        let told = self.told.filter(|told| *told <= self.time);
-        told.is_none_or(|told| (self.time - told).num_seconds() >= REMINDER)
+    pub fn is_to_be_told(&self, now: DateTime<Utc>) -> bool {
+        let told = self.told.filter(|told| *told <= now);
+        told.is_none_or(|told| (now - told).num_seconds() >= REMINDER)
     }
 
     /// Whether it is still not told to everybody, some time after it should have been.
@@ -228,7 +228,7 @@ mod tests {
         for hour in 0..72 {
             let mut next = alert(hour);
             next.follow(&open);
-            if next.is_to_be_told() {
+            if next.is_to_be_told(next.time) {
                 told.push(hour);
                 next.told = Some(next.time);
             }
@@ -238,7 +238,7 @@ mod tests {
         assert_eq!((open.count, open.begun()), (73, DateTime::UNIX_EPOCH));
         let mut set_back = alert(-5);
         set_back.follow(&open);
-        assert!(set_back.is_to_be_told());
+        assert!(set_back.is_to_be_told(set_back.time));
     }
 
     #[test]
@@ -320,6 +320,6 @@ mod tests {
         open.told = Some(open.time);
         let mut other = alert(1);
         other.lines = vec!["tank: no room".into()];
-        assert!(!other.follow(&open) && other.is_to_be_told());
+        assert!(!other.follow(&open) && other.is_to_be_told(other.time));
     }
 }

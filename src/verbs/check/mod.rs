@@ -2,6 +2,7 @@
 //! and looks at the pools. systemd runs it every hour; then it is recorded for `status`, for the login, and for metrics.
 
 mod crowds;
+mod entries;
 mod formats;
 mod metrics;
 mod publish;
@@ -77,7 +78,7 @@ fn check(loaded: &Loaded, now: DateTime<Utc>) -> Result<Record> {
     let before = last_check::before(config.user(), now);
     let datasets = look(config, &chosen, &trees, &known, &before, now);
     for (entry, shown) in config.entries.iter().zip(&datasets) {
-        troubles.extend(troubles::of_entry(entry, shown, now));
+        troubles.extend(entries::of_entry(entry, shown, now));
         troubles.extend(crowds::of_crowds(config, entry, &trees, now));
     }
     troubles.extend(troubles::of_other_units(&notify::all_open(), &datasets));

@@ -1,23 +1,20 @@
-//! What is wrong, from what was looked at.
+//! What is wrong around the datasets: the configuration, timers, units, pools, and what no entry covers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
-use chrono::{DateTime, Utc};
 
 use crate::core::alert::Alert;
-use crate::core::config::{Config, Destination, Entry};
-use crate::core::health::Health;
+use crate::core::config::Config;
 use crate::core::name::Dataset;
 use crate::core::selection::passed_over_by;
-use crate::core::span::{HOUR, Rough};
 use crate::core::trouble::Trouble;
 use crate::core::unit_name::instance;
 use crate::edge::configuration::Loaded;
 use crate::edge::systemd::Jobs;
 use crate::edge::zfs::Pool;
 use crate::verbs::status::is_of_a_job;
-use crate::verbs::status::shown::{ShownEntry, ShownJob, ShownReplica};
+use crate::verbs::status::shown::ShownEntry;
 use crate::verbs::status::trees::Trees;
 
 /// Percent of a pool; ZFS slows down beyond.
@@ -71,135 +68,6 @@ pub(super) fn of_timers(config: &Config, known: &Result<Jobs>) -> Vec<Trouble> {
     troubles
 }
 
-pub(super) fn of_entry(entry: &Entry, shown: &ShownEntry, now: DateTime<Utc>) -> Vec<Trouble> {
-    let mut troubles = Vec::new();
-    troubles.extend(of_clock(shown, now).or_else(|| of_source(entry, shown, now)));
-    for (to, replica) in entry.destinations.iter().zip(&shown.destinations) {
-        let about = format!("{} to {}", shown.dataset, to.name);
-        troubles.extend(of_replica(about, to, replica, now));
-    }
-    for job in &shown.jobs {
-        troubles.extend(of_job(job));
-    }
-    troubles
-}
-
-/// While the newest snapshot is dated in the future, nobody can tell whether others come.
-fn of_clock(shown: &ShownEntry, now: DateTime<Utc>) -> Option<Trouble> {
-    let ahead = (shown.newest? - now).num_seconds();
-    let why = format!(
-        "its newest snapshot is dated {} in the future; if the clock is right now (timedatectl), the next snapshot ends this",
-        Rough(ahead)
-    );
-    (ahead > HOUR).then(|| Trouble::critical(shown.dataset.as_str(), "ahead", why))
-}
-
-fn of_source(entry: &Entry, shown: &ShownEntry, now: DateTime<Utc>) -> Option<Trouble> {
-    let about = shown.dataset.as_str();
-    let why = shown.why.clone().unwrap_or_default();
-    match shown.state {
-        Health::Unreachable if entry.host.is_none() => {
-            Some(Trouble::critical(about, "unreachable", why))
-        }
-        // Whether that matters, its replicas decide.
-        Health::Unreachable => Some(Trouble::warning(about, "unreachable", why)),
-        Health::Late => {
-            let age = shown
-                .newest
-                .map_or(0, |newest| (now - newest).num_seconds());
-            let period = entry.snapshot_period?;
-            let why = format!(
-                "its newest snapshot is {} old, although one is due every {period}",
-                Rough(age)
-            );
-            Some(Trouble::critical(about, "late", why))
-        }
-        Health::Never => {
-            let period = entry.snapshot_period?;
-            let missing = (now - shown.missing_since?).num_seconds();
-            Some(match missing > 2 * period.seconds() {
-                true => {
-                    let why = format!("it has no snapshot, although one is due every {period}");
-                    Trouble::critical(about, "late", why)
-                }
-                false => Trouble::warning(about, "never", "it has no snapshot yet"),
-            })
-        }
-        _ => None,
-    }
-}
-
-fn of_replica(
-    about: String,
-    to: &Destination,
-    replica: &ShownReplica,
-    now: DateTime<Utc>,
-) -> Option<Trouble> {
-    let why = replica.why.clone().unwrap_or_default();
-    match replica.state {
-        Health::Ok => None,
-        Health::Late => {
-            let why = format!("late: {}", behind(replica, now));
-            Some(Trouble::warning(about, "late", why))
-        }
-        Health::Stale => {
-            let after = to
-                .alert_after
-                .map_or(String::new(), |after| format!(" (alert-after {after})"));
-            let why = format!("stale: {}{after}", behind(replica, now));
-            Some(Trouble::critical(about, "stale", why))
-        }
-        Health::Diverged => {
-            let why = format!("diverged: {why}");
-            Some(Trouble::critical(about, "diverged", why))
-        }
-        Health::Never => {
-            let why = "nothing has arrived yet".into();
-            Some(of_missing(about, "never", why, replica, now))
-        }
-        Health::Unreachable => Some(match replica.state_before {
-            // Nobody has mended that meanwhile, as far as is known.
-            Some(before @ (Health::Stale | Health::Diverged))
-                if before == Health::Diverged || to.alert_after.is_some() =>
-            {
-                let why = format!("{before} when it was last reached: {why}");
-                Trouble::critical(about, &before.to_string(), why)
-            }
-            _ => of_missing(about, "unreachable", why, replica, now),
-        }),
-    }
-}
-
-/// A replica that has been missing for longer than `alert-after` is as good as one that is as old.
-fn of_missing(
-    about: String,
-    kind: &str,
-    why: String,
-    replica: &ShownReplica,
-    now: DateTime<Utc>,
-) -> Trouble {
-    let since = replica.missing_since.unwrap_or(now);
-    let missing = (now - since).num_seconds();
-    match replica.alert_after_seconds {
-        Some(after) if missing > after => {
-            let why = format!("stale: {why}; missing for {}", Rough(missing));
-            Trouble::critical(about, "stale", why)
-        }
-        _ => Trouble::warning(about, kind, why),
-    }
-}
-
-fn behind(replica: &ShownReplica, now: DateTime<Utc>) -> String {
-    match replica.newest {
-        None => "nothing has arrived".into(),
-        Some(newest) => format!("what it has is {} old", Rough((now - newest).num_seconds())),
-    }
-}
-
-fn of_job(job: &ShownJob) -> Option<Trouble> {
-    job.alert.as_ref().map(of_alert)
-}
-
 /// Alerts of units that are no jobs of the configuration, such as zam-reload.service. The check's own says what stands here
 /// anyway, and of zam-config.service of_configuration() has told.
 pub(super) fn of_other_units(alerts: &[Alert], shown: &[ShownEntry]) -> Vec<Trouble> {
@@ -213,7 +81,7 @@ pub(super) fn of_other_units(alerts: &[Alert], shown: &[ShownEntry]) -> Vec<Trou
     troubles
 }
 
-fn of_alert(alert: &Alert) -> Trouble {
+pub(super) fn of_alert(alert: &Alert) -> Trouble {
     let why = format!(
         "failed ({}, {}): {}",
         alert.result,
@@ -283,14 +151,10 @@ pub(super) fn of_pools(config: &Config, pools: &[Pool]) -> Vec<Trouble> {
 
 #[cfg(test)]
 mod tests {
-    use chrono::TimeDelta;
-
     use super::*;
     use crate::core::fault::Source;
     use crate::core::listing::State;
     use crate::core::load::load;
-    use crate::core::trouble::Gravity;
-    use crate::verbs::check::example::record;
 
     const CONFIG: &str = "
 destinations: {usb: {root: u/zam, replication-period: 1h, prune-period: 1d, alert-after: 3d, windows: [{max-age: 1d, period: 1h}]}}
@@ -306,22 +170,6 @@ datasets:
         let (config, faults) = load(&[source]).expect("a configuration");
         assert!(faults.is_empty());
         config
-    }
-
-    #[test]
-    fn a_replica_that_is_missing_is_stale_only_after_alert_after() {
-        let (config, mut record) = (config(), record());
-        let (to, now) = (&config.entries[1].destinations[0], record.time);
-        let usb = &mut record.datasets[0].destinations[1];
-        usb.alert_after_seconds = Some(3 * 86_400);
-        for state in [Health::Unreachable, Health::Never] {
-            usb.state = state;
-            for (days, gravity) in [(2, Gravity::Warning), (4, Gravity::Critical)] {
-                usb.missing_since = Some(now - TimeDelta::days(days));
-                let trouble = of_replica("x".into(), to, usb, now).expect("a trouble");
-                assert_eq!((trouble.gravity, trouble.is_news()), (gravity, days == 4));
-            }
-        }
     }
 
     #[test]

@@ -69,7 +69,7 @@ pub fn failed(path: &Path, instance: &str, now: DateTime<Utc>) -> Result<Outcome
 /// Tells a failure when it is time, and else by those commands that could not tell it. Returns whether the alert has changed.
 fn tell_failure(config: &Config, instance: &str, alert: &mut Alert, now: DateTime<Utc>) -> bool {
     let event = Event::failed(alert);
-    if alert.is_to_be_told() {
+    if alert.is_to_be_told(now) {
         let told = tell(config, instance, alert, &event);
         alert.told = told.is_told.then_some(now);
         alert.untold = told.untold;
