@@ -11,9 +11,10 @@ use serde::{Deserialize, Serialize};
 use crate::core::fault::At;
 use crate::core::name::{Dataset, Label, Prefix};
 use crate::core::pattern::Pattern;
+use crate::core::period::Period;
 use crate::core::scalars::{Compression, Rate};
 use crate::core::schedule::{self, Timing};
-use crate::core::span::{Period, Span};
+use crate::core::span::Span;
 
 #[derive(Clone, Debug, Default)]
 pub struct Config {

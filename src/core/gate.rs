@@ -4,8 +4,9 @@
 use chrono::Weekday;
 
 use crate::core::config::Job;
+use crate::core::period::Period;
 use crate::core::schedule::Week;
-use crate::core::span::{DAY, Epoch, MINUTE, Period, Rough};
+use crate::core::span::{DAY, Epoch, MINUTE, Rough};
 
 /// A moment, and how the clock on the wall shows it.
 #[derive(Clone, Copy, Debug)]

@@ -16,6 +16,7 @@ pub mod name;
 pub mod nearest;
 pub mod parts;
 pub mod pattern;
+pub mod period;
 pub mod printable;
 pub mod pruning;
 pub mod received;

@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use proptest::sample::{Index, subsequence};
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
+use zam::core::period::Period;
 use zam::core::schedule::{Schedule, Timing, Week, Window, check};
-use zam::core::span::Period;
 
 use crate::common::program;
 

@@ -10,8 +10,9 @@ use proptest::test_runner::TestRunner;
 use zam::core::config::Window;
 use zam::core::listing::Snapshot;
 use zam::core::name::Prefix;
+use zam::core::period::Period;
 use zam::core::retention::{self, Reason};
-use zam::core::span::{Period, Span};
+use zam::core::span::Span;
 
 const HOUR: i64 = 3600;
 const DAY: i64 = 24 * HOUR;

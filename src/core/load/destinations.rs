@@ -11,8 +11,9 @@ use crate::core::load::sections::Sections;
 use crate::core::load::settings::{idle, schedulable, windows};
 use crate::core::load::tree::{Map, Node};
 use crate::core::name::{Dataset, Label};
+use crate::core::period::Period;
 use crate::core::scalars::{parallel, text};
-use crate::core::span::{Period, Span};
+use crate::core::span::Span;
 
 const STALL_TIMEOUT: Span = Span {
     months: 0,

@@ -18,7 +18,7 @@ use crate::core::load::tree::{Key, Map, Node, items};
 use crate::core::name::Dataset;
 use crate::core::nearest::nearest;
 use crate::core::pattern::Pattern;
-use crate::core::span::Period;
+use crate::core::period::Period;
 
 const HOUR: Period = Period::Seconds(3600);
 /// A pulled entry has none of these, because its host takes and prunes the snapshots.

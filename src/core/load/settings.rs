@@ -6,9 +6,10 @@ use crate::core::fault::Fault;
 use crate::core::load::fields::Fields;
 use crate::core::load::keys::{HOOKS, IDLE, WINDOW};
 use crate::core::load::tree::Node;
+use crate::core::period::Period;
 use crate::core::scalars::{otherwise, text};
 use crate::core::schedule;
-use crate::core::span::{Period, Span};
+use crate::core::span::Span;
 
 /// A period that a timer can follow.
 pub fn schedulable(fields: &mut Fields, name: &str) -> Option<Period> {

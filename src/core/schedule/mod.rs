@@ -10,11 +10,12 @@ use std::ops::Range;
 
 use chrono::Weekday;
 
+use crate::core::period::Period;
 use crate::core::schedule::week::WEEK_MINUTES;
 pub use crate::core::schedule::week::Week;
 pub use crate::core::schedule::window::Window;
 use crate::core::schedule::window::{DAY_MINUTES, day_list};
-use crate::core::span::{DAY, MINUTE, Period};
+use crate::core::span::{DAY, MINUTE};
 
 /// Seconds between the questions of a job that waits for more than the clock.
 const POLL: i64 = 15 * MINUTE;

@@ -2,7 +2,8 @@
 
 use chrono::Datelike;
 
-use crate::core::span::{Epoch, Period, utc};
+use crate::core::period::Period;
+use crate::core::span::{Epoch, utc};
 
 /// A moment on the axis, and its name.
 #[derive(Debug)]

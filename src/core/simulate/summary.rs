@@ -2,8 +2,9 @@
 //! played, not read from the configuration. Pure; knows no drawing.
 
 use crate::core::config::{Entry, Window};
+use crate::core::period::Period;
 use crate::core::simulate::{Side, is_played};
-use crate::core::span::{DAY, Epoch, Period, utc};
+use crate::core::span::{DAY, Epoch, utc};
 
 /// What is drawn at once: entries with one policy, and the course of each of their datasets.
 #[derive(Debug)]

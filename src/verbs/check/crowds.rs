@@ -5,9 +5,10 @@ use chrono::{DateTime, Utc};
 use crate::core::config::{Config, Entry, Window, key};
 use crate::core::listing::State;
 use crate::core::name::Dataset;
+use crate::core::period::Period;
 use crate::core::retention;
 use crate::core::selection::governs;
-use crate::core::span::{HOUR, Period};
+use crate::core::span::HOUR;
 use crate::core::trouble::Trouble;
 use crate::verbs::status::trees::Trees;
 
