@@ -14,9 +14,17 @@ use crate::core::span::Epoch;
 pub struct Keeping<'w> {
     pub prefix: &'w Prefix,
     pub windows: &'w [Window],
-    /// When replications of this source to each of its destinations last had everything there.
-    pub replicated: Vec<Epoch>,
+    /// For each destination of this source that is known to have had everything.
+    pub replicated: Vec<Replicated>,
     pub now: Epoch,
+}
+
+/// A destination had everything.
+#[derive(Clone, Copy)]
+pub struct Replicated {
+    pub time: Epoch,
+    /// What the destination's bookmarks are named after. Not known of what an earlier zam has recorded.
+    pub id: Option<u32>,
 }
 
 /// The verdict on every snapshot of `pruned`, which is a source, or the replica of `source`.
@@ -51,15 +59,14 @@ fn newest_of(snapshots: &[Snapshot], guids: &HashSet<u64>) -> Option<u64> {
     Some(newest.guid)
 }
 
-/// A destination may have the snapshots of a source that were taken until this moment, although no bookmark says so: fewer
-/// destinations have a bookmark than were replicated to. A rollback takes bookmarks with it, and a clone that was promoted
-/// has none.
+/// A destination may have the snapshots of a source that were taken until this moment, although no bookmark of it says so.
+/// A rollback takes bookmarks with it, and a clone that was promoted has none.
 fn unmarked_until(wish: &Keeping, source: &State) -> Option<Epoch> {
-    if destinations(wish.prefix, source) < wish.replicated.len() {
-        wish.replicated.iter().max().copied()
-    } else {
-        None
-    }
+    let marked = destinations(wish.prefix, source);
+    let has_too_few = marked.len() < wish.replicated.len();
+    let is_unmarked = |it: &&Replicated| it.id.map_or(has_too_few, |id| !marked.contains(&id));
+    let unmarked = wish.replicated.iter().filter(is_unmarked);
+    unmarked.map(|it| it.time).max()
 }
 
 /// Whether one side knows a snapshot of the other.

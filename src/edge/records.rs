@@ -172,6 +172,8 @@ pub struct Success {
     pub seconds: Option<u64>,
     /// What it sent.
     pub bytes: Option<u64>,
+    /// The ID of the destination that then had everything: the disk behind its name may be another the next time.
+    pub destination: Option<u32>,
 }
 
 impl fmt::Display for Success {
@@ -179,6 +181,9 @@ impl fmt::Display for Success {
         write!(f, "{}", self.time)?;
         for number in [self.seconds, self.bytes].into_iter().flatten() {
             write!(f, " {number}")?;
+        }
+        if let (Some(_), Some(id)) = (self.bytes, self.destination) {
+            write!(f, " {id:08x}")?;
         }
         Ok(())
     }
@@ -192,10 +197,12 @@ impl FromStr for Success {
         let time = words.next().unwrap_or_default().parse()?;
         let seconds = words.next().map(str::parse).transpose()?;
         let bytes = words.next().map(str::parse).transpose()?;
+        let id = words.next().map(|word| u32::from_str_radix(word, 16));
         Ok(Success {
             time,
             seconds,
             bytes,
+            destination: id.transpose()?,
         })
     }
 }

@@ -429,6 +429,37 @@ fn what_a_destination_may_have_stays_when_the_bookmark_of_that_is_gone() {
     );
 }
 
+/// A disk that was replaced leaves its bookmark on the source, and a rollback takes that of the disk in use.
+#[test]
+fn what_a_destination_may_have_stays_though_another_has_a_bookmark() {
+    let machine = Machine::new(&[("tank", 0), ("tank/a", 5)]);
+    machine.add(&format!(
+        "tank/a#zam_0000abcd_{:016x}\tbookmark\t2001\t101\t1\t-\t-\n",
+        2001
+    ));
+    fs::create_dir(machine.path("state/done")).expect("a directory");
+    let record = |id| {
+        let time = BEGIN + 3 * DAY + 60;
+        let file = machine.path("state/done/replicate:local-tank");
+        fs::write(file, format!("{time} 7 1000 {id}\n")).expect("a success");
+    };
+    record("12345678");
+    expect(
+        &machine.zam("prune tank"),
+        0,
+        "tank/a: 1 snapshot destroyed",
+        "",
+    );
+    assert_eq!(machine.guids("tank/a"), [2001, 2002, 2003, 2005]);
+    record("0000abcd");
+    expect(
+        &machine.zam("prune tank"),
+        0,
+        "tank/a: 3 snapshots destroyed",
+        "",
+    );
+}
+
 #[test]
 fn a_dataset_that_vanished_after_the_listing_is_a_line_and_no_failure() {
     for before in ["call 2 list", "call 1 destroy"] {

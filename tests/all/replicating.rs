@@ -147,6 +147,14 @@ impl World {
         ended.said
     }
 
+    /// The GUIDs of the snapshots on which a cursor stands.
+    fn cursors(&self, dataset: &str) -> Vec<u64> {
+        let guids = 1..100;
+        guids
+            .filter(|guid| self.has(&cursor(dataset, *guid)))
+            .collect()
+    }
+
     /// Whether a command with this text was run that is no listing.
     fn was_asked(&self, text: &str) -> bool {
         self.read("log")
@@ -199,6 +207,60 @@ fn a_cursor_that_an_absent_replica_may_need_stays_until_a_stream_has_arrived() {
     world.replicate("tank/a", 0);
     assert!(!world.has(&cursor("tank/a", 5)) && world.has(&cursor("tank/a", 7)));
 }
+
+/// Each bookmark of a run that fails would keep pruning away from one more snapshot, until the pool of the source is full.
+#[test]
+fn a_destination_that_refuses_again_and_again_holds_back_no_more_of_the_source() {
+    let world = World::new();
+    world.dataset("nas/tank", "-", "-");
+    world.holds("tank/a", &[1, 2]);
+    world.replicate("tank/a", 0);
+    world.write("refuse", "out of space");
+    for guid in [3, 4, 5] {
+        world.snapshot("tank/a", &name(guid), guid, 0);
+        world.replicate("tank/a", 1);
+        assert_eq!(world.cursors("tank/a"), [2]);
+    }
+    // Something of it arrives, and is cut again and again.
+    world.write("refuse", "invalid stream (checksum mismatch)");
+    world.write("token", "\ttoguid = 0x5\n\tfromguid = 0x2\n");
+    world.write("hook", GROWS_A_TOKEN);
+    for guid in [6, 7, 8] {
+        world.replicate("tank/a", 1);
+        assert_eq!(world.cursors("tank/a"), [2, 5]);
+        world.snapshot("tank/a", &name(guid), guid, 0);
+    }
+    world.write("hook", "");
+    fs::remove_file(world.path("refuse")).expect("it refused");
+    world.remove(|name| name == "nas/tank/a");
+    world.dataset("nas/tank/a", "-", "-");
+    world.replicate("tank/a", 0);
+    assert_eq!(world.cursors("tank/a"), [8]);
+}
+
+/// A first stream that is cut leaves two, so that pruning keeps what it sends.
+#[test]
+fn a_first_stream_that_is_cut_again_and_again_holds_back_no_more_of_the_source() {
+    let world = World::new();
+    world.dataset("nas/tank", "-", "-");
+    world.holds("tank/a", &[1, 2]);
+    world.write("refuse", "invalid stream (checksum mismatch)");
+    world.write("token", "\ttoguid = 0x1\n");
+    world.write("hook", GROWS_A_TOKEN);
+    for guid in [3, 4, 5] {
+        world.replicate("tank/a", 1);
+        assert_eq!(world.cursors("tank/a"), [1, 2]);
+        world.snapshot("tank/a", &name(guid), guid, 0);
+    }
+}
+
+/// The receiver keeps a part of the stream, and each time another one.
+const GROWS_A_TOKEN: &str = r#"if [[ "$1 $2" == 'receive -s' ]]; then
+  grep -v $'^nas/tank/a\t' "$rows" >"$rows.new"
+  printf 'nas/tank/a\t77\t1\t1\tfilesystem\t0\t-\t1-%s\ton\n' $RANDOM >>"$rows.new"
+  mv "$rows.new" "$rows"
+fi
+"#;
 
 #[test]
 fn the_newest_in_common_is_marked_before_a_divergence_is_reported() {
@@ -449,6 +511,68 @@ fn what_waits_for_its_parent_is_not_marked() {
         "waits for its parent nas/tank/a, which `zam replicate tank/a` brings",
     );
     assert!(!world.was_asked("bookmark"), "{}", world.read("log"));
+}
+
+#[test]
+fn what_waits_for_a_parent_without_a_snapshot_is_not_marked() {
+    let pulled = "hosts: {laptop: {ssh: root@localhost}}
+destinations: {nas: {root: nas}}
+datasets: {'laptop:tank': {recursive: true, destinations: [nas]}}";
+    let pushed = "destinations: {nas: {root: nas}}
+datasets: {tank: {recursive: true, destinations: [nas]}}";
+    let snapshot = pushed.replace("recursive", "snapshot-period: 1h, recursive");
+    for (configuration, entry, code, advice) in [
+        (pulled, "laptop:tank", 1, "snapshot tank on laptop too"),
+        (pushed, "tank", 1, "let an entry snapshot tank too"),
+        (&snapshot, "tank", 75, "which has no snapshot of zam's yet"),
+    ] {
+        let world = World::new();
+        world.write("zam.yaml", configuration);
+        world.holds("tank/a", &[1, 2]);
+        has(&world.replicate(entry, code), advice);
+        assert!(world.cursors("tank/a").is_empty());
+        world.snapshot("tank", &name(3), 3, 0);
+        world.replicate(entry, 0);
+        assert_eq!(world.cursors("tank/a"), [2]);
+    }
+}
+
+/// The parent is one that this very run fails to bring.
+#[test]
+fn what_waits_for_a_parent_that_failed_is_marked_no_longer() {
+    let world = World::new();
+    world.write(
+        "zam.yaml",
+        "hosts: {laptop: {ssh: root@localhost}}
+destinations: {nas: {root: nas}}
+datasets: {'laptop:tank': {recursive: true, destinations: [nas]}}",
+    );
+    world.snapshot("tank", &name(1), 1, 0);
+    world.holds("tank/a", &[1, 2]);
+    world.write("refuse", "out of space");
+    has(
+        &world.replicate("laptop:tank", 1),
+        "nas/tank/a waits for its parent nas/tank",
+    );
+    assert!(world.cursors("tank/a").is_empty());
+}
+
+#[test]
+fn snapshots_that_a_machine_takes_of_a_replica_are_told() {
+    let world = World::new();
+    world.dataset("nas/tank", "-", "-");
+    world.holds("tank/a", &[1, 2]);
+    world.holds("nas/tank/a", &[1]);
+    world.snapshot("nas/tank/a", &name(50), 50, 0);
+    let said = world.replicate("tank/a", 0);
+    has(
+        &said,
+        "was not sent from here: somebody snapshots the replica",
+    );
+    has(
+        &said,
+        &format!("what it has in common with its source, @{}", name(1)),
+    );
 }
 
 #[test]

@@ -41,14 +41,12 @@ pub fn unconfirmed(prefix: &Prefix, source: &State) -> Vec<RangeInclusive<u64>> 
     ranges
 }
 
-/// How many destinations have a bookmark on the source.
-pub fn destinations(prefix: &Prefix, source: &State) -> usize {
-    let ids: BTreeSet<u32> = source
-        .bookmarks
-        .iter()
+/// The IDs of the destinations that have a bookmark on the source.
+pub fn destinations(prefix: &Prefix, source: &State) -> BTreeSet<u32> {
+    let bookmarks = source.bookmarks.iter();
+    bookmarks
         .filter_map(|b| prefix.owns_bookmark(&b.name, b.guid))
-        .collect();
-    ids.len()
+        .collect()
 }
 
 /// The cursors, of the destination whose root has the GUID `root`, that this replica was never given: all of them are

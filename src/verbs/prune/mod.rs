@@ -9,16 +9,16 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 
-use crate::core::config::{Destination, Job, Verb, Window};
+use crate::core::config::{Destination, Verb, Window};
 use crate::core::event;
 use crate::core::listing::{Snapshot, State};
-use crate::core::pruning::{self, Keeping};
+use crate::core::pruning::{self, Keeping, Replicated};
 use crate::core::unit_name::instance;
 use crate::edge::command::Machine;
 use crate::edge::journal;
 use crate::edge::lock::Lock;
 use crate::edge::outcome::{Exit::Waits, Outcome};
-use crate::edge::records::Records;
+use crate::edge::records::{Records, Success};
 use crate::verbs::prune::destroying::{Destroying, Found};
 use crate::verbs::prune::listing::{Listed, Target};
 use crate::verbs::prune::parts::give_up_abandoned_parts;
@@ -217,10 +217,19 @@ impl<'p> Pruning<'p> {
     }
 }
 
-/// When each destination of the source last had everything, in epoch seconds, as far as is known.
-fn last_replications(run: &Run) -> Vec<i64> {
-    let mut jobs = run.entry.jobs();
-    jobs.retain(|job| job.verb == Verb::Replicate);
-    let last = |job: &Job| Records::of(run.config.user_of(job)).last_success(&instance(job));
-    jobs.iter().filter_map(last).collect()
+/// When each destination of the source last had everything, as far as is known.
+fn last_replications(run: &Run) -> Vec<Replicated> {
+    let mut replicated = Vec::new();
+    for job in run.entry.jobs() {
+        let records = Records::of(run.config.user_of(&job));
+        if job.verb == Verb::Replicate
+            && let Some(Success {
+                time, destination, ..
+            }) = records.last(&instance(&job))
+        {
+            let id = destination;
+            replicated.push(Replicated { time, id });
+        }
+    }
+    replicated
 }

@@ -28,7 +28,8 @@ pub(super) fn give_up_abandoned_parts(run: &Run) -> Result<Outcome> {
     let Some(job) = job.filter(|_| run.entry.snapshot_period.is_none()) else {
         return Ok(Outcome::Done);
     };
-    let parts = look(&remembered(run, &job), tokens(run)?, run.now);
+    let between = DAY.max(2 * job.period.span().seconds());
+    let parts = look(&remembered(run, &job), tokens(run)?, run.now, between);
     let mut worst = Outcome::Done;
     for (dataset, part) in &parts {
         let age = run.now - part.since;

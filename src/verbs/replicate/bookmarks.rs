@@ -10,7 +10,7 @@ use crate::core::listing::State;
 use crate::core::name::{Dataset, Prefix, destination_id};
 use crate::core::replication::{Base, Mark, Plan, Stream, TokenUse, never_given, set_aside};
 use crate::edge::command::Machine;
-use crate::edge::zfs;
+use crate::edge::{systemd, zfs};
 use crate::verbs::replicate::replication::Replication;
 
 pub(super) struct Bookmarks<'b> {
@@ -141,11 +141,16 @@ impl<'b> Bookmarks<'b> {
         others.iter().try_for_each(|name| self.destroy(name))
     }
 
-    /// Destroys what this run has made, except the bookmark of `base`.
-    pub(super) fn unmark(&mut self, base: Option<&Base>) -> Result<()> {
+    /// How many there were when the run began.
+    pub(super) fn earlier(&self) -> usize {
+        self.names.difference(&self.made).count()
+    }
+
+    /// Destroys what this run has made, except the bookmarks of the snapshots with these GUIDs.
+    pub(super) fn unmark(&mut self, kept: &[u64]) -> Result<()> {
         let mut made = std::mem::take(&mut self.made);
-        if let Some(base) = base {
-            made.remove(&self.prefix.bookmark(self.root, base.guid));
+        for guid in kept {
+            made.remove(&self.prefix.bookmark(self.root, *guid));
         }
         made.iter().try_for_each(|name| self.destroy(name))
     }
@@ -154,6 +159,8 @@ impl<'b> Bookmarks<'b> {
         if self.is_read_only {
             return Ok(());
         }
+        // There may be hundreds, and each waits for a transaction group.
+        systemd::alive();
         match zfs::destroy_bookmark(self.machine, self.dataset, name) {
             Err(error) if zfs::is_read_only(&error) => self.is_read_only = true,
             destroyed => destroyed?,

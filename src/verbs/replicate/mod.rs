@@ -12,6 +12,7 @@ mod shown;
 mod stale;
 mod stream;
 mod transfer;
+mod unmarking;
 mod warnings;
 
 use std::time::Duration;

@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, bail};
 
 use crate::core::config::{Destination, Entry};
-use crate::core::listing::Tree;
+use crate::core::listing::{State, Tree};
 use crate::core::name::Dataset;
 use crate::core::selection::governing;
 use crate::core::shell::quoted;
@@ -57,7 +57,7 @@ impl<'p> Parents<'p> {
     /// Whether the parents exist or can be made, apart from those that this run brings itself: the replicas of `sources`.
     ///
     /// # Errors
-    /// [`Later`] when another job will bring a parent.
+    /// [`Later`] when another job will bring a parent, or this one once the parent has a snapshot.
     pub(super) fn check(&self, dataset: &Dataset, sources: &Tree) -> Result<()> {
         self.missing(&lock(&self.existing), dataset, sources)
             .map(drop)
@@ -74,7 +74,11 @@ impl<'p> Parents<'p> {
         let above: Vec<Dataset> = dataset.and_above().skip(1).collect();
         for source in above.iter().rev() {
             let parent = self.to.replica(source);
-            if sources.contains_key(source) || existing.contains(&parent) {
+            if existing.contains(&parent) {
+                continue;
+            }
+            if let Some(state) = sources.get(source) {
+                self.check_snapshots(dataset, source, state)?;
                 continue;
             }
             if let Some(why) = self.why_wait(source, &parent) {
@@ -84,6 +88,27 @@ impl<'p> Parents<'p> {
             missing.push(parent);
         }
         Ok(missing)
+    }
+
+    /// # Errors
+    /// The source above `dataset` has no snapshot of ours, and so nothing that this run could bring.
+    fn check_snapshots(&self, dataset: &Dataset, source: &Dataset, state: &State) -> Result<()> {
+        if state.owned(&self.run.config.prefix).next().is_some() {
+            return Ok(());
+        }
+        let entry = self.run.entry;
+        let on_host = match entry.host_name() {
+            Some(host) => format!(" on {host}"),
+            None => String::new(),
+        };
+        let why = format!(
+            "the replica of {dataset} waits for that of {source}, which has no snapshot of zam's yet"
+        );
+        // What is still being received, or is snapshot by this entry, will have one by itself.
+        if state.resume_token.is_some() || entry.snapshot_period.is_some() {
+            return Err(Later(why).into());
+        }
+        bail!("{why}; let an entry snapshot {source}{on_host} too")
     }
 
     /// Why the replica of `source` is not to be made: it is another entry's to bring. None: nobody will bring it.

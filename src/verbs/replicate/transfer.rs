@@ -5,7 +5,7 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 
 use crate::core::event;
 use crate::core::listing::State;
@@ -13,12 +13,12 @@ use crate::core::name::Dataset;
 use crate::core::replication::{Kind, Plan, Stream, TokenUse};
 use crate::core::shell::quoted;
 use crate::edge::command::Machine;
-use crate::edge::outcome::{Exit::Later, is_later};
+use crate::edge::journal;
+use crate::edge::outcome::Exit::Later;
 use crate::edge::zfs::{self, First};
-use crate::edge::{journal, stop};
 use crate::verbs::replicate::bookmarks::Bookmarks;
 use crate::verbs::replicate::encryption::is_below_raw;
-use crate::verbs::replicate::listing::{is_absent, list_one};
+use crate::verbs::replicate::listing::list_one;
 use crate::verbs::replicate::replication::Replication;
 use crate::verbs::replicate::stream::Sending;
 use crate::verbs::replicate::warnings;
@@ -28,13 +28,15 @@ pub(super) struct Transfer<'t> {
     pub(super) replication: &'t Replication<'t>,
     pub(super) dataset: &'t Dataset,
     source: &'t State,
-    replica: Dataset,
-    plan: Plan,
+    pub(super) replica: Dataset,
+    pub(super) plan: Plan,
     /// The replica's resume token when it was last listed.
     token: Option<String>,
-    bookmarks: Bookmarks<'t>,
-    /// A stream was begun, so that something may have arrived, however it ended.
-    has_begun: bool,
+    /// The GUID of the replica's newest snapshot, from the same listing.
+    pub(super) newest: Option<u64>,
+    pub(super) bookmarks: Bookmarks<'t>,
+    /// The GUIDs of the last snapshots of the streams that were begun: they may have arrived, however those ended.
+    pub(super) begun: Vec<u64>,
 }
 
 /// The sum of what the streams of a plan have brought.
@@ -63,19 +65,21 @@ impl<'t> Transfer<'t> {
             }
         }
         if let Some(base) = &plan.base {
+            warnings::tell_of_snapshots_taken_there(replication, &replica, base);
             let aside = bookmarks.set_aside(base)?;
             warnings::tell_what_was_set_aside(replication, dataset, &aside);
         }
         bookmarks.mark_start_and_end(&plan)?;
         Ok(Transfer {
             token: state.and_then(|state| state.resume_token.clone()),
+            newest: state.and_then(newest),
             replication,
             dataset,
             source,
             replica,
             plan,
             bookmarks,
-            has_begun: false,
+            begun: Vec::new(),
         })
     }
 
@@ -84,38 +88,12 @@ impl<'t> Transfer<'t> {
         self.bookmarks.is_read_only
     }
 
-    /// Brings the replica up to date. A run of which nothing can have arrived leaves no bookmarks, since those of many
-    /// such runs would pile up.
-    pub(super) fn bring_or_unmark(&mut self) -> Result<()> {
-        let result = self.bring();
-        if let Err(error) = &result
-            && self.has_left_nothing(error)
-        {
-            // The first error says more than that a bookmark stays.
-            let _ = self.bookmarks.unmark(self.plan.base.as_ref());
-        }
-        result
-    }
-
-    /// Whether certainly nothing has arrived. Waits for no machine that may not answer, nor while somebody waits for the
-    /// end of the run.
-    fn has_left_nothing(&self, error: &anyhow::Error) -> bool {
-        let is_late = is_later(error);
-        if stop::is_wanted() || is_late && self.replication.run.entry.host.is_some() {
-            return false;
-        }
-        if !self.has_begun {
-            return true;
-        }
-        !is_late && self.plan.base.is_none() && is_absent(self.there(), &self.replica)
-    }
-
-    fn there(&self) -> &Machine {
+    pub(super) fn there(&self) -> &Machine {
         &self.replication.listed.there
     }
 
     /// Takes as many rounds as are needed: a token brings one snapshot, and a stale token is discarded once.
-    fn bring(&mut self) -> Result<()> {
+    pub(super) fn bring(&mut self) -> Result<()> {
         let mut has_discarded = false;
         loop {
             self.replication.go_on()?;
@@ -197,14 +175,21 @@ impl<'t> Transfer<'t> {
     /// On this machine the user who prunes gives it up, since who may do that could destroy the replica too.
     fn leave_token_to_pruning(&self, error: anyhow::Error) -> anyhow::Error {
         let Replication { run, to, .. } = self.replication;
-        if to.host.is_some() || to.windows.is_empty() {
+        if to.host.is_some() {
             return error;
         }
-        let (replica, name, key) = (&self.replica, &to.name, &run.entry.key);
-        Later(format!(
-            "{replica} holds part of a stream that fits nothing any more; its pruning gives that up: zam prune --to {name} {key}"
-        ))
-        .into()
+        let (replica, name) = (&self.replica, &to.name);
+        let what = format!("{replica} holds part of a stream that fits nothing any more");
+        if to.windows.is_empty() {
+            let mend = quoted(replica.as_str());
+            return anyhow!("{what}; let somebody who may run: zfs receive -A {mend}");
+        }
+        let key = quoted(&run.entry.key);
+        let command = format!("zam prune --to {name} {key}");
+        match to.prune_period {
+            Some(_) => Later(format!("{what}; its pruning gives that up: {command}")).into(),
+            None => anyhow!("{what}; no job prunes it, so let root run: {command}"),
+        }
     }
 
     /// A new plan, from what the replica is after a round.
@@ -221,11 +206,12 @@ impl<'t> Transfer<'t> {
             .replication
             .plan_from(self.dataset, self.source, replica.as_ref())?;
         self.bookmarks.mark_start_and_end(&self.plan)?;
+        self.newest = replica.as_ref().and_then(newest);
         self.token = replica.and_then(|state| state.resume_token);
         Ok(())
     }
 
-    fn list_replica(&self) -> Result<Option<State>> {
+    pub(super) fn list_replica(&self) -> Result<Option<State>> {
         list_one(self.there(), &self.replica)
     }
 
@@ -233,16 +219,15 @@ impl<'t> Transfer<'t> {
     fn send_streams(&mut self, is_resumed: bool) -> Result<()> {
         let first = self.first(is_resumed)?;
         if self.plan.kind == Kind::Full {
-            let parents = &self.replication.parents;
-            parents.make(self.there(), self.dataset)?;
+            self.make_parents()?;
         }
-        let begun = Instant::now();
+        let started = Instant::now();
         let mut arrived = Arrived::default();
         let at_most = if is_resumed { 1 } else { usize::MAX };
         for stream in self.plan.streams.iter().take(at_most) {
             self.replication.go_on()?;
             self.bookmarks.mark_end_of(stream)?;
-            self.has_begun = true;
+            self.begun.push(stream.guid);
             arrived.bytes += self.send(stream, is_resumed, first)?;
             arrived.snapshots += stream.snapshots.len();
             let end = self.plan.streams.last().unwrap_or(stream);
@@ -252,7 +237,17 @@ impl<'t> Transfer<'t> {
                 self.bookmarks.keep_only(&[stream.guid, end.guid])?;
             }
         }
-        self.finish(&arrived, begun.elapsed())
+        self.finish(&arrived, started.elapsed())
+    }
+
+    fn make_parents(&mut self) -> Result<()> {
+        let parents = &self.replication.parents;
+        let made = parents.make(self.there(), self.dataset);
+        if made.is_err() {
+            // Whoever waits for a parent may do so for long, and the machine of the source has just answered.
+            let _ = self.bookmarks.unmark(&[]);
+        }
+        made
     }
 
     /// The plan is carried out, or its resumed stream has arrived.
@@ -318,4 +313,9 @@ impl<'t> Transfer<'t> {
             self.replication.say(text);
         }
     }
+}
+
+/// The GUID of the newest snapshot.
+pub(super) fn newest(replica: &State) -> Option<u64> {
+    replica.snapshots.last().map(|snapshot| snapshot.guid)
 }

@@ -2,6 +2,7 @@
 //! that could not be made or are kept for another copy.
 
 use crate::core::name::Dataset;
+use crate::core::replication::Base;
 use crate::core::shell::quoted;
 use crate::edge::journal;
 use crate::verbs::replicate::replication::Replication;
@@ -57,6 +58,31 @@ pub(super) fn tell_of_an_earlier_replica(
         replication.to.replica(dataset),
         replication.listed.there.on_host()
     ));
+}
+
+/// A plain stream passes over snapshots that a machine takes of its replicas. They count as the newest there, so that its
+/// pruning no longer keeps the base.
+pub(super) fn tell_of_snapshots_taken_there(
+    replication: &Replication,
+    replica: &Dataset,
+    base: &Base,
+) {
+    let listed = &replication.listed;
+    let newest = listed
+        .replicas
+        .get(replica)
+        .and_then(|it| it.snapshots.last());
+    if let Some(newest) = newest
+        && newest.guid != base.guid
+        && replication.run.config.prefix.owns_snapshot(&newest.name)
+    {
+        let (name, mark) = (&newest.name, &base.mark);
+        journal::warn(format!(
+            "{replica}@{name}{} was not sent from here: somebody snapshots the replica, and pruning it there may now take \
+             what it has in common with its source, {mark}. The entry that prunes it there must have no snapshot-period",
+            listed.there.on_host()
+        ));
+    }
 }
 
 /// `bookmarks` are the full names of those that were set aside.
