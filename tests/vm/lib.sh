@@ -2,6 +2,7 @@
 set -Eeuo pipefail
 shopt -s inherit_errexit
 exec 3>&1 # to the host, where a function's own output is captured
+export SYSTEMD_BUS_TIMEOUT=300 # seconds; systemctl gives up after 25, which an emulated PID 1 may take
 
 # A command that fails ends the scenario and names its line there, also from inside these helpers.
 trap 'failed $?' ERR
@@ -65,11 +66,12 @@ wait_for() {
     sleep 0.3
   done
 }
-# idle [JOB]: no job of zam is at work, or not this one, nor an alert being sent. Control groups are gone when a unit is
+# idle [JOB]: no job of zam is at work or about to be, or not this one, nor an alert being sent. Control groups are gone when a unit is
 # almost so; only then is systemd itself asked.
 idle() {
   ! compgen -G "/sys/fs/cgroup/system.slice/system-zam*/zam*@${1-*}.service" >/dev/null || return 1
-  ! systemctl list-units --no-legend --state=activating,active,deactivating "zam*@${1-*}.service" | grep -q .
+  local units="zam*@${1-*}.service"
+  [[ -z $(systemctl list-units --no-legend --state=activating,active,deactivating "$units"; systemctl list-jobs --no-legend "$units") ]]
 }
 # has_snapshot DATASET TIME: a mounted dataset has an owned snapshot of the time that begins so, like 20261123T10.
 has_snapshot() { compgen -G "/$1/.zfs/snapshot/*_$2*Z" >/dev/null; }
@@ -98,6 +100,14 @@ owned() {
 }
 snapshots() { owned "$1" name | cut -d @ -f 2; }
 guids() { owned "$1" guid; }
+
+# meet HOST: its sshd answers, and root trusts its key.
+meet() {
+  mkdir -p /root/.ssh
+  ssh-keyscan -T 60 -t ed25519 "$1" 2>/dev/null | grep . >>/root/.ssh/known_hosts
+}
+# streaming REPLICA: a stream is under way that would leave something to resume.
+streaming() { pgrep -f "^zfs receive .*$1" && [[ $(zfs get -Hpo value receive_resume_token "$1") == 1-* ]]; }
 
 # fill DATASET SIZE: one more file of random bytes.
 fill() {
@@ -137,7 +147,7 @@ arrived() {
 unmask_hourly() {
   rm /etc/systemd/system/zam-{check,units}.timer
   mkdir -p /etc/systemd/system/zam@check.service.d
-  printf '[Service]\nExecStartPre=\n' >/etc/systemd/system/zam@check.service.d/99-at-once.conf
+  printf '[Unit]\nStartLimitIntervalSec=0\n[Service]\nExecStartPre=\n' >/etc/systemd/system/zam@check.service.d/99-at-once.conf
 }
 # hourly_check: now.
 hourly_check() { run_job check; }

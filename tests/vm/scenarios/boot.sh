@@ -5,7 +5,7 @@ clock '2026-11-23 00:10:00'
 zfs create backup/zam
 {
   echo 'destinations:'
-  echo '  local: {root: backup/zam, replication-period: 4h, rate-limit: 1MiB/s}'
+  echo '  local: {root: backup/zam, replication-period: 4h, rate-limit: 64KiB/s}'
   echo 'datasets:'
   for i in 1 2 3 4; do echo "  tank/d$i: {snapshot-period: 4h, windows: [{max-age: 1w, period: 4h}], prune-period: 4h}"; done
   echo '  tank/long: {snapshot-period: 4h, destinations: [local]}'
@@ -23,13 +23,13 @@ wait_for 120 stamped
 wait_for 120 has_snapshot tank/long 20261123T0400
 sleep 3
 wait_for 120 idle
-fill tank/long 30M
+fill tank/long 16M
 zam snapshot tank/long >/dev/null
-clock '2026-11-23 07:59:00'
+clock '2026-11-23 04:30:00'
 sync
 cut_power
 #--- power cut
-# The boot's clock is before 08:00; nothing is overdue yet.
+# The boot's clock is hours before 08:00; nothing is overdue yet.
 systemctl stop zam.target
 clock '2026-11-24 09:30:00'
 systemctl stop zam.target
@@ -39,18 +39,24 @@ begun=$(uptime_seconds)
 wait_for 240 bash -c '[[ $(systemctl is-system-running) == running ]]'
 say "running $(uptime_seconds) s after the boot began: $(systemd-analyze | head -n 1)"
 expect 0 systemctl is-active 'zam@replicate:local-tank-long.service'
-wait_for 120 bash -c "systemctl show -p StatusText zam@replicate:local-tank-long.service | grep -q 'tank/long to local: [0-9.]* MiB'"
+wait_for 120 bash -c "systemctl show -p StatusText zam@replicate:local-tank-long.service | grep -q 'tank/long to local: [0-9.]* [KM]iB'"
 say "each caught up once"
 for i in 1 2 3 4; do
   wait_for 120 has_snapshot tank/d$i 20261124T09
   equal "$(snapshots tank/d$i | grep -c 20261124T09)" 1
 done
-wait_for 120 idle replicate:local-tank-long
-equal "$(guids backup/zam/tank/long | tail -n 1)" "$(guids tank/long | tail -n 1)"
-sleep 3
+long=replicate:local-tank-long
 for job in snapshot-tank-d1 snapshot-tank-d2 snapshot-tank-d3 snapshot-tank-d4 snapshot-tank-long prune-tank-d1 prune-tank-d2 \
-  prune-tank-d3 prune-tank-d4 replicate:local-tank-long; do
+  prune-tank-d3 prune-tank-d4 $long; do
+  [[ $job == "$long" ]] || wait_for 120 idle $job
   equal "$(journalctl -q -b -o cat -u "zam@$job.service" | grep -cE '^(Finished|Started) ')" 1
 done
+
+say "stopped, it goes on without its limit"
+expect 0 systemctl stop "zam@$long.service"
+sed -i 's/, rate-limit: 64KiB.s//' /etc/zam/zam.yaml
+expect 0 systemctl start "zam@$long.service"
+wait_for 120 idle $long
+equal "$(guids backup/zam/tank/long | tail -n 1)" "$(guids tank/long | tail -n 1)"
 expect 0 systemctl --failed --no-legend
 equal "$output" ''

@@ -19,7 +19,7 @@ mkdir -p /run/systemd/system/systemd-logind.service.d
 printf '[Service]\nEnvironment=SYSTEMD_DEVICE_VERIFY_SYSFS=0\n' >/run/systemd/system/systemd-logind.service.d/power.conf
 systemctl daemon-reload
 systemctl restart systemd-logind.service
-clock '2026-11-23 22:10:00'
+clock '2026-11-23 22:01:00'
 for dataset in tank/home tank/late backup/zam; do zfs create $dataset; done
 config <<EOF
 destinations:

@@ -30,6 +30,7 @@ for before in 19:59:57 20:14:57 20:29:57; do
   touch -a /dev/tty8
   wait_for 120 says "$((++skips))" 'not now: the machine (is|was) in use'
 done
+wait_for 120 idle
 expect 0 systemctl show -p Result,ActiveState "$unit"
 has 'Result=exec-condition'
 has 'ActiveState=inactive'
@@ -41,6 +42,7 @@ systemctl stop user.service
 wait_for 120 bash -c '! loginctl list-sessions --no-legend | grep -q .'
 clock '2026-10-23 20:59:58'
 wait_for 120 says 1 'tank/home -> backup/zam/tank/home'
+wait_for 120 idle
 clock '2026-10-24 00:14:58'
 wait_for 120 says 1 'not now: it is not due: done 3h ago, and wanted every 1d'
 equal "$(said | grep -c 'tank/home -> backup/zam/tank/home')" 1
@@ -53,8 +55,7 @@ say "the next night, in which summer time ends: it pauses at 06:00"
 fill tank/home 20M
 zam snapshot tank/home >/dev/null
 clock '2026-10-24 19:59:58'
-wait_for 120 pgrep -f '^zfs receive'
-sleep 4
+wait_for 120 streaming backup/zam/tank/home
 clock '2026-10-25 04:59:57'
 wait_for 120 says 1 'the window has closed'
 wait_for 120 idle

@@ -1,10 +1,10 @@
-# timeout: 1500
 # machines: debian12 (OpenZFS 2.1; power.sh looks at what a cut receive leaves with 2.3)
 # kill -9 of zam, of the sender, of the receiver, of ssh, at random moments over a growing history, to a pool of this
 # machine and over ssh in turn, with pruning between: the next run goes on incrementally, and at the end everything is
 # there, and nothing is left over. For more of them (several runs: the listings of a long history make one run slow):
 #   for seed in 1 2 3 4 5 6; do
-#     sed "s/^kills=.*/kills=34/; s/^RANDOM=.*/RANDOM=$seed/; s/^# timeout:.*/# timeout: 3600/" tests/vm/scenarios/kill.sh |
+#     sed "1i # timeout: 3600
+#       s/^kills=.*/kills=34/; s/^RANDOM=.*/RANDOM=$seed/" tests/vm/scenarios/kill.sh |
 #       tests/vm/run debian13 -
 #   done
 kills=6
@@ -13,8 +13,7 @@ install -d -m 700 /root/.ssh
 ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519
 cat /root/.ssh/id_ed25519.pub >>/root/.ssh/authorized_keys
 systemctl start ssh.service
-wait_for 120 bash -c 'ssh-keyscan localhost 2>/dev/null | grep -q ed25519'
-ssh-keyscan -T 60 localhost 2>/dev/null >>/root/.ssh/known_hosts
+wait_for 120 meet localhost
 for dataset in tank/src tank/src/a tank/src/b backup/near backup/far; do zfs create $dataset; done
 cat >/etc/zam/zam.yaml <<EOF
 hosts:

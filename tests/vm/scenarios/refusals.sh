@@ -1,5 +1,6 @@
 # machines: both (2.1 and 2.3 word their refusals differently)
 # One dataset that refuses, or is gone, never stops its tree: it is left out and named, and the rest is done.
+clock '2026-11-23 10:01:00' # no bucket ends meanwhile
 for dataset in tank/tree tank/tree/a tank/tree/b tank/tree/c tank/sent backup/zam; do zfs create $dataset; done
 fill tank/tree/a 200K
 fill tank/sent 2M

@@ -47,8 +47,8 @@ done
 
 say "what was synced survives a power cut, and the clock goes on"
 echo synced >/tank/a/before-the-cut
-zpool sync
 echo 3600 >/sys/module/zfs/parameters/zfs_txg_timeout
+zpool sync # and ends the wait that began with the old value
 echo lost >/tank/a/unsynced
 cut_power
 fail "the power is still there"

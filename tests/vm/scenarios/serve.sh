@@ -7,8 +7,7 @@ for dataset in tank/home tank/home/kid tank/far backup/pulled; do zfs create $da
 install -d -m 700 /root/.ssh
 for key in push add fetch; do ssh-keygen -q -t ed25519 -N '' -f "/root/.ssh/$key"; done
 systemctl start ssh.service
-wait_for 120 bash -c 'ssh-keyscan localhost 2>/dev/null | grep -q ed25519'
-ssh-keyscan -T 60 localhost 2>/dev/null >>/root/.ssh/known_hosts
+wait_for 120 meet localhost
 cat >/etc/zam/zam.yaml <<EOF
 hosts:
   push: {ssh: far@localhost, identity: /root/.ssh/push}
@@ -43,8 +42,8 @@ take() { fill tank/home/kid "$1"; advance '2 sec'; zam snapshot tank/home >/dev/
 # interrupt TO DATASET REPLICA: the receiver is killed in the middle of a stream of 16 seconds, and leaves a part of it.
 interrupt() {
   zam replicate $1 "$2" >/dev/null 2>&1 &
-  wait_for 120 pgrep -f "^zfs receive .* $3$"
-  sleep 4
+  wait_for 120 streaming "$3"
+  sleep 2
   pkill -9 -f '^zfs receive'
   wait $! || true
   contains "$(zfs get -Hpo value receive_resume_token "$3")" '^1-'

@@ -5,8 +5,7 @@ install -d -m 700 /etc/zam/keys /root/.ssh
 ssh-keygen -q -t ed25519 -N '' -f /etc/zam/keys/there
 cat /etc/zam/keys/there.pub >>/root/.ssh/authorized_keys
 systemctl start ssh.service
-wait_for 120 bash -c 'ssh-keyscan localhost 2>/dev/null | grep -q ed25519'
-ssh-keyscan -T 60 localhost 2>/dev/null >>/root/.ssh/known_hosts
+wait_for 120 meet localhost
 for dataset in tank/home tank/home/kid 'tank/home/with space' tank/other backup/zam backup/pulled; do zfs create "$dataset"; done
 fill tank/home 3M
 cat >/etc/zam/zam.yaml <<EOF

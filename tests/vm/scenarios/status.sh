@@ -1,6 +1,6 @@
 # machines: debian12 (a table that zam makes from listings that both print alike)
 # `zam status`: what there is, in a table and as JSON, for root and for everybody; late, stale, diverged, unreachable.
-clock '2026-11-23 00:05:00'
+clock '2026-11-23 00:01:00'
 for dataset in tank/home tank/home/kid tank/away backup/zam; do zfs create $dataset; done
 config <<EOF
 hosts:
@@ -65,7 +65,7 @@ expect 0 zam status
 has 'zam.target is inactive, so no timer fires; this starts them: systemctl start zam.target'
 clock '2026-11-23 01:00:00'
 zam snapshot tank/home >/dev/null
-clock '2026-11-23 03:00:01'
+clock '2026-11-23 03:01:00'
 equal "$(of "$local.state")" late
 equal "$(of "$home.state")" late
 clock '2026-11-24 01:00:00'

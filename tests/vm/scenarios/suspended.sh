@@ -38,7 +38,7 @@ datasets:
 EOF
 unit=zam@replicate:local-tank-home.service
 mkdir -p "/etc/systemd/system/$unit.d"
-printf '[Service]\nWatchdogSec=20s\nTimeoutStopSec=5s\n' >"/etc/systemd/system/$unit.d/90-test.conf"
+printf '[Service]\nWatchdogSec=60s\nTimeoutStopSec=5s\n' >"/etc/systemd/system/$unit.d/90-test.conf"
 systemctl daemon-reload
 fill tank/home 12M
 advance '2 sec'
@@ -49,7 +49,7 @@ wait_for 120 pgrep -f '^zfs receive'
 sleep 3
 #--- stall backup
 unit=zam@replicate:local-tank-home.service
-wait_for 180 bash -c "systemctl show -p Result --value $unit | grep -qE '^(exit-code|watchdog|timeout)'"
+wait_for 300 bash -c "systemctl show -p Result --value $unit | grep -qE '^(exit-code|watchdog|timeout)'"
 expect 0 systemctl show -p Result,ActiveState,SubState "$unit"
 wait_for 120 test -s "/var/lib/zam/alerts/replicate:local-tank-home.json"
 cat "/var/lib/zam/alerts/replicate:local-tank-home.json"
@@ -63,6 +63,7 @@ sync -f / # not of the pool that hangs
 #--- power cut
 zpool list backup || zpool import -N backup
 contains "$(zfs get -Hpo value receive_resume_token backup/zam/tank/home)" '^(1-|-)'
+sed -i 's/, stall-timeout: 5s//' /etc/zam/zam.yaml
 expect 0 zam replicate tank/home
 equal "$(guids backup/zam/tank/home | tail -n 1)" "$(guids tank/home | tail -n 1)"
 equal "$(content backup/zam/tank/home)" "$(content tank/home@"$(snapshots tank/home | tail -n 1)")"

@@ -1,4 +1,5 @@
 # machines: neither (it takes minutes, and main.sh and noticed.sh look at single lines of the journal)
+# timeout: 4500
 # A thousand short runs that fail, of fifty units side by side, for root and for another user: the journal knows the unit of
 # each.
 config <<EOF

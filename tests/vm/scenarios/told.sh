@@ -9,8 +9,7 @@ cat /root/.ssh/authorized_keys >/root/machine.pub
 ssh-keygen -q -t ed25519 -N '' -f /etc/zam/keys/there
 cat /etc/zam/keys/there.pub >>/root/.ssh/authorized_keys
 systemctl start ssh.service
-wait_for 120 bash -c 'ssh-keyscan localhost 2>/dev/null | grep -q ed25519'
-ssh-keyscan -T 60 localhost 2>/dev/null >>/root/.ssh/known_hosts
+wait_for 120 meet localhost
 cat >/etc/zam/zam.yaml <<EOF
 notify: ['echo "\$ZAM_EVENT \$ZAM_UNIT" >>/root/told']
 metrics-file: /root/zam.prom

@@ -1,5 +1,6 @@
 # machines: debian12 (the older ZFS, whose messages say less)
 # Bad days: each ends in one clear error, the right exit code, and nothing lost.
+clock '2026-11-27 10:01:00' # no bucket ends meanwhile
 zfs create tank/home
 zfs create tank/home/kid
 zfs create backup/zam

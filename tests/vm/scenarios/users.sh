@@ -5,7 +5,7 @@ unmask_hourly
 echo 1 >/sys/module/zfs/parameters/zfs_txg_timeout # so that short streams leave something to resume
 for dataset in tank/home tank/home/kid tank/alone; do zfs create $dataset; done
 systemctl start ssh.service
-wait_for 120 bash -c 'ssh-keyscan localhost 2>/dev/null | grep -q ed25519'
+wait_for 120 meet localhost
 cat >/etc/zam/zam.yaml <<EOF
 notify: ['echo "\$ZAM_EVENT \$ZAM_UNIT" >>/root/told']
 metrics-file: /root/zam.prom
