@@ -68,6 +68,7 @@ pub fn judge(
         windows: &to.windows,
         decrypt: to.decrypt,
         now,
+        root: None,
     };
     let plan = plan(&wish, source, replica, None);
     let newest = newest_common(&plan, replica);

@@ -146,6 +146,7 @@ impl World {
             windows: &self.kept_there,
             decrypt: false,
             now: self.now,
+            root: Some(ROOT),
         };
         let replica = self.replica.as_ref().map(|state| Side {
             name: REPLICA.into(),
@@ -189,11 +190,16 @@ impl World {
                 .iter()
                 .flat_map(|s| s.snapshots.clone())
                 .collect();
-            let promised: Vec<String> =
-                self.promised().iter().map(|s| s.name.to_string()).collect();
+            let mut promised = self.promised();
+            if plan.has_more {
+                self.end_with_what_was_begun(&mut promised);
+            }
+            let promised: Vec<String> = promised.iter().map(|s| s.name.to_string()).collect();
             assert_eq!(brought, promised, "{plan:?}");
             assert!(
-                self.newer().len() > 10 || plan.streams.len() == self.fewest(&plan),
+                plan.has_more
+                    || self.newer().len() > 10
+                    || plan.streams.len() == self.fewest(&plan),
                 "not the fewest: {plan:?}"
             );
         }
@@ -315,6 +321,16 @@ impl World {
             .collect()
     }
 
+    /// At the newest snapshot with a cursor.
+    fn end_with_what_was_begun(&self, promised: &mut Vec<Snapshot>) {
+        let cursors: HashSet<u64> = self.source.bookmarks.iter().map(|b| b.guid).collect();
+        let mut snapshots = self.source.snapshots.iter();
+        let end = snapshots.rfind(|s| cursors.contains(&s.guid));
+        let end = end.expect("a cursor on a snapshot");
+        promised.retain(|s| s.createtxg < end.createtxg);
+        promised.extend(self.newer().iter().find(|s| s.guid == end.guid).cloned());
+    }
+
     /// By trying every way. What is left of a cut stream counts as one and begins as a bookmark would.
     fn fewest(&self, plan: &Plan) -> usize {
         let promised: HashSet<u64> = self.promised().iter().map(|s| s.guid).collect();
@@ -339,7 +355,7 @@ impl World {
                 continue;
             }
             self.follow(&plan, life)?;
-            if plan.kind != Kind::Resume {
+            if plan.kind != Kind::Resume && !plan.has_more {
                 return Ok(None);
             }
         }
@@ -893,6 +909,7 @@ fn ask_for(
         windows,
         decrypt,
         now: BEGIN + HOUR,
+        root: None,
     };
     plan(
         &wish,
@@ -1196,6 +1213,43 @@ fn each_destination_has_its_own_unconfirmed_range() {
     assert_eq!(unconfirmed(&Prefix::default(), &source), [5..=9]);
 }
 
+/// What every run marked anew would keep pruning away from more and more of the source, until its pool is full.
+#[test]
+fn runs_that_fail_again_and_again_hold_back_no_more_of_the_source() {
+    for (held, leaves_token) in [(0, false), (0, true), (3, false), (3, true)] {
+        let mut world = World::new(&["50min/10min"], &[]);
+        if held > 0 {
+            (0..held).for_each(|_| world.take(true, 600));
+            world
+                .replicate(&mut Life {
+                    steps: 100,
+                    leaves_token,
+                })
+                .expect("it arrives");
+        }
+        let mut ends = HashSet::new();
+        for _ in 0..20 {
+            (0..2).for_each(|_| world.take(true, 600));
+            let mut life = Life {
+                steps: 3,
+                leaves_token,
+            };
+            world.replicate(&mut life).expect_err("it is cut");
+            world.prune_source();
+            let unconfirmed = unconfirmed(&Prefix::default(), &world.source);
+            ends.extend(unconfirmed.iter().map(|range| *range.end()));
+        }
+        assert_eq!(ends.len(), 1, "{held} {leaves_token} {ends:?}");
+        world
+            .replicate(&mut Life {
+                steps: 1000,
+                leaves_token,
+            })
+            .expect("it arrives");
+        assert!(world.is_at_rest());
+    }
+}
+
 /// A first stream may take days; what it sends must not be pruned away under it, or it begins again from nothing.
 #[test]
 fn a_first_stream_that_was_cut_goes_on_after_pruning() {
@@ -1351,6 +1405,7 @@ fn a_mend_can_be_run_as_it_stands_also_for_names_with_spaces() {
         windows: &[],
         decrypt: false,
         now: BEGIN,
+        root: None,
     };
     let plan = plan(
         &wish,

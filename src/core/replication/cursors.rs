@@ -1,12 +1,13 @@
 //! The cursors on a source: bookmarks that say what each destination was given. What pruning learns from them, and which of
 //! them another copy of a replica still needs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::RangeInclusive;
 
 use crate::core::listing::{Bookmark, State};
 use crate::core::name::Prefix;
 use crate::core::replication::base::Base;
+use crate::core::replication::streams::Wish;
 
 /// Whether a look at GUIDs alone (SKIM_COLUMNS) shows that nothing is to be done: the replica ends with the source's
 /// newest snapshot of ours, nothing was cut or written there, and the one cursor of the destination, by the GUID of its
@@ -39,6 +40,20 @@ pub fn unconfirmed(prefix: &Prefix, source: &State) -> Vec<RangeInclusive<u64>> 
         }
     }
     ranges
+}
+
+/// The GUID of the snapshot at which a plan ends while a transfer to the destination is unconfirmed: the newest of its
+/// cursors that is still a snapshot. Each run that fails would otherwise mark a newer end, and pruning would keep more and
+/// more.
+pub(super) fn end_of_unconfirmed(wish: &Wish, source: &State) -> Option<u64> {
+    let cursors = source.cursors_of(wish.prefix, wish.root?);
+    let cursors: HashSet<u64> = cursors.map(|b| b.guid).collect();
+    if cursors.len() < 2 {
+        return None;
+    }
+    let mut snapshots = source.snapshots.iter();
+    let newest = snapshots.rfind(|s| cursors.contains(&s.guid))?;
+    Some(newest.guid)
 }
 
 /// The IDs of the destinations that have a bookmark on the source.

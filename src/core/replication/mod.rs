@@ -15,6 +15,7 @@ use crate::core::divergence::{Cause, Divergence};
 use crate::core::listing::{Snapshot, State};
 use crate::core::name::Prefix;
 pub use crate::core::replication::base::{Base, Mark};
+use crate::core::replication::cursors::end_of_unconfirmed;
 pub use crate::core::replication::cursors::{
     destinations, is_at_rest, never_given, set_aside, unconfirmed,
 };
@@ -40,6 +41,8 @@ pub struct Plan {
     pub raw: bool,
     pub streams: Vec<Stream>,
     pub token: TokenUse,
+    /// The source has snapshots after these, and marks them only once these have arrived.
+    pub has_more: bool,
     pub divergence: Option<Divergence>,
     /// One line for people: why this base; or what is wrong, and the command that would mend it.
     pub why: String,
@@ -59,12 +62,20 @@ pub fn plan(wish: &Wish, source: &Side, replica: Option<&Side>, token: Option<&T
         return plan.diverged(source, replica, cause);
     }
     let base = plan.base.as_ref();
-    let newer = newer(source.state, base);
-    let wanted = wanted(wish, held, &newer);
+    let mut newer = newer(source.state, base);
+    let mut wanted = wanted(wish, held, &newer);
     let resumed = match (token, held) {
         (Some(token), Some(held)) => token.resumed(wish, raw, &newer, base, held),
         _ => None,
     };
+    if let Some(end) = end_of_unconfirmed(wish, source.state) {
+        let of_token = resumed.as_ref().map(|stream| stream.guid);
+        let is_end = |s: &&Snapshot| s.guid == end || Some(s.guid) == of_token;
+        let until = newer.iter().rposition(is_end).map_or(0, |at| at + 1);
+        plan.has_more = until < newer.len();
+        newer.truncate(until);
+        wanted.insert(end);
+    }
     if let Some(first) = resumed {
         plan.resume(first, &newer, &wanted);
     } else {
@@ -87,6 +98,7 @@ impl Plan {
             raw,
             streams: Vec::new(),
             token: TokenUse::None,
+            has_more: false,
             divergence: None,
             why: String::new(),
         }
@@ -102,8 +114,10 @@ impl Plan {
                 (Kind::UpToDate, why.into())
             }
             (None, false) => (Kind::Full, "the destination has none of it yet".into()),
-            (Some(mark), true) => (Kind::UpToDate, format!("it has {mark}, the newest")),
-            (Some(mark), false) => {
+            (Some(mark), true) if !self.has_more => {
+                (Kind::UpToDate, format!("it has {mark}, the newest"))
+            }
+            (Some(mark), _) => {
                 let why = format!("{mark} is the newest that both sides have");
                 (Kind::Incremental, why)
             }

@@ -22,6 +22,8 @@ pub struct Wish<'w> {
     pub windows: &'w [Window],
     pub decrypt: bool,
     pub now: Epoch,
+    /// The GUID of the destination's root. With it, what its cursors say was begun comes first, and ends the plan.
+    pub root: Option<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

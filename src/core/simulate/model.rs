@@ -165,6 +165,7 @@ impl<'c> Model<'c> {
             windows: replica.to.map_or(&[], |to| &to.windows),
             decrypt: false,
             now,
+            root: None,
         };
         let [source, replica] = [&self.sides[0], replica].map(|side| replication::Side {
             name: String::new(),

@@ -28,6 +28,12 @@ pub fn is_denied(error: &anyhow::Error) -> bool {
     says(error, "permission denied")
 }
 
+/// Whether what a resume token names is not found any more. libzfs words it in `zfs_send_resume_impl`.
+pub fn cannot_resume(error: &anyhow::Error) -> bool {
+    let text = format!("{error:#}");
+    text.contains("cannot resume send") && text.contains("no longer")
+}
+
 /// Whether ZFS refused because a dataset would inherit the key of one that is locked.
 pub fn lacks_key(error: &anyhow::Error) -> bool {
     let text = format!("{error:#}").to_lowercase();

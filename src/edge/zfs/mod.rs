@@ -13,8 +13,8 @@ use crate::core::replication::Mark;
 use crate::core::{complaint, said};
 use crate::edge::command::Machine;
 
+pub use failure::{cannot_resume, is_denied, is_read_only, is_refusal, lacks_key};
 use failure::{failure, says};
-pub use failure::{is_denied, is_read_only, is_refusal, lacks_key};
 pub use listing::{Depth, Listing, list};
 pub use stream::{
     First, Landing, decode_token, discard_token, estimate, receive, resumed, send, send_resumed,

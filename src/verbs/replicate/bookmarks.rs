@@ -141,16 +141,11 @@ impl<'b> Bookmarks<'b> {
         others.iter().try_for_each(|name| self.destroy(name))
     }
 
-    /// How many there were when the run began.
-    pub(super) fn earlier(&self) -> usize {
-        self.names.difference(&self.made).count()
-    }
-
-    /// Destroys what this run has made, except the bookmarks of the snapshots with these GUIDs.
-    pub(super) fn unmark(&mut self, kept: &[u64]) -> Result<()> {
+    /// Destroys what this run has made, except the bookmark of `base`.
+    pub(super) fn unmark(&mut self, base: Option<&Base>) -> Result<()> {
         let mut made = std::mem::take(&mut self.made);
-        for guid in kept {
-            made.remove(&self.prefix.bookmark(self.root, *guid));
+        if let Some(base) = base {
+            made.remove(&self.prefix.bookmark(self.root, base.guid));
         }
         made.iter().try_for_each(|name| self.destroy(name))
     }

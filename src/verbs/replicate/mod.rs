@@ -12,7 +12,6 @@ mod shown;
 mod stale;
 mod stream;
 mod transfer;
-mod unmarking;
 mod warnings;
 
 use std::time::Duration;
@@ -69,7 +68,14 @@ fn replicate(run: &Run, to: &Destination, shown: &mut Vec<ShownPlan>) -> Result<
     if run.dry {
         return Ok(Outcome::Done);
     }
-    Ok(order::bring_up_to_date(&mut replication))
+    let outcome = order::bring_up_to_date(&mut replication);
+    if !replication.has_more.into_inner() {
+        return Ok(outcome);
+    }
+    // Only what earlier runs had begun has arrived yet.
+    drop(replication.lock);
+    let mut replication = Replication::begin(run, to)?;
+    Ok(outcome.max(order::bring_up_to_date(&mut replication)))
 }
 
 /// Has a run that systemd started end with its windows; a run by hand may leave them.

@@ -2,7 +2,7 @@
 //! what the transfers of the datasets share. What to send is decided in `core/replication`.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 use anyhow::Result;
 
@@ -28,7 +28,9 @@ pub(super) struct Replication<'r> {
     /// The lock that keeps pruning away from the source, until every dataset is marked with bookmarks: pruning between
     /// the listing and the bookmarks could take the snapshot that a replica is about to end with.
     pub(super) unpruned: Option<Lock>,
-    _lock: Option<Lock>,
+    /// Something has arrived that earlier runs had begun, and there is more after it.
+    pub(super) has_more: AtomicBool,
+    pub(super) lock: Option<Lock>,
 }
 
 impl<'r> Replication<'r> {
@@ -47,7 +49,8 @@ impl<'r> Replication<'r> {
             limit: to.rate_limit.map(|rate| Arc::new(Limit::new(rate.0))),
             sent: AtomicUsize::new(0),
             unpruned,
-            _lock: lock,
+            has_more: AtomicBool::new(false),
+            lock,
         })
     }
 
@@ -73,6 +76,7 @@ impl<'r> Replication<'r> {
             windows: &self.to.windows,
             decrypt: self.to.decrypt,
             now: self.run.now,
+            root: Some(self.listed.root),
         };
         let source = Side {
             name: dataset.to_string(),

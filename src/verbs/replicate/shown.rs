@@ -20,6 +20,8 @@ pub(super) struct ShownPlan {
     base: Option<String>,
     why: String,
     streams: Vec<ShownStream>,
+    /// Then all that is newer follows, by a plan of its own.
+    has_more: bool,
 }
 
 #[derive(Serialize)]
@@ -62,6 +64,7 @@ fn shown_plan(replication: &Replication, dataset: &Dataset, plan: Plan) -> Shown
         base: plan.base.map(|base| base.mark.to_string()),
         why: plan.why,
         streams,
+        has_more: plan.has_more,
     }
 }
 
@@ -96,6 +99,11 @@ fn print(plan: &ShownPlan) {
         };
         let (to, count) = (&stream.to, snapshots(stream.snapshots.len()));
         journal::print(format!("  {from} to @{to}, {count}{bytes}"));
+    }
+    if plan.has_more {
+        journal::print(
+            "  then on from there: an earlier run had begun no more, and that is confirmed first",
+        );
     }
 }
 

@@ -13,12 +13,12 @@ use crate::core::name::Dataset;
 use crate::core::replication::{Kind, Plan, Stream, TokenUse};
 use crate::core::shell::quoted;
 use crate::edge::command::Machine;
-use crate::edge::journal;
-use crate::edge::outcome::Exit::Later;
+use crate::edge::outcome::{Exit::Later, is_later};
 use crate::edge::zfs::{self, First};
+use crate::edge::{journal, stop};
 use crate::verbs::replicate::bookmarks::Bookmarks;
 use crate::verbs::replicate::encryption::is_below_raw;
-use crate::verbs::replicate::listing::list_one;
+use crate::verbs::replicate::listing::{is_absent, list_one};
 use crate::verbs::replicate::replication::Replication;
 use crate::verbs::replicate::stream::Sending;
 use crate::verbs::replicate::warnings;
@@ -28,15 +28,13 @@ pub(super) struct Transfer<'t> {
     pub(super) replication: &'t Replication<'t>,
     pub(super) dataset: &'t Dataset,
     source: &'t State,
-    pub(super) replica: Dataset,
-    pub(super) plan: Plan,
+    replica: Dataset,
+    plan: Plan,
     /// The replica's resume token when it was last listed.
     token: Option<String>,
-    /// The GUID of the replica's newest snapshot, from the same listing.
-    pub(super) newest: Option<u64>,
-    pub(super) bookmarks: Bookmarks<'t>,
-    /// The GUIDs of the last snapshots of the streams that were begun: they may have arrived, however those ended.
-    pub(super) begun: Vec<u64>,
+    bookmarks: Bookmarks<'t>,
+    /// A stream was begun, so that something may have arrived, however it ended.
+    has_begun: bool,
 }
 
 /// The sum of what the streams of a plan have brought.
@@ -65,21 +63,22 @@ impl<'t> Transfer<'t> {
             }
         }
         if let Some(base) = &plan.base {
-            warnings::tell_of_snapshots_taken_there(replication, &replica, base);
+            if plan.kind != Kind::Diverged {
+                warnings::tell_of_snapshots_taken_there(replication, &replica, base);
+            }
             let aside = bookmarks.set_aside(base)?;
             warnings::tell_what_was_set_aside(replication, dataset, &aside);
         }
         bookmarks.mark_start_and_end(&plan)?;
         Ok(Transfer {
             token: state.and_then(|state| state.resume_token.clone()),
-            newest: state.and_then(newest),
             replication,
             dataset,
             source,
             replica,
             plan,
             bookmarks,
-            begun: Vec::new(),
+            has_begun: false,
         })
     }
 
@@ -88,12 +87,38 @@ impl<'t> Transfer<'t> {
         self.bookmarks.is_read_only
     }
 
-    pub(super) fn there(&self) -> &Machine {
+    /// Brings the replica up to date. A run of which nothing can have arrived leaves no bookmarks, since those of many
+    /// such runs would pile up.
+    pub(super) fn bring_or_unmark(&mut self) -> Result<()> {
+        let result = self.bring();
+        if let Err(error) = &result
+            && self.has_left_nothing(error)
+        {
+            // The first error says more than that a bookmark stays.
+            let _ = self.bookmarks.unmark(self.plan.base.as_ref());
+        }
+        result
+    }
+
+    /// Whether certainly nothing has arrived. Waits for no machine that may not answer, nor while somebody waits for the
+    /// end of the run.
+    fn has_left_nothing(&self, error: &anyhow::Error) -> bool {
+        let is_late = is_later(error);
+        if stop::is_wanted() || is_late && self.replication.run.entry.host.is_some() {
+            return false;
+        }
+        if !self.has_begun {
+            return true;
+        }
+        !is_late && self.plan.base.is_none() && is_absent(self.there(), &self.replica)
+    }
+
+    fn there(&self) -> &Machine {
         &self.replication.listed.there
     }
 
     /// Takes as many rounds as are needed: a token brings one snapshot, and a stale token is discarded once.
-    pub(super) fn bring(&mut self) -> Result<()> {
+    fn bring(&mut self) -> Result<()> {
         let mut has_discarded = false;
         loop {
             self.replication.go_on()?;
@@ -101,6 +126,17 @@ impl<'t> Transfer<'t> {
             if self.has_nothing_to_send() {
                 self.tell_why_nothing_is_sent();
                 return Ok(());
+            }
+            if self.plan.token != TokenUse::Discard {
+                let is_resumed = self.plan.kind == Kind::Resume && self.token.is_some();
+                match self.send_streams(is_resumed) {
+                    // The plan goes by GUIDs. ZFS looks for them in the pool that had sent, which has another name by now.
+                    Err(error) if is_resumed && zfs::cannot_resume(&error) => {
+                        self.plan.token = TokenUse::Discard;
+                    }
+                    Ok(()) if is_resumed => {}
+                    ended => return ended,
+                }
             }
             if self.plan.token == TokenUse::Discard {
                 if has_discarded {
@@ -111,12 +147,6 @@ impl<'t> Transfer<'t> {
                 }
                 self.discard_token()?;
                 has_discarded = true;
-            } else {
-                let is_resumed = self.plan.kind == Kind::Resume && self.token.is_some();
-                self.send_streams(is_resumed)?;
-                if !is_resumed {
-                    return Ok(());
-                }
             }
             self.plan_again()?;
         }
@@ -180,16 +210,15 @@ impl<'t> Transfer<'t> {
         }
         let (replica, name) = (&self.replica, &to.name);
         let what = format!("{replica} holds part of a stream that fits nothing any more");
-        if to.windows.is_empty() {
-            let mend = quoted(replica.as_str());
-            return anyhow!("{what}; let somebody who may run: zfs receive -A {mend}");
+        if to.windows.is_empty() || to.prune_period.is_none() {
+            let replica = quoted(replica.as_str());
+            return anyhow!("{what}; let somebody who may run: zfs receive -A {replica}");
         }
         let key = quoted(&run.entry.key);
-        let command = format!("zam prune --to {name} {key}");
-        match to.prune_period {
-            Some(_) => Later(format!("{what}; its pruning gives that up: {command}")).into(),
-            None => anyhow!("{what}; no job prunes it, so let root run: {command}"),
-        }
+        Later(format!(
+            "{what}; its pruning gives that up: zam prune --to {name} {key}"
+        ))
+        .into()
     }
 
     /// A new plan, from what the replica is after a round.
@@ -206,12 +235,11 @@ impl<'t> Transfer<'t> {
             .replication
             .plan_from(self.dataset, self.source, replica.as_ref())?;
         self.bookmarks.mark_start_and_end(&self.plan)?;
-        self.newest = replica.as_ref().and_then(newest);
         self.token = replica.and_then(|state| state.resume_token);
         Ok(())
     }
 
-    pub(super) fn list_replica(&self) -> Result<Option<State>> {
+    fn list_replica(&self) -> Result<Option<State>> {
         list_one(self.there(), &self.replica)
     }
 
@@ -219,7 +247,8 @@ impl<'t> Transfer<'t> {
     fn send_streams(&mut self, is_resumed: bool) -> Result<()> {
         let first = self.first(is_resumed)?;
         if self.plan.kind == Kind::Full {
-            self.make_parents()?;
+            let parents = &self.replication.parents;
+            parents.make(self.there(), self.dataset)?;
         }
         let started = Instant::now();
         let mut arrived = Arrived::default();
@@ -227,7 +256,7 @@ impl<'t> Transfer<'t> {
         for stream in self.plan.streams.iter().take(at_most) {
             self.replication.go_on()?;
             self.bookmarks.mark_end_of(stream)?;
-            self.begun.push(stream.guid);
+            self.has_begun = true;
             arrived.bytes += self.send(stream, is_resumed, first)?;
             arrived.snapshots += stream.snapshots.len();
             let end = self.plan.streams.last().unwrap_or(stream);
@@ -238,16 +267,6 @@ impl<'t> Transfer<'t> {
             }
         }
         self.finish(&arrived, started.elapsed())
-    }
-
-    fn make_parents(&mut self) -> Result<()> {
-        let parents = &self.replication.parents;
-        let made = parents.make(self.there(), self.dataset);
-        if made.is_err() {
-            // Whoever waits for a parent may do so for long, and the machine of the source has just answered.
-            let _ = self.bookmarks.unmark(&[]);
-        }
-        made
     }
 
     /// The plan is carried out, or its resumed stream has arrived.
@@ -266,10 +285,13 @@ impl<'t> Transfer<'t> {
     /// Gives up all bookmarks but that of the newest snapshot of the replica, once everything has arrived.
     pub(super) fn sweep(&mut self) -> Result<()> {
         let last = self.plan.streams.last().map(|stream| stream.guid);
-        match last.or(self.plan.base.as_ref().map(|base| base.guid)) {
-            Some(newest) => self.bookmarks.keep_only(&[newest]),
-            None => Ok(()),
+        if let Some(newest) = last.or(self.plan.base.as_ref().map(|base| base.guid)) {
+            self.bookmarks.keep_only(&[newest])?;
         }
+        if self.plan.has_more {
+            self.replication.has_more.store(true, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     /// Sends one stream and checks what has arrived. Returns how many bytes went over.
@@ -313,9 +335,4 @@ impl<'t> Transfer<'t> {
             self.replication.say(text);
         }
     }
-}
-
-/// The GUID of the newest snapshot.
-pub(super) fn newest(replica: &State) -> Option<u64> {
-    replica.snapshots.last().map(|snapshot| snapshot.guid)
 }
