@@ -190,9 +190,10 @@ impl World {
                 .iter()
                 .flat_map(|s| s.snapshots.clone())
                 .collect();
-            let mut promised = self.promised();
+            let mut promised = self.promised_and_begun();
             if plan.has_more {
-                self.end_with_what_was_begun(&mut promised);
+                let end = self.end_of_what_was_begun().expect("an end").createtxg;
+                promised.retain(|s| s.createtxg <= end);
             }
             let promised: Vec<String> = promised.iter().map(|s| s.name.to_string()).collect();
             assert_eq!(brought, promised, "{plan:?}");
@@ -321,14 +322,25 @@ impl World {
             .collect()
     }
 
-    /// At the newest snapshot with a cursor.
-    fn end_with_what_was_begun(&self, promised: &mut Vec<Snapshot>) {
+    /// The newest snapshot with a cursor, if there are several.
+    fn end_of_what_was_begun(&self) -> Option<&Snapshot> {
         let cursors: HashSet<u64> = self.source.bookmarks.iter().map(|b| b.guid).collect();
         let mut snapshots = self.source.snapshots.iter();
-        let end = snapshots.rfind(|s| cursors.contains(&s.guid));
-        let end = end.expect("a cursor on a snapshot");
-        promised.retain(|s| s.createtxg < end.createtxg);
-        promised.extend(self.newer().iter().find(|s| s.guid == end.guid).cloned());
+        let end = snapshots.rfind(|s| is_owned(s) && cursors.contains(&s.guid));
+        end.filter(|_| cursors.len() > 1)
+    }
+
+    /// What is promised, and what earlier runs have promised to send.
+    fn promised_and_begun(&self) -> Vec<Snapshot> {
+        let mut promised = self.promised();
+        if let Some(end) = self.end_of_what_was_begun()
+            && self.newer().iter().any(|s| s.guid == end.guid)
+            && promised.iter().all(|s| s.guid != end.guid)
+        {
+            promised.push(end.clone());
+            promised.sort_by_key(|s| s.createtxg);
+        }
+        promised
     }
 
     /// By trying every way. What is left of a cut stream counts as one and begins as a bookmark would.
@@ -642,7 +654,7 @@ impl World {
         };
         let expected = [
             guids(&before.replica),
-            before.promised().iter().map(|s| s.guid).collect(),
+            before.promised_and_begun().iter().map(|s| s.guid).collect(),
         ]
         .concat();
         assert_eq!(

@@ -43,7 +43,7 @@ pub fn unconfirmed(prefix: &Prefix, source: &State) -> Vec<RangeInclusive<u64>> 
 }
 
 /// The GUID of the snapshot at which a plan ends while a transfer to the destination is unconfirmed: the newest of its
-/// cursors that is still a snapshot. Each run that fails would otherwise mark a newer end, and pruning would keep more and
+/// cursors that is still a snapshot of ours. Each run that fails would otherwise mark a newer end, and pruning would keep more and
 /// more.
 pub(super) fn end_of_unconfirmed(wish: &Wish, source: &State) -> Option<u64> {
     let cursors = source.cursors_of(wish.prefix, wish.root?);
@@ -51,8 +51,8 @@ pub(super) fn end_of_unconfirmed(wish: &Wish, source: &State) -> Option<u64> {
     if cursors.len() < 2 {
         return None;
     }
-    let mut snapshots = source.snapshots.iter();
-    let newest = snapshots.rfind(|s| cursors.contains(&s.guid))?;
+    let mut ours = source.owned(wish.prefix);
+    let newest = ours.rfind(|s| cursors.contains(&s.guid))?;
     Some(newest.guid)
 }
 
