@@ -66,12 +66,13 @@ wait_for() {
     sleep 0.3
   done
 }
-# idle [JOB]: no job of zam is at work or about to be, or not this one, nor an alert being sent. Control groups are gone when a unit is
-# almost so; only then is systemd itself asked.
+# idle [JOB]: no job of zam is at work or about to be, or not this one, nor an alert being sent. Control groups are gone when
+# a unit is almost so; only then is systemd itself asked.
 idle() {
   ! compgen -G "/sys/fs/cgroup/system.slice/system-zam*/zam*@${1-*}.service" >/dev/null || return 1
   local units="zam*@${1-*}.service"
-  [[ -z $(systemctl list-units --no-legend --state=activating,active,deactivating "$units"; systemctl list-jobs --no-legend "$units") ]]
+  [[ -z $(systemctl list-units --no-legend --state=activating,active,deactivating "$units") ]] &&
+    [[ -z $(systemctl list-jobs --no-legend "$units") ]]
 }
 # has_snapshot DATASET TIME: a mounted dataset has an owned snapshot of the time that begins so, like 20261123T10.
 has_snapshot() { compgen -G "/$1/.zfs/snapshot/*_$2*Z" >/dev/null; }
