@@ -180,6 +180,26 @@ done
 equal "$(zfs list -Hp -t all -o name,guid)" "$before"
 rm /root/fake/zfs
 
+say "a destination that stays full: its source is pruned all the same, and one run then brings everything"
+zfs create tank/full
+echo '  tank/full: {snapshot-period: 1h, windows: [{max-age: 1h, period: 1h}], destinations: [local]}' >>/etc/zam/zam.yaml
+take() { fill tank/full 2M; advance '1 hour'; zam snapshot tank/full >/dev/null; }
+take
+expect 0 zam replicate tank/full
+zfs set quota=3M backup/zam/tank/full
+for _ in 1 2 3 4; do
+  take
+  expect 1 zam replicate tank/full
+  has 'quota'
+  expect 0 zam prune tank/full
+done
+equal "$(zfs list -H -t bookmark -o name tank/full | wc -l)" 2
+equal "$(snapshots tank/full | wc -l)" 4 # the third of five is gone
+zfs set quota=none backup/zam/tank/full
+expect 0 zam replicate tank/full
+arrived backup/zam tank/full
+equal "$(zfs list -H -t bookmark -o name tank/full | wc -l)" 1
+
 say "locked: by hand it says by whom, and exits 75"
 exec 9>/run/zam/prune-tank-home.lock
 flock 9
