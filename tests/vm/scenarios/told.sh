@@ -64,7 +64,7 @@ cp /root/keys /root/.ssh/authorized_keys
 tells 'ssh -tt -i /etc/zam/keys/there root@localhost'
 tells 'sudo -i'
 # Debian 13 can do without login(1), and does so here.
-if command -v login >/dev/null; then tells 'login -f somebody'; fi
+if type -P login >/dev/null; then tells 'login -f somebody'; fi
 his() { su - somebody -c 'bash -lic true' 2>/dev/null; }
 expect 0 su - somebody -c 'zam ack'
 lacks "$(his)" 'zam: '
