@@ -511,6 +511,14 @@ fn a_source_that_cannot_be_written_to_is_sent_without_marks() {
         "the pool tank is read-only, so no bookmark can mark what is sent",
     );
     assert!(world.has(&format!("nas/tank/a@{}", name(3))) && world.has(&cursor("tank/a", 1)));
+    // Cursors of a run that failed before cannot be swept, and hold nothing back.
+    world.bookmark(&cursor("tank/a", 3), 3);
+    [4, 5]
+        .iter()
+        .for_each(|guid| world.snapshot("tank/a", &name(*guid), *guid, 0));
+    world.bookmark(&cursor("tank/a", 4), 4);
+    world.replicate("tank/a", 0);
+    assert!(world.has(&format!("nas/tank/a@{}", name(5))));
 }
 
 #[test]

@@ -43,8 +43,8 @@ pub fn unconfirmed(prefix: &Prefix, source: &State) -> Vec<RangeInclusive<u64>> 
 }
 
 /// The GUID of the snapshot at which a plan ends while a transfer to the destination is unconfirmed: the newest of its
-/// cursors that is still a snapshot of ours. Each run that fails would otherwise mark a newer end, and pruning would keep more and
-/// more.
+/// cursors that is still a snapshot of ours. Each run that fails would otherwise mark a newer end, and pruning would keep
+/// more and more.
 pub(super) fn end_of_unconfirmed(wish: &Wish, source: &State) -> Option<u64> {
     let cursors = source.cursors_of(wish.prefix, wish.root?);
     let cursors: HashSet<u64> = cursors.map(|b| b.guid).collect();

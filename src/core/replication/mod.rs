@@ -71,10 +71,12 @@ pub fn plan(wish: &Wish, source: &Side, replica: Option<&Side>, token: Option<&T
     if let Some(end) = end_of_unconfirmed(wish, source.state) {
         let of_token = resumed.as_ref().map(|stream| stream.guid);
         let is_end = |s: &&Snapshot| s.guid == end || Some(s.guid) == of_token;
-        let until = newer.iter().rposition(is_end).map_or(0, |at| at + 1);
-        plan.has_more = until < newer.len();
-        newer.truncate(until);
-        wanted.insert(end);
+        // It may have arrived although its cursors could not be swept: a pool that is read-only keeps them.
+        if let Some(at) = newer.iter().rposition(is_end) {
+            plan.has_more = at + 1 < newer.len();
+            newer.truncate(at + 1);
+            wanted.insert(end);
+        }
     }
     if let Some(first) = resumed {
         plan.resume(first, &newer, &wanted);
@@ -114,10 +116,8 @@ impl Plan {
                 (Kind::UpToDate, why.into())
             }
             (None, false) => (Kind::Full, "the destination has none of it yet".into()),
-            (Some(mark), true) if !self.has_more => {
-                (Kind::UpToDate, format!("it has {mark}, the newest"))
-            }
-            (Some(mark), _) => {
+            (Some(mark), true) => (Kind::UpToDate, format!("it has {mark}, the newest")),
+            (Some(mark), false) => {
                 let why = format!("{mark} is the newest that both sides have");
                 (Kind::Incremental, why)
             }
