@@ -81,7 +81,8 @@ fill tank/plain/child 4M
 zfs snapshot tank/plain/child@whole
 zfs send tank/plain/child@whole | head -c 2000000 | zfs receive -s -u backup/began 2>/dev/null || true
 contains "$(zfs get -Hpo value receive_resume_token backup/began)" '^1-'
-echo '  backup/began: {windows: [{max-age: 1d, period: 1d}]}' >>/etc/zam/zam.yaml
+# Between two runs that are a week apart two weeks count, and not a day.
+echo '  backup/began: {prune-period: 1w, windows: [{max-age: 1d, period: 1d}]}' >>/etc/zam/zam.yaml
 zam setup >/root/setup
 equal "$(grep -v '^#' /root/setup | tail -n 1)" 'zfs allow -u zam-prune destroy,mount backup/began'
 sh /root/setup
