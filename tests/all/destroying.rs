@@ -439,9 +439,10 @@ fn what_a_destination_may_have_stays_though_another_has_a_bookmark() {
     ));
     fs::create_dir(machine.path("state/done")).expect("a directory");
     let record = |id| {
-        let time = BEGIN + 3 * DAY + 60;
+        // It ran for a day.
+        let time = BEGIN + 2 * DAY + 60;
         let file = machine.path("state/done/replicate:local-tank");
-        fs::write(file, format!("{time} 7 1000 {id}\n")).expect("a success");
+        fs::write(file, format!("{time} 86400 1000 {id}\n")).expect("a success");
     };
     record("12345678");
     expect(

@@ -42,7 +42,7 @@ impl World {
                 .join(program);
             symlink(script, world.path(program)).expect("a link");
         }
-        fs::create_dir(world.path("run")).expect("a directory");
+        fs::create_dir_all(world.path("run/done")).expect("a directory");
         world.write("hook", "");
         world.write("zam.yaml", ENTRIES);
         world.write(
@@ -113,6 +113,11 @@ impl World {
     }
 
     fn zam(&self, words: &[&str]) -> Ended {
+        self.job("", words)
+    }
+
+    /// As systemd runs the job with this instance.
+    fn job(&self, instance: &str, words: &[&str]) -> Ended {
         self.write("log", "");
         let mut zam = zam();
         let path = format!("{}:/usr/bin:/bin", self.0.path().display());
@@ -122,6 +127,7 @@ impl World {
             .env("PATH", path)
             .env("FAKE", self.0.path());
         let output = zam
+            .env("ZAM_INSTANCE", instance)
             .env("ZAM_RUN", self.path("run"))
             .env("ZAM_STATE", self.path("run"))
             .output()
@@ -543,6 +549,29 @@ datasets: {tank: {recursive: true, destinations: [nas]}}",
     );
 }
 
+/// Another disk's bookmark is older than the rollback, which takes that of the disk in use.
+#[test]
+fn a_job_remembers_where_it_sent_so_that_a_rollback_makes_nobody_forget_it() {
+    let world = World::new();
+    world.write(
+        "zam.yaml",
+        "destinations: {nas: {root: nas, replication-period: 1h}}
+datasets: {tank/b: {windows: [{max-age: 1d, period: 1d}], destinations: [nas]}}",
+    );
+    world.dataset("nas/tank", "-", "-");
+    world.holds("tank/b", &[1, 2, 3, 4]);
+    let other = Prefix::default().bookmark(ROOT + 1, 1);
+    world.bookmark(&format!("tank/b#{other}"), 1);
+    let words = ["replicate", "--to", "nas", "tank/b"];
+    let ran = world.job("replicate:nas-tank-b", &words);
+    assert_eq!(ran.code, 0, "{}", ran.said);
+    let lost = format!("tank/b@{}", name(4));
+    world.remove(|row| row == lost || row == cursor("tank/b", 4));
+    let pruning = world.zam(&["prune", "-n", "tank/b"]).said;
+    let kept = format!("tank/b@{}  (a destination may have it", name(2));
+    has(&pruning, &kept);
+}
+
 #[test]
 fn what_waits_for_its_parent_is_not_marked() {
     let world = World::new();
@@ -565,7 +594,12 @@ datasets: {tank: {recursive: true, destinations: [nas]}}";
     let snapshot = pushed.replace("recursive", "snapshot-period: 1h, recursive");
     for (configuration, entry, code, advice) in [
         (pulled, "laptop:tank", 1, "snapshot tank on laptop too"),
-        (pushed, "tank", 1, "let an entry snapshot tank too"),
+        (
+            pushed,
+            "tank",
+            1,
+            "let what snapshots tank/a snapshot tank too",
+        ),
         (&snapshot, "tank", 75, "which has no snapshot of zam's yet"),
     ] {
         let world = World::new();
@@ -579,6 +613,83 @@ datasets: {tank: {recursive: true, destinations: [nas]}}";
     }
 }
 
+/// What a machine receives and sends on lies below datasets that were made to hold it.
+#[test]
+fn below_what_only_holds_others_everything_arrives_once_that_is_made_as_the_error_says() {
+    let world = World::new();
+    world.write(
+        "zam.yaml",
+        "destinations: {nas: {root: nas}}\ndatasets: {tank: {recursive: true, destinations: [nas]}}",
+    );
+    world.holds("tank/a", &[1, 2]);
+    let said = world.replicate("tank", 1);
+    let mend = "make its replica: zfs create -u -o canmount=off nas/tank";
+    has(&said, mend);
+    world.dataset("nas/tank", "-", "-");
+    has(
+        &world.replicate("tank", 0),
+        "tank has no snapshot of zam's yet, so there is nothing to send",
+    );
+    assert!(world.has(&format!("nas/tank/a@{}", name(2))));
+}
+
+/// A stream of days brings what a run had begun. Pruning keeps that, and takes what was the newest when it was resumed.
+#[test]
+fn after_the_rest_of_a_stream_the_newest_arrives_though_others_were_pruned_meanwhile() {
+    let world = World::new();
+    world.dataset("nas/tank", "-", "-");
+    world.holds("tank/a", &[2, 5, 10]);
+    [2, 5]
+        .iter()
+        .for_each(|guid| world.bookmark(&cursor("tank/a", *guid), *guid));
+    world.dataset("nas/tank/a", "-", "1-abc");
+    world.snapshot("nas/tank/a", &name(2), 2, 0);
+    world.write("token", "\ttoguid = 0x5\n\tfromguid = 0x2\n");
+    let newest = name(10);
+    let newer = name(11);
+    world.write(
+        "hook",
+        &format!(
+            r#"if [[ "$1 $2" == 'send -t' ]]; then
+  awk '!/^tank.a@{newest}/' "$rows" >"$rows.new" && mv "$rows.new" "$rows"
+  printf 'tank/a@{newer}\t11\t11\t{BEGIN}\tsnapshot\t0\t-\t-\t-\n' >>"$rows"
+  echo '{} 5 {BEGIN}'
+  exit
+fi
+"#,
+            name(5)
+        ),
+    );
+    let said = world.replicate("tank/a", 0);
+    assert!(world.has(&format!("nas/tank/a@{newer}")), "{said}");
+    assert_eq!(world.cursors("tank/a"), [11]);
+}
+
+/// ZFS then says of a token what it says when the pool has another name.
+#[test]
+fn parts_stay_when_the_pool_of_the_source_goes_away() {
+    let world = World::new();
+    world.dataset("nas/tank", "-", "-");
+    world.holds("tank/a", &[1]);
+    world.holds("nas/tank/a", &[1]);
+    world.bookmark(&cursor("tank/a", 1), 1);
+    world.holds("tank/a/b", &[3]);
+    world.dataset("nas/tank/a/b", "-", "1-abc");
+    world.write("token", "\ttoguid = 0x3\n");
+    world.write(
+        "hook",
+        r#"if [[ "$1 $2" == 'send -t' ]]; then
+  awk '!/^tank/' "$rows" >"$rows.new" && mv "$rows.new" "$rows"
+  echo "cannot resume send: 'tank/a@1' used in the initial send no longer exists" >&2
+  exit 255
+fi
+"#,
+    );
+    let said = world.replicate("tank/a", 1);
+    has(&said, "no longer exists");
+    assert!(world.has("nas/tank/a/b") && !world.was_asked("receive -A"));
+}
+
 #[test]
 fn snapshots_that_a_machine_takes_of_a_replica_are_told() {
     let world = World::new();
@@ -587,7 +698,7 @@ fn snapshots_that_a_machine_takes_of_a_replica_are_told() {
     world.holds("nas/tank/a", &[1]);
     world.snapshot("nas/tank/a", &name(50), 50, 0);
     let said = world.replicate("tank/a", 0);
-    has(&said, "is not known here: somebody snapshots the replica");
+    has(&said, "somebody snapshots the replica");
     has(
         &said,
         &format!("what it has in common with its source, @{}", name(1)),

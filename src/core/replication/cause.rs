@@ -37,6 +37,8 @@ fn without_base(prefix: &Prefix, source: &State, replica: &State, raw: bool) -> 
     match replica.snapshots.last() {
         // A first stream was cut.
         None if replica.resume_token.is_some() => None,
+        // Neither holds anything but what is below it.
+        None if source.owned(prefix).next().is_none() => None,
         _ if source.volume != replica.volume => Some(Cause::WrongType {
             is_source_volume: source.volume,
         }),

@@ -150,6 +150,7 @@ impl Plan {
             kind: Kind::Diverged,
             streams: Vec::new(),
             token: TokenUse::None,
+            has_more: false,
             why: divergence.to_string(),
             divergence: Some(divergence),
             ..self

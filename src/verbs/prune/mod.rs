@@ -18,7 +18,7 @@ use crate::edge::command::Machine;
 use crate::edge::journal;
 use crate::edge::lock::Lock;
 use crate::edge::outcome::{Exit::Waits, Outcome};
-use crate::edge::records::{Records, Success};
+use crate::edge::records::Records;
 use crate::verbs::prune::destroying::{Destroying, Found};
 use crate::verbs::prune::listing::{Listed, Target};
 use crate::verbs::prune::parts::give_up_abandoned_parts;
@@ -223,12 +223,14 @@ fn last_replications(run: &Run) -> Vec<Replicated> {
     for job in run.entry.jobs() {
         let records = Records::of(run.config.user_of(&job));
         if job.verb == Verb::Replicate
-            && let Some(Success {
-                time, destination, ..
-            }) = records.last(&instance(&job))
+            && let Some(success) = records.last(&instance(&job))
         {
-            let id = destination;
-            replicated.push(Replicated { time, id });
+            // Its second pass may have brought what was taken while it ran.
+            let seconds = success.seconds.unwrap_or_default();
+            replicated.push(Replicated {
+                time: success.time.saturating_add_unsigned(seconds),
+                id: success.destination,
+            });
         }
     }
     replicated

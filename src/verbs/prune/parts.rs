@@ -28,7 +28,8 @@ pub(super) fn give_up_abandoned_parts(run: &Run) -> Result<Outcome> {
     let Some(job) = job.filter(|_| run.entry.snapshot_period.is_none()) else {
         return Ok(Outcome::Done);
     };
-    let between = DAY.max(2 * job.period.span().seconds());
+    // So that it is seen, and told, at least once before it is given up.
+    let between = (2 * job.period.span().seconds()).clamp(DAY, PATIENCE / 2);
     let parts = look(&remembered(run, &job), tokens(run)?, run.now, between);
     let mut worst = Outcome::Done;
     for (dataset, part) in &parts {

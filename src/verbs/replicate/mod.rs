@@ -74,8 +74,11 @@ fn replicate(run: &Run, to: &Destination, shown: &mut Vec<ShownPlan>) -> Result<
     }
     // Only what earlier runs had begun has arrived yet.
     drop(replication.lock);
-    let mut replication = Replication::begin(run, to)?;
-    Ok(outcome.max(order::bring_up_to_date(&mut replication)))
+    let second = match Replication::begin(run, to) {
+        Ok(mut replication) => order::bring_up_to_date(&mut replication),
+        Err(error) => report(&format!("{} to {}", run.dataset, to.name), &error),
+    };
+    Ok(outcome.max(second))
 }
 
 /// Has a run that systemd started end with its windows; a run by hand may leave them.

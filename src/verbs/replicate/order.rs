@@ -88,11 +88,13 @@ fn sweep(mut transfer: Transfer) -> Outcome {
     }
 }
 
-/// Reports what went wrong with a dataset. A dataset that is gone by now is no failure, unless it was asked for by name.
+/// Reports what went wrong with a dataset. A dataset that is gone by now is no failure, unless it was asked for by name, or
+/// that one is gone too.
 fn failed(replication: &Replication, dataset: &Dataset, error: &Error) -> Outcome {
     let here = &replication.listed.here;
-    let may_be_gone = *dataset != replication.run.dataset && !is_later(error);
-    if may_be_gone && is_absent(here, dataset) {
+    let top = &replication.run.dataset;
+    let may_be_gone = dataset != top && !is_later(error);
+    if may_be_gone && is_absent(here, dataset) && !is_absent(here, top) {
         let on_host = here.on_host();
         replication.say(format!("{dataset}{on_host} is gone since this run began"));
         return Outcome::Done;

@@ -97,10 +97,8 @@ impl<'p> Parents<'p> {
             return Ok(());
         }
         let entry = self.run.entry;
-        let on_host = match entry.host_name() {
-            Some(host) => format!(" on {host}"),
-            None => String::new(),
-        };
+        let here = Machine::new(entry.host.as_ref()).on_host();
+        let there = Machine::new(self.to.host.as_ref()).on_host();
         let why = format!(
             "the replica of {dataset} waits for that of {source}, which has no snapshot of zam's yet"
         );
@@ -108,7 +106,11 @@ impl<'p> Parents<'p> {
         if state.resume_token.is_some() || entry.snapshot_period.is_some() {
             return Err(Later(why).into());
         }
-        bail!("{why}; let an entry snapshot {source}{on_host} too")
+        let parent = quoted(self.to.replica(source).as_str());
+        bail!(
+            "{why}; let what snapshots {dataset} snapshot {source}{here} too, or, if that only holds others and never has a \
+             snapshot, make its replica{there}: zfs create -u -o canmount=off {parent}"
+        )
     }
 
     /// Why the replica of `source` is not to be made: it is another entry's to bring. None: nobody will bring it.

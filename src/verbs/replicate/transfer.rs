@@ -130,10 +130,12 @@ impl<'t> Transfer<'t> {
             if self.plan.token != TokenUse::Discard {
                 let is_resumed = self.plan.kind == Kind::Resume && self.token.is_some();
                 match self.send_streams(is_resumed) {
-                    // The plan goes by GUIDs. ZFS looks for them in the pool that had sent, which has another name by now.
                     Err(error) if is_resumed && zfs::cannot_resume(&error) => {
+                        self.check_source(error)?;
                         self.plan.token = TokenUse::Discard;
                     }
+                    // What is after it was not marked, so that pruning may have taken some of that: a second pass lists anew.
+                    Ok(()) if is_resumed && self.ends_with_first() => return Ok(()),
                     Ok(()) if is_resumed => {}
                     ended => return ended,
                 }
@@ -150,6 +152,26 @@ impl<'t> Transfer<'t> {
             }
             self.plan_again()?;
         }
+    }
+
+    /// Whether the first stream brings all that was marked, and there is more after it.
+    fn ends_with_first(&self) -> bool {
+        self.plan.has_more && self.plan.streams.len() == 1
+    }
+
+    /// The plan goes by GUIDs. ZFS looks for what a token names in the pool that had sent, and says the same whether that
+    /// has another name by now or is not there.
+    ///
+    /// # Errors
+    /// `error`, when the source has no longer what it was to send.
+    fn check_source(&self, error: anyhow::Error) -> Result<()> {
+        let wanted = self.plan.streams.first().map(|stream| stream.guid);
+        let source = list_one(&self.replication.listed.here, self.dataset)?;
+        let mut snapshots = source.iter().flat_map(|state| &state.snapshots);
+        if snapshots.any(|s| Some(s.guid) == wanted) {
+            return Ok(());
+        }
+        Err(error)
     }
 
     /// # Errors
@@ -210,7 +232,10 @@ impl<'t> Transfer<'t> {
         }
         let (replica, name) = (&self.replica, &to.name);
         let what = format!("{replica} holds part of a stream that fits nothing any more");
-        if to.windows.is_empty() || to.prune_period.is_none() {
+        let has_no_pruner = to.windows.is_empty() || to.prune_period.is_none();
+        let is_same_user = run.config.prune_user() == run.config.user();
+        // Pruning goes by GUIDs too, and takes what cannot be resumed for what can be.
+        if has_no_pruner || is_same_user || self.plan.kind == Kind::Resume {
             let replica = quoted(replica.as_str());
             return anyhow!("{what}; let somebody who may run: zfs receive -A {replica}");
         }

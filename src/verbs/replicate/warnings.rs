@@ -78,8 +78,9 @@ pub(super) fn tell_of_snapshots_taken_there(
     {
         let (name, mark) = (&newest.name, &base.mark);
         journal::warn(format!(
-            "{replica}@{name}{} is not known here: somebody snapshots the replica, and pruning it there may now take \
-             what it has in common with its source, {mark}. The entry that prunes it there must have no snapshot-period",
+            "{replica}@{name}{} is not known here. Unless it was destroyed here, somebody snapshots the replica, and pruning \
+             it there may take what it has in common with its source, {mark}: the entry that prunes it there must have no \
+             snapshot-period",
             listed.there.on_host()
         ));
     }

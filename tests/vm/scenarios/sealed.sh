@@ -81,7 +81,7 @@ fill tank/plain/child 4M
 zfs snapshot tank/plain/child@whole
 zfs send tank/plain/child@whole | head -c 2000000 | zfs receive -s -u backup/began 2>/dev/null || true
 contains "$(zfs get -Hpo value receive_resume_token backup/began)" '^1-'
-# Between two runs that are a week apart two weeks count, and not a day.
+# Between two of its runs a week counts, and not a day.
 echo '  backup/began: {prune-period: 1w, windows: [{max-age: 1d, period: 1d}]}' >>/etc/zam/zam.yaml
 zam setup >/root/setup
 equal "$(grep -v '^#' /root/setup | tail -n 1)" 'zfs allow -u zam-prune destroy,mount backup/began'
@@ -89,7 +89,10 @@ sh /root/setup
 expect 0 zam reload
 run_job prune-backup-began
 contains "$(zfs get -Hpo value receive_resume_token backup/began)" '^1-'
-advance '15 days'
+advance '8 days'
+run_job prune-backup-began
+contains "$(journalctl -u 'zam@prune-backup-began.service' -o cat)" 'has not grown for 1w; after 2w it is given up'
+advance '8 days'
 run_job prune-backup-began
 contains "$(journalctl -u 'zam@prune-backup-began.service' -o cat)" 'backup/began: gave up part of a stream'
 ! zfs list backup/began 2>/dev/null || fail "it is still there"
