@@ -12,9 +12,7 @@ pub fn reason(stderr: &str, status: impl Display) -> String {
             break;
         }
         let is_advice = line.starts_with("use '-") || line.starts_with("must specify -F");
-        // A stream's property that nobody wants.
-        let is_aside = line.starts_with("cannot receive ") && line.contains(" property on ");
-        if !line.is_empty() && !is_advice && !is_aside {
+        if !line.is_empty() && !is_advice && !is_aside(line) {
             reasons.push(line);
         }
     }
@@ -33,8 +31,9 @@ pub fn reason(stderr: &str, status: impl Display) -> String {
 }
 
 /// How lines begin that zfs itself writes.
-const OF_ZFS: [&str; 5] = [
+const OF_ZFS: [&str; 6] = [
     "cannot ",
+    "internal error: ",
     // zfs send
     "warning: cannot ",
     "could not find any snapshots to destroy",
@@ -46,9 +45,8 @@ const OF_ZFS: [&str; 5] = [
 /// anything. A dataset may be called `read-only`.
 pub fn says(stderr: &str, text: &str) -> bool {
     stderr.lines().any(|line| {
-        let is_of_zfs = OF_ZFS.iter().any(|beginning| line.starts_with(beginning));
         let after_names = line.rsplit('\'').next().unwrap_or(line);
-        is_of_zfs && after_names.contains(text)
+        is_of_zfs(line) && after_names.contains(text)
     })
 }
 
@@ -59,6 +57,41 @@ pub fn refuses_key(stderr: &str) -> bool {
             || line.contains(": Permission denied (")
             || line.ends_with(": Too many authentication failures")
     })
+}
+
+/// What ssh says when no further try can go better: it was told what it cannot do, or the two sides have no algorithm in
+/// common (OpenSSH's readconf.c, ssh.c and kex.c).
+const OF_OPTIONS: [&str; 4] = [
+    "command-line",
+    "Bad SSH2 ",
+    "Bad owner or permissions on ",
+    "Unable to negotiate with ",
+];
+
+pub fn refuses_options(stderr: &str) -> bool {
+    stderr.lines().any(|line| {
+        let is_refused = OF_OPTIONS
+            .iter()
+            .any(|beginning| line.starts_with(beginning));
+        is_refused || line.contains("Bad configuration option")
+    })
+}
+
+/// Whether zfs had the last word. ssh gives 255, its own exit code, for a program that a signal ended, too, and libzfs
+/// aborts at what it does not know; it also is what `zfs send` gives for a stale token.
+pub fn ends_with_zfs(stderr: &str) -> bool {
+    let mut lines = stderr.lines();
+    let last = lines.rfind(|line| !is_aside(line) && !line.starts_with("Abort"));
+    last.is_some_and(is_of_zfs)
+}
+
+fn is_of_zfs(line: &str) -> bool {
+    OF_ZFS.iter().any(|beginning| line.starts_with(beginning))
+}
+
+/// Whether it is about a stream's property that nobody wants.
+fn is_aside(line: &str) -> bool {
+    line.starts_with("cannot receive ") && line.contains(" property on ")
 }
 
 /// Whether zfs says that there is no dataset or snapshot `name`. The line before it may lack its end.
@@ -86,6 +119,41 @@ mod tests {
             "kex_exchange_identification: Connection closed by remote host",
         ] {
             assert!(!refuses_key(away), "{away}");
+        }
+    }
+
+    #[test]
+    fn what_ssh_cannot_do_is_no_network_that_comes_back() {
+        for refused in [
+            "command-line: line 0: Bad configuration option: complession\r\n",
+            "/root/.ssh/config: line 3: Bad configuration option: foo\r\n",
+            "Bad SSH2 cipher spec 'foo'.\r\n",
+            "Unable to negotiate with 10.0.0.1 port 22: no matching host key type found. Their offer: ssh-rsa\r\n",
+            "Bad owner or permissions on /root/.ssh/config\r\n",
+        ] {
+            assert!(refuses_options(refused), "{refused}");
+        }
+        assert!(!refuses_options(
+            "ssh: connect to host nas port 22: Connection refused\r\n"
+        ));
+    }
+
+    #[test]
+    fn who_had_the_last_word_ended_it() {
+        for of_zfs in [
+            "internal error: Invalid argument\nAborted (core dumped)\n",
+            "cannot resume send: 'a@x' used in the initial send no longer exists\n",
+            "cannot receive quota property on a: permission denied\ninternal error: out of memory\n",
+        ] {
+            assert!(ends_with_zfs(of_zfs), "{of_zfs}");
+        }
+        for of_ssh in [
+            "",
+            "cannot open 'a': dataset does not exist\nConnection to nas closed by remote host.\r\n",
+            "cannot receive quota property on a: permission denied\n",
+            "Timeout, server nas not responding.\r\n",
+        ] {
+            assert!(!ends_with_zfs(of_ssh), "{of_ssh}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! Why a stream failed. Several processes and the pump between them end almost at once, and all but one only suffer from
 //! the first: who that was decides whose words are worth telling.
 
-use crate::core::said::reason;
+use crate::core::said::{ends_with_zfs, reason, refuses_options};
 
 /// A process that has ended.
 #[derive(Clone, Debug)]
@@ -152,16 +152,36 @@ impl End {
 
     fn failure(&self) -> Failed {
         let words = self.words();
-        let code = self.processes.first().and_then(|process| process.code);
-        // 255 is ssh's own exit code; but a remote `zfs send` of a stale token says 255 too, and why.
-        let is_passing =
-            self.is_remote && code == Some(255) && !words.contains("cannot resume send");
-        let why = match is_passing {
-            true => format!("the connection was lost; the next run resumes: {words}"),
-            false => words,
-        };
-        Failed { why, is_passing }
+        let cause = self.processes.first().and_then(|first| self.passing(first));
+        Failed {
+            is_passing: cause.is_some(),
+            why: match cause {
+                Some(cause) => format!("{cause}: {words}"),
+                None => words,
+            },
+        }
     }
+
+    /// Why another machine's end failed, if that passes by itself.
+    fn passing(&self, process: &Ended) -> Option<&'static str> {
+        if !self.is_remote {
+            return None;
+        }
+        if is_still_received(&process.said) {
+            return Some("an earlier `zfs receive` still runs there; a later run resumes");
+        }
+        // 255 is ssh's own exit code.
+        let is_of_ssh = process.code == Some(255)
+            && !refuses_options(&process.said)
+            && !ends_with_zfs(&process.said);
+        is_of_ssh.then_some("the connection was lost; the next run resumes")
+    }
+}
+
+/// ZFS refuses the rest of a stream while another `zfs receive` holds what has arrived (libzfs: EBUSY in
+/// zfs_receive_one).
+fn is_still_received(said: &str) -> bool {
+    said.contains("cannot receive resume stream: ") && said.contains(" partially-complete state ")
 }
 
 #[cfg(test)]
@@ -350,6 +370,9 @@ mod tests {
             passing(text)
         );
         let text = "zfs send: cannot resume send: 'a@x' used in the initial send no longer exists";
+        let said = text.split_once(": ").map_or("", |(_, said)| said);
+        assert_eq!(lost(remote("zfs send", process(255, said))), failed(text));
+        let text = "zfs send: command-line: line 0: Bad configuration option: x";
         let said = text.split_once(": ").map_or("", |(_, said)| said);
         assert_eq!(lost(remote("zfs send", process(255, said))), failed(text));
         assert_eq!(

@@ -136,13 +136,17 @@ impl Machine {
         };
         match &self.0 {
             // ssh(1): 255 is ssh's own.
-            Some(host) if output.status.code() == Some(255) => unreachable(host, &failure),
+            Some(host)
+                if output.status.code() == Some(255) && !said::ends_with_zfs(&failure.stderr) =>
+            {
+                unreachable(host, &failure)
+            }
             _ => failure.into(),
         }
     }
 }
 
-/// A network comes back; a key that is refused waits for a person.
+/// A network comes back; a key or an option that is refused waits for a person.
 fn unreachable(host: &Host, failure: &Failure) -> anyhow::Error {
     let (name, ssh, reason) = (&host.name, &host.ssh, failure.reason());
     let text = format!("cannot reach {name} ({ssh}): {reason}");
@@ -150,6 +154,9 @@ fn unreachable(host: &Host, failure: &Failure) -> anyhow::Error {
         return anyhow!(
             "{text} (zam setup prints what is missing here, zam setup --on {name} what is missing there)"
         );
+    }
+    if said::refuses_options(&failure.stderr) {
+        return anyhow!(text);
     }
     Later(text).into()
 }

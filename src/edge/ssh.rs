@@ -100,7 +100,11 @@ fn options(host: &Host, socket: &Path) -> Vec<String> {
     // ssh_config(5), TOKENS: a single % would begin one.
     let socket = socket.display().to_string().replace('%', "%%");
     options.push(format!("-oControlPath={socket}"));
-    options.extend(identity(host).map(|file| format!("-i{file}")));
+    if let Some(file) = identity(host) {
+        // Before it ssh would offer the keys of an agent, one of which may open a shell there.
+        options.push("-oIdentitiesOnly=yes".into());
+        options.push(format!("-i{file}"));
+    }
     options.extend(host.port.map(|port| format!("-p{port}")));
     options
 }
@@ -142,9 +146,10 @@ mod tests {
         );
         let last = [
             "-oControlPath=/run/zam/100%%/c1",
+            "-oIdentitiesOnly=yes",
             "-i/etc/zam/key",
             "-p2222",
         ];
-        assert_eq!(options[options.len() - 3..], last);
+        assert_eq!(options[options.len() - 4..], last);
     }
 }

@@ -665,6 +665,34 @@ fi
     assert_eq!(world.cursors("tank/a"), [11]);
 }
 
+/// The network of an earlier run went silent, and the other machine has not noticed.
+#[test]
+fn an_earlier_receive_that_still_runs_there_is_waited_for() {
+    let world = World::new();
+    world.write(
+        "zam.yaml",
+        "hosts: {far: {ssh: root@localhost}}
+destinations: {nas: {host: far, root: nas}}
+datasets: {tank/a: {destinations: [nas]}}",
+    );
+    world.dataset("nas/tank", "-", "-");
+    world.holds("tank/a", &[1]);
+    world.dataset("nas/tank/a", "-", "1-abc");
+    world.write("token", "\ttoguid = 0x1\n");
+    world.write(
+        "hook",
+        r#"[[ "$1 $2" != 'send -t' ]] || { echo x; exit; }
+if [[ "$1 $2" == 'receive -s' ]]; then
+  echo 'cannot receive resume stream: destination nas/tank/a contains partially-complete state from "zfs receive -s".' >&2
+  exit 1
+fi
+"#,
+    );
+    let said = world.replicate("tank/a", 75);
+    has(&said, "an earlier `zfs receive` still runs there");
+    assert!(!world.was_asked("receive -A"));
+}
+
 /// ZFS then says of a token what it says when the pool has another name.
 #[test]
 fn parts_stay_when_the_pool_of_the_source_goes_away() {

@@ -200,12 +200,16 @@ expect 0 zam replicate tank/full
 arrived backup/zam tank/full
 equal "$(zfs list -H -t bookmark -o name tank/full | wc -l)" 1
 
-say "locked: by hand it says by whom, and exits 75"
+say "locked: by hand it says by whom, and exits 75; a job waits, and has not failed when it is stopped"
 exec 9>/run/zam/prune-tank-home.lock
 flock 9
 echo "process 1: somebody" >&9
 expect 75 zam prune tank/home
 has 'locked by process 1: somebody'
+systemctl start --no-block zam@prune-tank-home.service
+wait_for 60 pgrep -f '^zam prune -- tank/home'
+expect 0 systemctl stop zam@prune-tank-home.service
+equal "$(systemctl show -p Result --value zam@prune-tank-home.service)" success
 exec 9>&-
 
 say "no ZFS: not installed, or without its module"
