@@ -221,6 +221,7 @@ fn act(
     }
     let run = Run {
         config: &loaded.config,
+        is_current: &|| configuration::is_unchanged(path, &loaded),
         entry,
         dataset,
         now: now.timestamp(),

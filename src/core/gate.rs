@@ -12,6 +12,8 @@ use crate::core::span::{DAY, Epoch, MINUTE, Rough};
 #[derive(Clone, Copy, Debug)]
 pub struct Moment {
     pub epoch: Epoch,
+    /// The clock on the wall, in seconds since it showed 1970.
+    pub wall: i64,
     pub weekday: Weekday,
     /// Of the day.
     pub minute: u32,
@@ -49,14 +51,13 @@ pub fn is_due(period: Period, week: &Week, now: Moment, last: Option<Moment>) ->
 }
 
 /// The number of the period to which a moment belongs. With a period of a day or more, a whole window belongs to the day
-/// on which it opens.
+/// on which it opens, as the clock on the wall has it: in UTC two nights may open on one day.
 fn turn(period: Period, week: &Week, at: Moment) -> i64 {
-    let open = if period.seconds() >= DAY {
-        week.open_for(at.weekday, at.minute)
-    } else {
-        0
-    };
-    period.bucket(at.epoch - i64::from(open) * MINUTE)
+    if week.is_always_open() || period.seconds() < DAY {
+        return period.bucket(at.epoch);
+    }
+    let open_for = week.open_for(at.weekday, at.minute);
+    period.bucket(at.wall - i64::from(open_for) * MINUTE)
 }
 
 /// Whether no other slot comes before the window closes.
@@ -79,6 +80,7 @@ mod tests {
         let weekday = Weekday::try_from((week / DAY) as u8).expect("a day");
         Moment {
             epoch,
+            wall: epoch,
             weekday,
             minute: (week % DAY / 60) as u32,
         }
@@ -131,6 +133,28 @@ mod tests {
             not_now_at("1w", night, 7 * 24 * HOUR + 22 * HOUR, Some(22 * HOUR)),
             None
         );
+    }
+
+    /// The clock is put forward between them, in Berlin an hour after the first has opened.
+    #[test]
+    fn two_nights_that_open_on_one_day_of_utc_are_two() {
+        let week = Week::new(&["01:00-05:00".parse().expect("a window")]);
+        let night = |day: i64, offset| {
+            let shown = moment(MONDAY + day * DAY + HOUR);
+            Moment {
+                epoch: shown.wall - offset,
+                ..shown
+            }
+        };
+        let (winter, summer) = (night(6, HOUR), night(7, 2 * HOUR));
+        assert_eq!(
+            Period::Days(1).bucket(winter.epoch),
+            Period::Days(1).bucket(summer.epoch)
+        );
+        for period in ["1d", "1w"] {
+            let period = period.parse().expect("a period");
+            assert!(is_due(period, &week, summer, Some(winter)), "{period}");
+        }
     }
 
     #[test]

@@ -59,7 +59,13 @@ pub fn units(config: &Config, sources: &[Source], faulty: bool) -> BTreeMap<Stri
             units.insert(path, format!("{HEADER}[Unit]\n{wanted}"));
         }
     }
-    let all_made = format!("{HEADER}[Service]\nExecStart=\nExecStart=true\n");
+    // zam.target, where it runs, does not start what a daemon-reload makes it want.
+    let wants = if faulty {
+        "[Unit]\nWants=zam-config.service\n\n"
+    } else {
+        ""
+    };
+    let all_made = format!("{HEADER}{wants}[Service]\nExecStart=\nExecStart=true\n");
     units.insert(ALL_MADE.into(), all_made);
     units
 }

@@ -36,6 +36,7 @@ pub fn of(time: DateTime<Utc>) -> Moment {
     let local = time.with_timezone(&Local);
     Moment {
         epoch: local.timestamp(),
+        wall: local.naive_local().and_utc().timestamp(),
         weekday: local.weekday(),
         minute: local.hour() * 60 + local.minute(),
     }

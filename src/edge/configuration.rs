@@ -89,6 +89,13 @@ pub fn read(path: &Path) -> Result<Option<Loaded>, String> {
     loaded.map(Some).map_err(|faults| faults.join("\n"))
 }
 
+/// The last good configuration, for whom to tell that there is no other.
+pub fn last_good(path: &Path) -> Option<Config> {
+    let sources = last_good::read(path).ok()??;
+    let (config, _) = load(&sources).ok()?;
+    Some(config)
+}
+
 /// Nothing is pruned under the last good configuration, because it may have been given up since (invariant 10).
 fn last_good_instead(mut config: Config, sources: Vec<Source>, mut faults: Vec<String>) -> Loaded {
     const NOTICE: &str = "the last good configuration is in force instead";

@@ -10,7 +10,7 @@ pub enum Outcome {
     Done,
     /// Locked, unreachable, stopped, waiting for a parent: the next run will do it.
     Later,
-    /// Pruning waits until the configuration is mended: 75 as well, but for no longer than a day.
+    /// Pruning waits for what no run mends: 75 as well, but for no longer than a day.
     Waits,
     Failed,
     /// What a monitoring system wants to be told by the exit code.
@@ -22,7 +22,7 @@ impl Outcome {
     pub fn of(error: &anyhow::Error) -> Self {
         match error.downcast_ref() {
             Some(Exit::Later(_)) => Outcome::Later,
-            Some(Exit::Waits(_)) => Outcome::Waits,
+            Some(Exit::Waits(_) | Exit::Locked(_)) => Outcome::Waits,
             _ => Outcome::Failed,
         }
     }
@@ -47,6 +47,8 @@ pub enum Exit {
     Later(String),
     /// The configuration leaves it in doubt what may be pruned: exit 75, and 78 after a day.
     Waits(String),
+    /// Somebody keeps locked what is locked for moments only: exit 75, and 1 after a day.
+    Locked(String),
     /// An error in the configuration: exit 78.
     Misconfigured(String),
     /// What was typed makes no sense here: exit 2.
@@ -60,6 +62,7 @@ impl fmt::Display for Exit {
         match self {
             Exit::Later(text)
             | Exit::Waits(text)
+            | Exit::Locked(text)
             | Exit::Misconfigured(text)
             | Exit::Usage(text)
             | Exit::Undecided(text) => f.write_str(text),

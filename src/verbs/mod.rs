@@ -38,6 +38,8 @@ use crate::edge::outcome::Outcome;
 /// What a verb is given: the entry, the dataset in it, and how to go about it.
 pub struct Run<'c> {
     pub config: &'c Config,
+    /// Whether the files still say what `config` does.
+    pub is_current: &'c (dyn Fn() -> bool + Sync),
     pub entry: &'c Entry,
     /// The entry's dataset, or one inside it.
     pub dataset: Dataset,

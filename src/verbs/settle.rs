@@ -1,10 +1,10 @@
 //! What a job leaves for the next one and for reports: when it last succeeded, and since when its pruning waits. Waiting
 //! is silent, because systemd takes exit 75 for a success; so it fails after a day, and OnFailure= then tells somebody.
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 
 use crate::core::span::{DAY, Rough};
-use crate::edge::outcome::Exit::Misconfigured;
+use crate::edge::outcome::Exit::{Locked, Misconfigured};
 use crate::edge::outcome::Outcome;
 use crate::edge::records::{Records, Success};
 
@@ -15,7 +15,7 @@ const PATIENCE: i64 = DAY - 600;
 /// runs as. `done` is what to record of a success, and has the time at which the run began.
 ///
 /// # Errors
-/// Those of `result`; [`Misconfigured`] instead when pruning has waited for a day.
+/// Those of `result`; when pruning has waited for a day, [`Misconfigured`], or a failure where it was locked out.
 pub fn settle(
     result: Result<Outcome>,
     records: &Records,
@@ -34,13 +34,14 @@ pub fn settle(
     if waits < PATIENCE {
         return result;
     }
+    let waited = format!("pruning has waited for {}", Rough(waits));
     let why = match result {
-        Ok(_) => String::new(),
+        Err(error) if matches!(error.downcast_ref(), Some(Locked(_))) => {
+            return Err(anyhow!("{waited}: {error:#}"));
+        }
         Err(error) => format!(": {error:#}"),
+        Ok(_) => String::new(),
     };
-    Err(Misconfigured(format!(
-        "pruning has waited for {} for the configuration to be mended{why}",
-        Rough(waits)
-    ))
-    .into())
+    let text = format!("{waited} for the configuration to be mended{why}");
+    Err(Misconfigured(text).into())
 }

@@ -10,7 +10,8 @@ use serde_json::Value;
 use tempfile::{TempDir, tempdir};
 use zam::core::unit_name::is_job;
 use zam::edge::clock;
-use zam::edge::outcome::{Exit::Waits, Outcome, code};
+use zam::edge::outcome::Exit::{Locked, Waits};
+use zam::edge::outcome::{Outcome, code};
 use zam::edge::records::Records;
 use zam::verbs::notify;
 use zam::verbs::settle::settle;
@@ -119,6 +120,20 @@ fn datasets_that_fail_side_by_side_are_one_failure_in_any_order() {
         .0,
         ""
     );
+}
+
+#[test]
+fn that_the_configuration_is_gone_is_told_as_the_last_good_one_says() {
+    let machine = machine();
+    let place = machine.path();
+    with_commands(place, TELL);
+    let path = place.join("zam.yaml");
+    let text = fs::read_to_string(&path).expect("the configuration");
+    let good = serde_json::to_vec(&[(path.display().to_string(), text)]).expect("JSON");
+    fs::write(place.join("zam.last-good"), good).expect("a copy");
+    fs::remove_file(path).expect("it is gone");
+    fail(place, "exit-code", "!there is no zam.yaml\n");
+    assert!(told(place).contains("there is no zam.yaml"));
 }
 
 #[test]
@@ -685,6 +700,7 @@ fn process_settled() {
     let result = match std::env::var("RUN").as_deref() {
         Ok("waits") => Err(Waits("pruning waits: zam.yaml:3:1: unknown key".into()).into()),
         Ok("waits in part") => Ok(Outcome::Waits),
+        Ok("locked") => Err(Locked("it is locked by process 7".into()).into()),
         Ok("failed") => Ok(Outcome::Failed),
         _ => Ok(Outcome::Done),
     };
@@ -703,6 +719,19 @@ fn settle_at(state: &Path, now: i64, run: &str) -> String {
         .output()
         .expect("a run");
     String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// A run that somebody has suspended keeps the lock.
+#[test]
+fn pruning_that_is_locked_out_for_more_than_a_day_fails() {
+    let directory = tempdir().expect("a directory");
+    let at = |now| settle_at(directory.path(), now, "locked");
+    assert!(at(1000).contains("75"));
+    let told = at(1000 + DAY + 3600);
+    assert!(
+        told.contains("(1)") && told.contains("waited for 25h: it is locked by process 7"),
+        "{told}"
+    );
 }
 
 #[test]

@@ -461,6 +461,21 @@ fn what_a_destination_may_have_stays_though_another_has_a_bookmark() {
     );
 }
 
+/// Somebody corrects it while the run waits for its turn.
+#[test]
+fn nothing_is_destroyed_by_a_configuration_that_was_changed_meanwhile() {
+    let machine = Machine::new(&[("tank", 0), ("tank/a", 5)]);
+    let config = CONFIG.replace("snapshot-period: 1h, ", "");
+    fs::write(machine.path("zam.yaml"), &config).expect("the configuration");
+    machine.meanwhile("if call 1 list; then sed -i 's/max-age: 1h/max-age: 10y/' zam.yaml; fi");
+    let why = "the configuration was changed while this waited for its turn";
+    expect(&machine.zam("prune tank"), 75, "", why);
+    assert_eq!(machine.guids("tank/a").len(), 5);
+    machine.meanwhile("");
+    expect(&machine.zam("prune tank"), 0, "", "");
+    assert_eq!(machine.guids("tank/a").len(), 5);
+}
+
 #[test]
 fn a_dataset_that_vanished_after_the_listing_is_a_line_and_no_failure() {
     for before in ["call 2 list", "call 1 destroy"] {

@@ -39,6 +39,7 @@ fn wall(epoch: i64, offset: i64) -> Moment {
     let weekday = Weekday::try_from(((local.div_euclid(DAY) + 3) % 7) as u8).expect("a day"); // 1970 began on a Thursday
     Moment {
         epoch,
+        wall: local,
         weekday,
         minute: (local.rem_euclid(DAY) / 60) as u32,
     }

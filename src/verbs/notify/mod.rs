@@ -284,8 +284,10 @@ fn check(instance: &str) -> Result<()> {
     }
 }
 
-/// One that cannot be read has failed units of its own.
+/// What says whom to tell. Where there is none any more, that is what the last good one says.
 fn readable(path: &Path) -> Option<Config> {
-    let loaded = configuration::read(path).ok()??;
-    Some(loaded.config)
+    match configuration::read(path) {
+        Ok(Some(loaded)) => Some(loaded.config),
+        _ => configuration::last_good(path),
+    }
 }

@@ -17,7 +17,8 @@ use crate::core::unit_name::instance;
 use crate::edge::command::Machine;
 use crate::edge::journal;
 use crate::edge::lock::Lock;
-use crate::edge::outcome::{Exit::Waits, Outcome};
+use crate::edge::outcome::Exit::{Later, Locked, Waits};
+use crate::edge::outcome::{Outcome, is_later};
 use crate::edge::records::Records;
 use crate::verbs::prune::destroying::{Destroying, Found};
 use crate::verbs::prune::listing::{Listed, Target};
@@ -46,6 +47,11 @@ pub fn run(run: &Run, to: Option<&str>, saved: Option<&Path>) -> Result<Outcome>
         _ => Outcome::Done,
     };
     let _lock = pruning.lock()?;
+    // Somebody may have corrected it while this waited for the lock.
+    if !(run.is_current)() {
+        let why = "the configuration was changed while this waited for its turn; the next run goes by the new one";
+        return Err(Later(why.into()).into());
+    }
     let listed = match saved {
         Some(file) => Listed::read(run, to, file)?,
         None => Listed::list(run, to)?,
@@ -105,10 +111,16 @@ impl<'p> Pruning<'p> {
         })
     }
 
+    /// # Errors
+    /// A replication of the replicas is at work, which may take days, or somebody holds the lock of the source, which should
+    /// take moments ([`Locked`]).
     fn lock(&self) -> Result<Option<Lock>> {
         match self.to {
             Some(to) => locks::take_replicas(self.run, to),
-            None => locks::take_source(self.run),
+            None => locks::take_source(self.run).map_err(|error| match is_later(&error) {
+                true => Locked(error.to_string()).into(),
+                false => error,
+            }),
         }
     }
 

@@ -84,6 +84,18 @@ expect 0 zam reload
 expect 0 systemctl --failed --no-legend
 equal "$output" ''
 
+say "a slip that stops one entry is told within the hour, although nobody but another package has systemd reload"
+sed -i 's/tank.other: {}/tank\/other: {snapshot-period: 10 fortnights}/' /etc/zam/zam.yaml
+expect 0 systemctl daemon-reload
+expect 0 systemctl start zam-units.service
+wait_for 120 test -e /var/lib/zam/alerts/config.json
+contains "$(systemctl status zam-config.service || true)" 'fortnights'
+cp /root/zam.yaml /etc/zam/zam.yaml
+expect 0 zam reload
+[[ ! -e /var/lib/zam/alerts/config.json ]]
+expect 0 systemctl --failed --no-legend
+equal "$output" ''
+
 say "the path unit: saved is in force; what is wrong fails, and nothing stops"
 equal "$(systemctl is-enabled zam-reload.path || true)" disabled
 expect 0 systemctl enable --now zam-reload.path
@@ -107,3 +119,16 @@ wait_for 120 bash -c '! systemctl is-failed --quiet zam-reload.service'
 equal "$(timers)" "$all"
 expect 0 systemctl --failed --no-legend
 equal "$output" ''
+
+say "however often something is saved, the path unit sees the next change"
+mkdir /run/systemd/system/zam-reload.service.d
+printf '%s\n' '[Unit]' StartLimitBurst=2 '[Service]' ExecStart= ExecStart=true >/run/systemd/system/zam-reload.service.d/quick.conf
+expect 0 systemctl daemon-reload
+for _ in {1..4}; do
+  before=$(systemctl show -p ExecMainPID --value zam-reload.service)
+  ran() { [[ $(systemctl show -p ExecMainPID --value zam-reload.service) != "$before" ]] && ended; }
+  sleep 1
+  cat /root/zam.yaml >/etc/zam/zam.yaml
+  wait_for 60 ran
+done
+equal "$(systemctl is-active zam-reload.path)" active
