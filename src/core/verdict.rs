@@ -1,7 +1,7 @@
 //! Why a stream failed. Several processes and the pump between them end almost at once, and all but one only suffer from
 //! the first: who that was decides whose words are worth telling.
 
-use crate::core::said::{ends_with_zfs, reason, refuses_options};
+use crate::core::said::{is_255_of_zfs, reason, refuses_options};
 
 /// A process that has ended.
 #[derive(Clone, Debug)]
@@ -173,7 +173,7 @@ impl End {
         // 255 is ssh's own exit code.
         let is_of_ssh = process.code == Some(255)
             && !refuses_options(&process.said)
-            && !ends_with_zfs(&process.said);
+            && !is_255_of_zfs(&process.said);
         is_of_ssh.then_some("the connection was lost; the next run resumes")
     }
 }

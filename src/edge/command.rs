@@ -137,7 +137,7 @@ impl Machine {
         match &self.0 {
             // ssh(1): 255 is ssh's own.
             Some(host)
-                if output.status.code() == Some(255) && !said::ends_with_zfs(&failure.stderr) =>
+                if output.status.code() == Some(255) && !said::is_255_of_zfs(&failure.stderr) =>
             {
                 unreachable(host, &failure)
             }

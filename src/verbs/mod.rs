@@ -32,7 +32,7 @@ use crate::core::config::{Config, Destination, Entry, Job, Verb};
 use crate::core::name::Dataset;
 use crate::edge::journal;
 use crate::edge::mutex::{into_inner, lock};
-use crate::edge::outcome::Exit::Usage;
+use crate::edge::outcome::Exit::{Later, Usage};
 use crate::edge::outcome::Outcome;
 
 /// What a verb is given: the entry, the dataset in it, and how to go about it.
@@ -52,6 +52,16 @@ pub struct Run<'c> {
 }
 
 impl<'c> Run<'c> {
+    /// # Errors
+    /// [`Later`]: somebody has changed the configuration since it was read, perhaps because it was wrong.
+    fn still_goes_by_the_configuration(&self) -> Result<()> {
+        if self.dry || (self.is_current)() {
+            return Ok(());
+        }
+        let why = "the configuration was changed meanwhile; the next run goes by the new one";
+        Err(Later(why.into()).into())
+    }
+
     /// The destination called `name`.
     fn destination(&self, name: &str) -> Result<&'c Destination> {
         let destinations = &self.entry.destinations;

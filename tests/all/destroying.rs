@@ -468,7 +468,13 @@ fn nothing_is_destroyed_by_a_configuration_that_was_changed_meanwhile() {
     let config = CONFIG.replace("snapshot-period: 1h, ", "");
     fs::write(machine.path("zam.yaml"), &config).expect("the configuration");
     machine.meanwhile("if call 1 list; then sed -i 's/max-age: 1h/max-age: 10y/' zam.yaml; fi");
-    let why = "the configuration was changed while this waited for its turn";
+    let why = "the configuration was changed meanwhile";
+    expect(&machine.zam("prune tank"), 75, "", why);
+    assert_eq!(machine.guids("tank/a").len(), 5);
+    // Between the plan and the look right before.
+    fs::write(machine.path("zam.yaml"), CONFIG).expect("the configuration");
+    machine.meanwhile("if call 2 list; then sed -i 's/max-age: 1h/max-age: 10y/' zam.yaml; fi");
+    fs::remove_file(machine.path("calls")).expect("calls");
     expect(&machine.zam("prune tank"), 75, "", why);
     assert_eq!(machine.guids("tank/a").len(), 5);
     machine.meanwhile("");

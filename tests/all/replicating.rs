@@ -619,18 +619,22 @@ fn below_what_only_holds_others_everything_arrives_once_that_is_made_as_the_erro
     let world = World::new();
     world.write(
         "zam.yaml",
-        "destinations: {nas: {root: nas}}\ndatasets: {tank: {recursive: true, destinations: [nas]}}",
+        "destinations: {nas: {root: nas}}\ndatasets: {tank/all: {recursive: true, destinations: [nas]}}",
     );
-    world.holds("tank/a", &[1, 2]);
-    let said = world.replicate("tank", 1);
-    let mend = "make its replica: zfs create -u -o canmount=off nas/tank";
-    has(&said, mend);
-    world.dataset("nas/tank", "-", "-");
+    world.dataset("tank/all", "-", "-");
+    world.holds("tank/all/a", &[1, 2]);
+    let said = world.replicate("tank/all", 1);
     has(
-        &world.replicate("tank", 0),
-        "tank has no snapshot of zam's yet, so there is nothing to send",
+        &said,
+        "make its replica: zfs create -u -o canmount=off nas/tank && zfs create -u -o canmount=off nas/tank/all",
     );
-    assert!(world.has(&format!("nas/tank/a@{}", name(2))));
+    world.dataset("nas/tank", "-", "-");
+    world.dataset("nas/tank/all", "-", "-");
+    has(
+        &world.replicate("tank/all", 0),
+        "tank/all has no snapshot of zam's yet, so there is nothing to send",
+    );
+    assert!(world.has(&format!("nas/tank/all/a@{}", name(2))));
 }
 
 /// A stream of days brings what a run had begun. Pruning keeps that, and takes what was the newest when it was resumed.

@@ -75,8 +75,12 @@ impl<'d> Destroying<'d> {
     /// `given_up` plans anew: the snapshots of the dataset, as it is now, that nothing keeps, oldest first.
     ///
     /// # Errors
-    /// The dataset cannot be listed, or its machine cannot be asked. What was done until then stands in the fields.
-    pub(super) fn run(&mut self, given_up: impl Fn(&State) -> Vec<Snapshot>) -> Result<Found> {
+    /// The dataset cannot be listed, its machine cannot be asked, or there is no new plan. What was done until then stands in
+    /// the fields.
+    pub(super) fn run(
+        &mut self,
+        given_up: impl Fn(&State) -> Result<Vec<Snapshot>>,
+    ) -> Result<Found> {
         let root = [self.dataset.as_str()];
         while !self.todo.is_empty() {
             let begun = Instant::now();
@@ -87,7 +91,7 @@ impl<'d> Destroying<'d> {
                 Some(state) if state.guid != self.guid => return Ok(Found::Another),
                 Some(state) => state,
             };
-            let mut goes = given_up(state);
+            let mut goes = given_up(state)?;
             goes.retain(|s| self.todo.contains(&s.guid));
             self.todo = goes.iter().map(|s| s.guid).collect();
             self.kept = state.snapshots.len();

@@ -17,7 +17,7 @@ use crate::core::unit_name::instance;
 use crate::edge::command::Machine;
 use crate::edge::journal;
 use crate::edge::lock::Lock;
-use crate::edge::outcome::Exit::{Later, Locked, Waits};
+use crate::edge::outcome::Exit::{Locked, Waits};
 use crate::edge::outcome::{Outcome, is_later};
 use crate::edge::records::Records;
 use crate::verbs::prune::destroying::{Destroying, Found};
@@ -47,11 +47,8 @@ pub fn run(run: &Run, to: Option<&str>, saved: Option<&Path>) -> Result<Outcome>
         _ => Outcome::Done,
     };
     let _lock = pruning.lock()?;
-    // Somebody may have corrected it while this waited for the lock.
-    if !run.dry && !(run.is_current)() {
-        let why = "the configuration was changed while this waited for its turn; the next run goes by the new one";
-        return Err(Later(why.into()).into());
-    }
+    // It may have waited for the lock for minutes.
+    run.still_goes_by_the_configuration()?;
     let listed = match saved {
         Some(file) => Listed::read(run, to, file)?,
         None => Listed::list(run, to)?,
@@ -193,9 +190,10 @@ impl<'p> Pruning<'p> {
     }
 
     /// The snapshots that a plan gives up when it is made from the dataset as it is now.
-    fn given_up(&self, state: &State, planned: &Planned) -> Vec<Snapshot> {
+    fn given_up(&self, state: &State, planned: &Planned) -> Result<Vec<Snapshot>> {
+        self.run.still_goes_by_the_configuration()?;
         let plan = pruning::plan(&self.wish(), state, planned.source);
-        plan.given_up().cloned().collect()
+        Ok(plan.given_up().cloned().collect())
     }
 
     fn tell_what_was_destroyed(

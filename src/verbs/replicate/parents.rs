@@ -78,7 +78,7 @@ impl<'p> Parents<'p> {
                 continue;
             }
             if let Some(state) = sources.get(source) {
-                self.check_snapshots(dataset, source, state)?;
+                self.check_snapshots(dataset, source, state, &missing)?;
                 continue;
             }
             if let Some(why) = self.why_wait(source, &parent) {
@@ -90,9 +90,17 @@ impl<'p> Parents<'p> {
         Ok(missing)
     }
 
+    /// `missing` is what has to be made above the replica of `source`.
+    ///
     /// # Errors
     /// The source above `dataset` has no snapshot of ours, and so nothing that this run could bring.
-    fn check_snapshots(&self, dataset: &Dataset, source: &Dataset, state: &State) -> Result<()> {
+    fn check_snapshots(
+        &self,
+        dataset: &Dataset,
+        source: &Dataset,
+        state: &State,
+        missing: &[Dataset],
+    ) -> Result<()> {
         if state.owned(&self.run.config.prefix).next().is_some() {
             return Ok(());
         }
@@ -106,10 +114,15 @@ impl<'p> Parents<'p> {
         if state.resume_token.is_some() || entry.snapshot_period.is_some() {
             return Err(Later(why).into());
         }
-        let parent = quoted(self.to.replica(source).as_str());
+        let mut commands = Vec::new();
+        for parent in missing.iter().chain([&self.to.replica(source)]) {
+            let parent = quoted(parent.as_str());
+            commands.push(format!("zfs create -u -o canmount=off {parent}"));
+        }
         bail!(
             "{why}; let what snapshots {dataset} snapshot {source}{here} too, or, if that only holds others and never has a \
-             snapshot, make its replica{there}: zfs create -u -o canmount=off {parent}"
+             snapshot, make its replica{there}: {}",
+            commands.join(" && ")
         )
     }
 

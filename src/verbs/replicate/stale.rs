@@ -33,6 +33,7 @@ pub fn give_up_stale_parts(run: &Run, to: &Destination) -> Result<Outcome> {
         return Ok(Outcome::Done);
     }
     let replication = Replication::begin(run, to)?;
+    run.still_goes_by_the_configuration()?;
     let mut worst = Outcome::Done;
     for (dataset, source) in &replication.listed.source {
         if let Err(error) = give_up(&replication, dataset, source) {

@@ -122,8 +122,9 @@ equal "$output" ''
 
 say "however often something is saved, the path unit sees the next change"
 mkdir /run/systemd/system/zam-reload.service.d
-printf '%s\n' '[Unit]' StartLimitBurst=2 '[Service]' ExecStart= ExecStart=true >/run/systemd/system/zam-reload.service.d/quick.conf
+printf '%s\n' '[Unit]' StartLimitBurst=1 '[Service]' ExecStart= ExecStart=true >/run/systemd/system/zam-reload.service.d/quick.conf
 expect 0 systemctl daemon-reload
+wait_for 120 ended
 for _ in {1..4}; do
   before=$(systemctl show -p ExecMainPID --value zam-reload.service)
   ran() { [[ $(systemctl show -p ExecMainPID --value zam-reload.service) != "$before" ]] && ended; }

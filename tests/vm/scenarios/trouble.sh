@@ -206,6 +206,7 @@ flock 9
 echo "process 1: somebody" >&9
 expect 75 zam prune tank/home
 has 'locked by process 1: somebody'
+expect 0 systemctl daemon-reload
 systemctl start --no-block zam@prune-tank-home.service
 wait_for 60 pgrep -f '^zam prune -- tank/home'
 expect 0 systemctl stop zam@prune-tank-home.service
