@@ -1,6 +1,7 @@
 # machines: debian13 (the network and the pipe, neither of which is of ZFS)
 # The network goes silent in the middle of a stream, pushed and pulled, or the receiver does: the run ends within
 # stall-timeout, and the next resumes. Compressed on the way, too.
+echo 1 >/sys/module/zfs/parameters/zfs_txg_timeout # so that a stream has soon left something to resume
 install -d -m 700 /root/.ssh /run/sshd
 ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519
 cat /root/.ssh/id_ed25519.pub >>/root/.ssh/authorized_keys
@@ -23,13 +24,13 @@ datasets:
   tank/home: {snapshot-period: 1h, destinations: [away]}
   "far:tank/other": {destinations: [here]}
 EOF
-# silence ENTRY REPLICA: its replication, with the network cut two seconds into the stream.
+# silence ENTRY REPLICA: its replication, with the network cut in the first seconds of a stream of 24: what is in pipes and
+# sockets by then, which may be 6 MiB, still arrives.
 silence() {
   local run begun code=0
   zam replicate "$1" >/root/run.log 2>&1 &
   run=$!
   wait_for 120 streaming "$2"
-  sleep 2
   ip -n far link set far down
   begun=$(uptime_seconds)
   wait "$run" || code=$?
@@ -50,11 +51,13 @@ for entry in tank/home far:tank/other; do
   replica=backup/zam/tank/home
   [[ $entry == tank/home ]] || replica=backup/pulled/tank/other
   say "$entry"
-  fill "$dataset" 12M
+  fill "$dataset" 24M
   zfs snapshot "$dataset@zam_20261101T000000Z"
   silence "$entry" "$replica"
   contains "$(zfs get -Hpo value receive_resume_token "$replica")" '^1-'
+  sed -i 's/rate-limit: 1MiB/rate-limit: 1GiB/' /etc/zam/zam.yaml
   expect 0 zam replicate "$entry"
+  sed -i 's/rate-limit: 1GiB/rate-limit: 1MiB/' /etc/zam/zam.yaml
   equal "$(guids "$replica")" "$(guids "$dataset")"
   equal "$(content "$replica")" "$(content "$dataset@zam_20261101T000000Z")"
 done
