@@ -2,176 +2,14 @@
 //! and what it says when things are not as they should be.
 
 use std::fs;
-use std::os::unix::fs::symlink;
-use std::path::Path;
 
-use tempfile::TempDir;
 use zam::core::name::Prefix;
 use zam::core::replication::set_aside;
 
-use crate::common::zam;
+use world::*;
 
-const ROOT: u64 = 0x1234_5678_9abc_def0;
-const BEGIN: i64 = 1_706_745_600;
-const ENTRIES: &str = "destinations: {nas: {root: nas, replication-period: 1h}}
-datasets: {tank/a: {recursive: true, snapshot-period: 1h, destinations: [nas]}, tank/b: {destinations: [nas]}}";
-
-/// The name of the snapshot with this GUID.
-fn name(guid: u64) -> String {
-    Prefix::default().snapshot(BEGIN + 3600 * guid as i64)
-}
-
-fn cursor(dataset: &str, guid: u64) -> String {
-    format!("{dataset}#{}", Prefix::default().bookmark(ROOT, guid))
-}
-
-struct World(TempDir);
-
-struct Ended {
-    code: i32,
-    said: String,
-}
-
-impl World {
-    /// With the destination's root, and the pool of the sources.
-    fn new() -> World {
-        let world = World(TempDir::new().expect("a directory"));
-        for program in ["zfs", "ssh"] {
-            let script = Path::new(env!("CARGO_MANIFEST_DIR"))
-                .join("tests/replicating")
-                .join(program);
-            symlink(script, world.path(program)).expect("a link");
-        }
-        fs::create_dir_all(world.path("run/done")).expect("a directory");
-        world.write("hook", "");
-        world.write("zam.yaml", ENTRIES);
-        world.write(
-            "rows",
-            &format!("nas\t{ROOT}\t1\t1\tfilesystem\t0\t-\t-\ton\n"),
-        );
-        world.dataset("tank", "-", "-");
-        world
-    }
-
-    fn path(&self, name: &str) -> std::path::PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        fs::write(self.path(name), text).expect(name);
-    }
-
-    fn read(&self, name: &str) -> String {
-        fs::read_to_string(self.path(name)).unwrap_or_default()
-    }
-
-    fn add(&self, row: &str) {
-        self.write("rows", &format!("{}{row}\n", self.read("rows")));
-    }
-
-    fn dataset(&self, name: &str, encryption_root: &str, token: &str) {
-        let guid = 5000 + self.read("rows").lines().count();
-        self.add(&format!(
-            "{name}\t{guid}\t1\t1\tfilesystem\t0\t{encryption_root}\t{token}\ton"
-        ));
-    }
-
-    /// A dataset with its snapshots, by their GUIDs.
-    fn holds(&self, dataset: &str, guids: &[u64]) {
-        self.dataset(dataset, "-", "-");
-        guids
-            .iter()
-            .for_each(|guid| self.snapshot(dataset, &name(*guid), *guid, 0));
-    }
-
-    fn snapshot(&self, dataset: &str, name: &str, guid: u64, written: u64) {
-        let creation = BEGIN + 3600 * guid as i64;
-        self.add(&format!(
-            "{dataset}@{name}\t{guid}\t{guid}\t{creation}\tsnapshot\t{written}\t-\t-\t-"
-        ));
-    }
-
-    fn bookmark(&self, name: &str, guid: u64) {
-        self.add(&format!("{name}\t{guid}\t{guid}\t1\tbookmark\t-\t-\t-\t-"));
-    }
-
-    fn remove(&self, is_gone: impl Fn(&str) -> bool) {
-        let rows = self.read("rows");
-        let left = rows
-            .lines()
-            .filter(|row| !is_gone(row.split('\t').next().unwrap_or(row)));
-        self.write(
-            "rows",
-            &left.map(|row| format!("{row}\n")).collect::<String>(),
-        );
-    }
-
-    fn has(&self, name: &str) -> bool {
-        self.read("rows")
-            .lines()
-            .any(|row| row.split('\t').next() == Some(name))
-    }
-
-    fn zam(&self, words: &[&str]) -> Ended {
-        self.job("", words)
-    }
-
-    /// As systemd runs the job with this instance.
-    fn job(&self, instance: &str, words: &[&str]) -> Ended {
-        self.write("log", "");
-        let mut zam = zam();
-        let path = format!("{}:/usr/bin:/bin", self.0.path().display());
-        zam.arg("--config")
-            .arg(self.path("zam.yaml"))
-            .args(words)
-            .env("PATH", path)
-            .env("FAKE", self.0.path());
-        let output = zam
-            .env("ZAM_INSTANCE", instance)
-            .env("ZAM_RUN", self.path("run"))
-            .env("ZAM_STATE", self.path("run"))
-            .output()
-            .expect("zam runs");
-        assert!(!self.read("log").contains("CRIME"), "{}", self.read("log"));
-        let said = [output.stdout, output.stderr].concat();
-        Ended {
-            code: output.status.code().unwrap_or(-1),
-            said: String::from_utf8_lossy(&said).into_owned(),
-        }
-    }
-
-    fn replicate(&self, dataset: &str, code: i32) -> String {
-        let ended = self.zam(&["replicate", dataset]);
-        assert_eq!(
-            ended.code,
-            code,
-            "{}\n{}\n{}",
-            ended.said,
-            self.read("log"),
-            self.read("rows")
-        );
-        ended.said
-    }
-
-    /// The GUIDs of the snapshots on which a cursor stands.
-    fn cursors(&self, dataset: &str) -> Vec<u64> {
-        let guids = 1..100;
-        guids
-            .filter(|guid| self.has(&cursor(dataset, *guid)))
-            .collect()
-    }
-
-    /// Whether a command with this text was run that is no listing.
-    fn was_asked(&self, text: &str) -> bool {
-        self.read("log")
-            .lines()
-            .any(|line| !line.starts_with("list ") && line.contains(text))
-    }
-}
-
-fn has(said: &str, text: &str) {
-    assert!(said.contains(text), "{said}\nlacks: {text}");
-}
+mod tokens;
+mod world;
 
 #[test]
 fn a_cursor_that_an_absent_replica_may_need_stays_until_a_stream_has_arrived() {
@@ -302,57 +140,6 @@ fn the_newest_in_common_is_marked_before_a_divergence_is_reported() {
     world
         .remove(|name| name == format!("tank/a@{}", self::name(2)) || name == "nas/tank/a@foreign");
     world.replicate("tank/a", 0);
-}
-
-#[test]
-fn a_token_that_is_not_provably_ours_is_reported_and_stays() {
-    for token in ["toguid = 0xdead\n", "no token at all\n"] {
-        let world = World::new();
-        world.dataset("nas/tank", "-", "-");
-        world.holds("tank/a", &[1, 2]);
-        world.dataset("nas/tank/a", "-", "1-abc");
-        world.write("token", token);
-        has(
-            &world.replicate("tank/a", 1),
-            "if nobody needs it: zfs receive -A nas/tank/a",
-        );
-        assert!(
-            world.has("nas/tank/a") && !world.was_asked("receive") && !world.was_asked("bookmark"),
-            "{}",
-            world.read("log")
-        );
-    }
-    let world = World::new();
-    world.dataset("nas/tank", "-", "-");
-    world.holds("tank/a", &[2, 3]);
-    world.dataset("nas/tank/a", "-", "1-abc");
-    world.bookmark(&cursor("tank/a", 1), 1);
-    world.write("token", "\ttoguid = 0x1\n");
-    world.replicate("tank/a", 0);
-    assert!(
-        world.was_asked("receive -A nas/tank/a") && world.has(&format!("nas/tank/a@{}", name(3)))
-    );
-}
-
-/// The pool of the source was imported under another name: ZFS looks for the snapshot of a token in the pool of its name.
-#[test]
-fn a_token_that_zfs_cannot_resume_is_discarded_and_the_rest_arrives() {
-    let world = World::new();
-    world.dataset("nas/tank", "-", "-");
-    world.holds("tank/a", &[1, 2]);
-    world.dataset("nas/tank/a", "-", "1-abc");
-    world.write("token", "\ttoguid = 0x1\n");
-    world.write(
-        "hook",
-        r#"if [[ "$1 $2" == 'send -t' ]]; then
-  echo "cannot resume send: 'old/a@1' used in the initial send no longer exists" >&2
-  exit 255
-fi
-"#,
-    );
-    world.replicate("tank/a", 0);
-    assert!(world.was_asked("receive -A nas/tank/a"));
-    assert!(world.has(&format!("nas/tank/a@{}", name(2))));
 }
 
 #[test]
@@ -577,10 +364,10 @@ fn what_waits_for_its_parent_is_not_marked() {
     let world = World::new();
     world.write("zam.yaml", &ENTRIES.replace("tank/b", "tank/a/x/y"));
     world.holds("tank/a/x/y", &[1, 2]);
-    has(
-        &world.replicate("tank/a/x/y", 75),
-        "waits for its parent nas/tank/a, which `zam replicate tank/a` brings",
-    );
+    let why = "waits for its parent nas/tank/a, which `zam replicate tank/a` brings";
+    let planned = world.zam(&["replicate", "-n", "tank/a/x/y"]).said;
+    has(&planned, &format!("  not yet: nas/tank/a/x/y {why}"));
+    has(&world.replicate("tank/a/x/y", 75), why);
     assert!(!world.was_asked("bookmark"), "{}", world.read("log"));
 }
 
@@ -635,91 +422,6 @@ fn below_what_only_holds_others_everything_arrives_once_that_is_made_as_the_erro
         "tank/all has no snapshot of zam's yet, so there is nothing to send",
     );
     assert!(world.has(&format!("nas/tank/all/a@{}", name(2))));
-}
-
-/// A stream of days brings what a run had begun. Pruning keeps that, and takes what was the newest when it was resumed.
-#[test]
-fn after_the_rest_of_a_stream_the_newest_arrives_though_others_were_pruned_meanwhile() {
-    let world = World::new();
-    world.dataset("nas/tank", "-", "-");
-    world.holds("tank/a", &[2, 5, 10]);
-    [2, 5]
-        .iter()
-        .for_each(|guid| world.bookmark(&cursor("tank/a", *guid), *guid));
-    world.dataset("nas/tank/a", "-", "1-abc");
-    world.snapshot("nas/tank/a", &name(2), 2, 0);
-    world.write("token", "\ttoguid = 0x5\n\tfromguid = 0x2\n");
-    let newest = name(10);
-    let newer = name(11);
-    world.write(
-        "hook",
-        &format!(
-            r#"if [[ "$1 $2" == 'send -t' ]]; then
-  awk '!/^tank.a@{newest}/' "$rows" >"$rows.new" && mv "$rows.new" "$rows"
-  printf 'tank/a@{newer}\t11\t11\t{BEGIN}\tsnapshot\t0\t-\t-\t-\n' >>"$rows"
-  echo '{} 5 {BEGIN}'
-  exit
-fi
-"#,
-            name(5)
-        ),
-    );
-    let said = world.replicate("tank/a", 0);
-    assert!(world.has(&format!("nas/tank/a@{newer}")), "{said}");
-    assert_eq!(world.cursors("tank/a"), [11]);
-}
-
-/// The network of an earlier run went silent, and the other machine has not noticed.
-#[test]
-fn an_earlier_receive_that_still_runs_there_is_waited_for() {
-    let world = World::new();
-    world.write(
-        "zam.yaml",
-        "hosts: {far: {ssh: root@localhost}}
-destinations: {nas: {host: far, root: nas}}
-datasets: {tank/a: {destinations: [nas]}}",
-    );
-    world.dataset("nas/tank", "-", "-");
-    world.holds("tank/a", &[1]);
-    world.dataset("nas/tank/a", "-", "1-abc");
-    world.write("token", "\ttoguid = 0x1\n");
-    world.write(
-        "hook",
-        r#"[[ "$1 $2" != 'send -t' ]] || { echo x; exit; }
-if [[ "$1 $2" == 'receive -s' ]]; then
-  echo 'cannot receive resume stream: destination nas/tank/a contains partially-complete state from "zfs receive -s".' >&2
-  exit 1
-fi
-"#,
-    );
-    let said = world.replicate("tank/a", 75);
-    has(&said, "an earlier `zfs receive` still runs there");
-    assert!(!world.was_asked("receive -A"));
-}
-
-/// ZFS then says of a token what it says when the pool has another name.
-#[test]
-fn parts_stay_when_the_pool_of_the_source_goes_away() {
-    let world = World::new();
-    world.dataset("nas/tank", "-", "-");
-    world.holds("tank/a", &[1]);
-    world.holds("nas/tank/a", &[1]);
-    world.bookmark(&cursor("tank/a", 1), 1);
-    world.holds("tank/a/b", &[3]);
-    world.dataset("nas/tank/a/b", "-", "1-abc");
-    world.write("token", "\ttoguid = 0x3\n");
-    world.write(
-        "hook",
-        r#"if [[ "$1 $2" == 'send -t' ]]; then
-  awk '!/^tank/' "$rows" >"$rows.new" && mv "$rows.new" "$rows"
-  echo "cannot resume send: 'tank/a@1' used in the initial send no longer exists" >&2
-  exit 255
-fi
-"#,
-    );
-    let said = world.replicate("tank/a", 1);
-    has(&said, "no longer exists");
-    assert!(world.has("nas/tank/a/b") && !world.was_asked("receive -A"));
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod replication;
 mod shown;
 mod stale;
 mod stream;
+mod token;
 mod transfer;
 mod warnings;
 

@@ -4,9 +4,10 @@ use anyhow::Result;
 use serde::Serialize;
 
 use crate::core::name::Dataset;
-use crate::core::replication::{Kind, Mark, Plan, Stream};
+use crate::core::replication::{Kind, Mark, Plan, Stream, TokenUse};
 use crate::edge::{journal, zfs};
 use crate::verbs::replicate::replication::Replication;
+use crate::verbs::replicate::token::foreign;
 use crate::verbs::say::{size, snapshots};
 
 #[derive(Serialize)]
@@ -19,6 +20,8 @@ pub(super) struct ShownPlan {
     cause: Option<&'static str>,
     base: Option<String>,
     why: String,
+    /// Why nothing can be sent until somebody, or another job, has done something.
+    obstacle: Option<String>,
     streams: Vec<ShownStream>,
     /// Then all that is newer follows, by a plan of its own.
     has_more: bool,
@@ -56,6 +59,7 @@ fn shown_plan(replication: &Replication, dataset: &Dataset, plan: Plan) -> Shown
         streams.push(shown_stream(replication, dataset, stream, plan.raw));
     }
     ShownPlan {
+        obstacle: obstacle(replication, dataset, &plan),
         dataset: dataset.clone(),
         destination: replication.to.name.to_string(),
         replica: replication.to.replica(dataset),
@@ -66,6 +70,22 @@ fn shown_plan(replication: &Replication, dataset: &Dataset, plan: Plan) -> Shown
         streams,
         has_more: plan.has_more,
     }
+}
+
+fn obstacle(replication: &Replication, dataset: &Dataset, plan: &Plan) -> Option<String> {
+    let listed = &replication.listed;
+    if plan.token == TokenUse::Foreign {
+        return Some(foreign(
+            &listed.there,
+            dataset,
+            &replication.to.replica(dataset),
+        ));
+    }
+    if plan.kind != Kind::Full {
+        return None;
+    }
+    let error = replication.parents.check(dataset, &listed.source).err()?;
+    Some(format!("{error:#}"))
 }
 
 fn shown_stream(
@@ -88,6 +108,9 @@ fn print(plan: &ShownPlan) {
         "{} -> {}: {} ({})",
         plan.dataset, plan.replica, plan.state, plan.why
     ));
+    if let Some(obstacle) = &plan.obstacle {
+        journal::print(format!("  not yet: {obstacle}"));
+    }
     for stream in &plan.streams {
         let from = match &stream.from {
             Some(mark) => format!("from {mark}"),

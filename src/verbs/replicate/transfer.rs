@@ -5,15 +5,14 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, bail};
 
 use crate::core::event;
 use crate::core::listing::State;
 use crate::core::name::Dataset;
 use crate::core::replication::{Kind, Plan, Stream, TokenUse};
-use crate::core::shell::quoted;
 use crate::edge::command::Machine;
-use crate::edge::outcome::{Exit::Later, is_later};
+use crate::edge::outcome::is_later;
 use crate::edge::zfs::{self, First};
 use crate::edge::{journal, stop};
 use crate::verbs::replicate::bookmarks::Bookmarks;
@@ -21,6 +20,7 @@ use crate::verbs::replicate::encryption::is_below_raw;
 use crate::verbs::replicate::listing::{is_absent, list_one};
 use crate::verbs::replicate::replication::Replication;
 use crate::verbs::replicate::stream::Sending;
+use crate::verbs::replicate::token::{check_source, discard, foreign};
 use crate::verbs::replicate::warnings;
 use crate::verbs::say::{size, snapshots};
 
@@ -131,7 +131,8 @@ impl<'t> Transfer<'t> {
                 let is_resumed = self.plan.kind == Kind::Resume && self.token.is_some();
                 match self.send_streams(is_resumed) {
                     Err(error) if is_resumed && zfs::cannot_resume(&error) => {
-                        self.check_source(error)?;
+                        let wanted = self.plan.streams.first().map(|stream| stream.guid);
+                        check_source(self.replication, self.dataset, wanted, error)?;
                         self.plan.token = TokenUse::Discard;
                     }
                     // What is after it was not marked, so that pruning may have taken some of that: a second pass lists anew.
@@ -147,7 +148,8 @@ impl<'t> Transfer<'t> {
                         "{replica} shows a new resume token right after the old one was discarded"
                     );
                 }
-                self.discard_token()?;
+                let listed = self.token.as_deref();
+                discard(self.replication, &self.replica, listed, self.plan.kind)?;
                 has_discarded = true;
             }
             self.plan_again()?;
@@ -159,21 +161,6 @@ impl<'t> Transfer<'t> {
         self.plan.has_more && self.plan.streams.len() == 1
     }
 
-    /// The plan goes by GUIDs. ZFS looks for what a token names in the pool that had sent, and says the same whether that
-    /// has another name by now or is not there.
-    ///
-    /// # Errors
-    /// `error`, when the source has no longer what it was to send.
-    fn check_source(&self, error: anyhow::Error) -> Result<()> {
-        let wanted = self.plan.streams.first().map(|stream| stream.guid);
-        let source = list_one(&self.replication.listed.here, self.dataset)?;
-        let mut snapshots = source.iter().flat_map(|state| &state.snapshots);
-        if snapshots.any(|s| Some(s.guid) == wanted) {
-            return Ok(());
-        }
-        Err(error)
-    }
-
     /// # Errors
     /// The plan cannot be carried out.
     fn check_plan(&self) -> Result<()> {
@@ -183,13 +170,7 @@ impl<'t> Transfer<'t> {
             bail!("the replica diverged: {}{where_to_run}", self.plan.why);
         }
         if self.plan.token == TokenUse::Foreign {
-            let (dataset, replica) = (self.dataset, &self.replica);
-            bail!(
-                "{replica}{} holds part of a stream whose snapshot {dataset} does not know, perhaps from another machine that \
-                 sends there too, and takes no other stream until that is given up; if nobody needs it: zfs receive -A {}",
-                self.there().on_host(),
-                quoted(replica.as_str())
-            );
+            bail!(foreign(self.there(), self.dataset, &self.replica));
         }
         Ok(())
     }
@@ -212,43 +193,9 @@ impl<'t> Transfer<'t> {
         ));
     }
 
-    fn discard_token(&self) -> Result<()> {
-        let replica = &self.replica;
-        if self.list_replica()?.and_then(|state| state.resume_token) != self.token {
-            let why = format!("{replica} shows another resume token than when it was listed");
-            return Err(Later(why).into());
-        }
-        match zfs::discard_token(self.there(), replica) {
-            Err(error) if zfs::is_denied(&error) => Err(self.leave_token_to_pruning(error)),
-            discarded => discarded,
-        }
-    }
-
-    /// On this machine the user who prunes gives it up, since who may do that could destroy the replica too.
-    fn leave_token_to_pruning(&self, error: anyhow::Error) -> anyhow::Error {
-        let Replication { run, to, .. } = self.replication;
-        if to.host.is_some() {
-            return error;
-        }
-        let (replica, name) = (&self.replica, &to.name);
-        let what = format!("{replica} holds part of a stream that fits nothing any more");
-        let has_no_pruner = to.windows.is_empty() || to.prune_period.is_none();
-        let is_same_user = run.config.prune_user() == run.config.user();
-        // Pruning goes by GUIDs too, and takes what cannot be resumed for what can be.
-        if has_no_pruner || is_same_user || self.plan.kind == Kind::Resume {
-            let replica = quoted(replica.as_str());
-            return anyhow!("{what}; let somebody who may run: zfs receive -A {replica}");
-        }
-        let key = quoted(&run.entry.key);
-        Later(format!(
-            "{what}; its pruning gives that up: zam prune --to {name} {key}"
-        ))
-        .into()
-    }
-
     /// A new plan, from what the replica is after a round.
     fn plan_again(&mut self) -> Result<()> {
-        let replica = self.list_replica()?;
+        let replica = list_one(self.there(), &self.replica)?;
         if self.plan.kind == Kind::Resume
             && let Some(state) = &replica
             && state.resume_token == self.token
@@ -262,10 +209,6 @@ impl<'t> Transfer<'t> {
         self.bookmarks.mark_start_and_end(&self.plan)?;
         self.token = replica.and_then(|state| state.resume_token);
         Ok(())
-    }
-
-    fn list_replica(&self) -> Result<Option<State>> {
-        list_one(self.there(), &self.replica)
     }
 
     /// Sends the streams of the plan; if the first one is resumed, that one alone.
