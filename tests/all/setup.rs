@@ -446,6 +446,20 @@ fn has(text: &str, part: &str) {
 }
 
 #[test]
+fn an_account_that_is_root_gets_its_key_and_a_warning() {
+    let home = machine();
+    let path = home.path().join("zam.yaml");
+    let text = fs::read_to_string(&path).expect("a configuration");
+    fs::write(&path, text.replace("far@", "root@")).expect("a file");
+    let ended = run_in(home.path(), &["setup", "--on", "nas"]);
+    has(&ended.said, "hosts: nas: the account is root");
+    has(&ended.printed, "zam serve --key");
+    for needless in ["useradd", "zfs allow"] {
+        assert!(!ended.printed.contains(needless), "{}", ended.printed);
+    }
+}
+
+#[test]
 fn check_says_what_is_missing_and_exits_1() {
     let home = machine();
     let ended = run_in(home.path(), &["setup", "--on", "nas", "--check"]);

@@ -30,6 +30,12 @@ pub(super) fn missing(config: &Config, name: &str) -> Result<Missing> {
     };
     let needs = host::needs(config, name).map_err(Usage)?;
     let user = host::user(host).map_err(Usage)?;
+    if user == "root" && needs.role != Role::ReadOnly {
+        journal::warn(format!(
+            "hosts: {name}: the account is root, and a stream that somebody made for it can rename what root keeps, so that \
+             pruning takes it; ssh: zam@MACHINE names an account for which ZFS refuses that"
+        ));
+    }
     let machine = Machine::new(Some(host));
     let is_bound = is_bound(&machine, &needs, config);
     let mut missing = Missing::default();

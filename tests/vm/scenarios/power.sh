@@ -6,7 +6,7 @@ zfs create backup/zam
 systemctl -q mask zam.target # at each boot a timer would catch up, and hold the lock
 cat >/etc/zam/zam.yaml <<EOF
 destinations:
-  local: {root: backup/zam, replication-period: 1h, rate-limit: 1MiB/s}
+  local: {root: backup/zam, replication-period: 1h, rate-limit: 512KiB/s}
 datasets:
   tank/home: {windows: [{max-age: 1d, period: 5s}], destinations: [local]}
 EOF
@@ -14,8 +14,9 @@ cat >/root/grow <<'EOF'
 for i in 1 2 3; do fill tank/home 2M; advance '2 sec'; zam snapshot tank/home >/dev/null; done
 zpool sync
 EOF
-# cut_in SECONDS: so long after a stream began.
+# cut_in SECONDS: so long after a stream began, as its resume token shows, which comes with a transaction group.
 cat >/root/cut_in <<'EOF'
+echo 1 >/sys/module/zfs/parameters/zfs_txg_timeout
 (wait_for 120 streaming backup/zam/tank/home; sleep $1; cut_power) &
 zam replicate tank/home
 fail "the run was over before the power was cut"
@@ -36,6 +37,7 @@ equal "$(zfs list -Ho name backup/zam/tank/home 2>/dev/null | wc -l)" 1
 zam prune tank/home
 sleep 5
 #--- power cut
+sed -i 's/, rate-limit: 512KiB.s//' /etc/zam/zam.yaml
 expect 0 zam replicate tank/home
 expect 0 zam prune tank/home
 equal "$(comm -23 <(guids tank/home | sort) <(guids backup/zam/tank/home | sort))" ''
