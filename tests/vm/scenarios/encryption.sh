@@ -82,3 +82,13 @@ fill tank/secret/kid 100K
 take
 expect 0 zam replicate tank/secret
 equal "$(guids backup/zam/tank/secret/kid | tail -n 1)" "$(guids tank/secret/kid | tail -n 1)"
+
+say "a passphrase changed at the source goes over with the next stream, and opens older snapshots too"
+expect 0 zfs load-key -n -L file:///root/key backup/zam/tank/secret
+echo 'a better passphrase' >/root/better
+expect 0 zfs change-key -o keyformat=passphrase -o keylocation=file:///root/better tank/secret
+fill tank/secret 100K
+take
+expect 0 zam replicate tank/secret
+expect 255 zfs load-key -n -L file:///root/key backup/zam/tank/secret
+expect 0 zfs load-key -n -L file:///root/better backup/zam/tank/secret

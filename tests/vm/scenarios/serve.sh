@@ -120,6 +120,24 @@ zfs snapshot tank/evil@x
 zfs send -p tank/evil@x | ssh -i /root/.ssh/add -o BatchMode=yes far@localhost "$before zfs receive -s -u backup/add/evil" || true
 lacks "$(zfs get -rHo value mountpoint,quota backup/add)" '/etc/|10M'
 
+say "nor what it would rename: an account lacks the permission, which root never does"
+# renaming DATASET: a package in which the snapshot that the replica keeps has a name that its pruning would take.
+renaming() {
+  zfs create $1
+  zfs snapshot $1@kept
+  zfs send $1@kept | ssh -i /root/.ssh/add -o BatchMode=yes far@localhost "$before zfs receive -s -u backup/add/${1##*/}"
+  zfs rename $1@kept $1@zam_20250101T000000Z
+  zfs snapshot $1@next
+  zfs send -R -I @zam_20250101T000000Z $1@next >/root/package
+}
+names() { zfs list -H -d 1 -t snapshot -o name $1 | cut -d @ -f 2 | xargs; }
+renaming tank/twin
+ssh -i /root/.ssh/add -o BatchMode=yes far@localhost "$before zfs receive -s -u backup/add/twin" </root/package || true
+contains "$(names backup/add/twin)" '^kept( next)?$'
+renaming tank/kin
+SSH_ORIGINAL_COMMAND="$before zfs receive -s -u backup/add/kin" zam serve --append-only --root backup/add </root/package || true
+contains "$(names backup/add/kin)" '^zam_20250101T000000Z'
+
 say "pruning over a key that only adds is refused, and says so"
 sed -i 's/  added: {/&prune-period: 1d, windows: [{max-age: 1d, period: 1d}], /' /etc/zam/zam.yaml
 expect 1 zam prune --to added tank/home
