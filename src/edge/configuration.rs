@@ -4,9 +4,10 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::core::config::Config;
+use crate::core::config::{Config, Entry, Verb};
 use crate::core::fault::{Source, render};
 use crate::core::load::load;
+use crate::core::selection::governing;
 use crate::edge::outcome::Exit;
 use crate::edge::{files, last_good};
 
@@ -77,7 +78,10 @@ pub fn read(path: &Path) -> Result<Option<Loaded>, String> {
     // Without it nobody can say whether a file is gone.
     let gone = unreadable.or_else(|| gone(path, good.as_deref(), &files.sources));
     let loaded = match files.load(gone) {
-        Ok(loaded) if !loaded.config.entries.is_empty() => return Ok(Some(loaded)),
+        Ok(mut loaded) if !loaded.config.entries.is_empty() => {
+            wait_for_a_gone_entry(&mut loaded, good.as_deref());
+            return Ok(Some(loaded));
+        }
         other => other,
     };
     if let Some(sources) = good
@@ -123,6 +127,32 @@ fn gone(path: &Path, good: Option<&[Source]>, now: &[Source]) -> Option<String> 
         "{} was part of the configuration and is gone: put it back, or accept that with zam reload",
         gone.path
     ))
+}
+
+/// A dataset whose entry was taken away falls to the entry above it, whose windows may give up most of it. Somebody who
+/// made a comment of the entry may have meant that it is left alone.
+fn wait_for_a_gone_entry(loaded: &mut Loaded, good: Option<&[Source]>) {
+    let Some(good) = good.filter(|good| *good != loaded.sources) else {
+        return;
+    };
+    let Ok((before, _)) = load(good) else {
+        return;
+    };
+    let config = &mut loaded.config;
+    let gone = before.entries.iter().filter(|entry| entry.host.is_none());
+    for Entry { key, dataset, .. } in gone {
+        if config.pruning_waits.is_none()
+            && let Some(heir) = governing(config, None, dataset)
+            && heir.dataset != *dataset
+            && heir.jobs().iter().any(|job| job.verb == Verb::Prune)
+        {
+            config.pruning_waits = Some(format!(
+                "{key} had an entry of its own and has none now, so that {} would prune it: exclude it there, or accept that \
+                 with zam reload",
+                heir.key
+            ));
+        }
+    }
 }
 
 /// Whether the files still say what was read.

@@ -367,6 +367,37 @@ fn a_file_that_is_not_read_or_gone_is_said_and_pruning_waits() {
     assert!(loaded(&path).config.pruning_waits.is_none());
 }
 
+/// Who makes a comment of an entry may mean that its dataset is left alone.
+#[test]
+fn pruning_waits_where_the_windows_above_would_inherit_a_dataset() {
+    let archive = "  tank/archive: {snapshot-period: 1d}\n";
+    let waits = |before: &str, after: &str| {
+        let (_directory, path) = written(&format!("datasets:\n{before}"));
+        last_good::keep(&path, &loaded(&path).sources).expect("kept");
+        fs::write(&path, format!("datasets:\n{after}")).expect("writing");
+        let waits = loaded(&path).config.pruning_waits;
+        last_good::keep(&path, &loaded(&path).sources).expect("accepted");
+        assert_eq!(loaded(&path).config.pruning_waits, None);
+        waits
+    };
+    let both = format!("{SHORT}{archive}");
+    let why = waits(&both, &format!("{SHORT}#{archive}")).expect("it waits");
+    assert!(
+        why.contains("tank/archive had an entry of its own") && why.contains("zam reload"),
+        "{why}"
+    );
+    let excluding = SHORT.replace("recursive", "exclude: [tank/archive], recursive");
+    let keeping = SHORT.replace(", windows: [{max-age: 1d, period: 1h}]", "");
+    for (before, after) in [
+        (SHORT, &both),
+        (&both, &excluding),
+        (&both, &keeping),
+        (&both, &archive.to_owned()),
+    ] {
+        assert_eq!(waits(before, after), None, "{before} {after}");
+    }
+}
+
 #[test]
 fn a_lone_carriage_return_is_refused_and_values_come_from_their_place() {
     let of = |end: &str| {

@@ -3,8 +3,9 @@
 //! too, because the one that stays may prune what only the dropped one would keep.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use crate::core::config::{Config, Destination, Entry};
+use crate::core::config::{Config, Destination, Entry, Host};
 use crate::core::fault::Fault;
 use crate::core::load::reach::Faults;
 use crate::core::name::Dataset;
@@ -34,17 +35,37 @@ impl Conflicts {
     }
 }
 
+/// The name and the port of a host's machine. One machine may stand there under several names, with a key for each.
+type Place<'c> = (&'c str, u16);
+
+fn place(host: Option<&Arc<Host>>) -> Option<Place<'_>> {
+    let host = host?;
+    let (_, machine) = host.ssh.rsplit_once('@').unwrap_or(("", &host.ssh));
+    Some((machine, host.port.unwrap_or(22)))
+}
+
+/// The names that the configuration has for a place: that of this machine is none.
+fn names<'c>(config: &'c Config, at: Option<Place>) -> Vec<Option<&'c str>> {
+    if at.is_none() {
+        return vec![None];
+    }
+    let hosts = config.hosts.values();
+    let same = hosts.filter(|host| place(Some(host)) == at);
+    same.map(|host| Some(host.name.as_str())).collect()
+}
+
 /// Where replicas go: the roots that entries use, and all those on this machine.
-fn roots(config: &Config) -> BTreeSet<(Option<&str>, &Dataset)> {
+fn roots(config: &Config) -> BTreeSet<(Option<Place<'_>>, &Dataset)> {
     let used = config.entries.iter().flat_map(|entry| &entry.destinations);
-    let mut roots: BTreeSet<_> = used.map(|to| (to.host_name(), &to.root)).collect();
+    let mut roots: BTreeSet<_> = used.map(|to| (place(to.host.as_ref()), &to.root)).collect();
     roots.extend(config.roots.iter().map(|root| (None, root)));
     roots
 }
 
 fn find_roots_in_sources(config: &Config, conflicts: &mut Conflicts) {
-    for (host, root) in roots(config) {
-        if let Some(entry) = selection::governing(config, host, root) {
+    for (at, root) in roots(config) {
+        let names = names(config, at).into_iter();
+        for entry in names.filter_map(|host| selection::governing(config, host, root)) {
             let message = format!(
                 "the destination's root {root} lies inside {}: exclude it, or choose a root outside",
                 entry.key
@@ -59,7 +80,8 @@ fn find_sources_in_roots(config: &Config, conflicts: &mut Conflicts) {
     let roots = roots(config);
     for entry in &config.entries {
         let mut above = entry.dataset.and_above();
-        if let Some(root) = above.find(|above| roots.contains(&(entry.host_name(), above))) {
+        if let Some(root) = above.find(|above| roots.contains(&(place(entry.host.as_ref()), above)))
+        {
             let message = format!(
                 "{} lies under {root}, where a destination keeps its replicas, and a replica is no source; remove the \
                  entry, or give the destination another root",
@@ -101,15 +123,15 @@ struct User<'c> {
     to: &'c Destination,
 }
 
-/// The users of each replica, by its host and name.
-type Replicas<'c> = BTreeMap<(Option<&'c str>, Dataset), Vec<User<'c>>>;
+/// The users of each replica, by its place and name.
+type Replicas<'c> = BTreeMap<(Option<Place<'c>>, Dataset), Vec<User<'c>>>;
 
 /// Two entries that meet in one replica are both at fault, because only a person can say which of them is wrong. If one
 /// replica lies inside the other, the inner entry is at fault.
 fn find_meeting(config: &Config, conflicts: &mut Conflicts) {
     let replicas = replicas(config);
-    for ((host, replica), users) in &replicas {
-        let outer = outer_user(&replicas, *host, replica, users[0]);
+    for ((at, replica), users) in &replicas {
+        let outer = outer_user(&replicas, *at, replica, users[0]);
         for (position, user) in users.iter().enumerate() {
             let beside = users.get(if position == 0 { 1 } else { 0 });
             if let Some(other) = beside.copied().or(outer) {
@@ -130,7 +152,7 @@ fn replicas(config: &Config) -> Replicas<'_> {
     let mut replicas = Replicas::new();
     for entry in &config.entries {
         for to in &entry.destinations {
-            let replica = (to.host_name(), to.replica(&entry.dataset));
+            let replica = (place(to.host.as_ref()), to.replica(&entry.dataset));
             let users = replicas.entry(replica).or_default();
             users.push(User { entry, to });
         }
@@ -141,13 +163,13 @@ fn replicas(config: &Config) -> Replicas<'_> {
 /// Who has a replica above this one. The replicas of one tree of sources lie in each other, so they do not count.
 fn outer_user<'c>(
     replicas: &Replicas<'c>,
-    host: Option<&'c str>,
+    at: Option<Place<'c>>,
     replica: &Dataset,
     user: User,
 ) -> Option<User<'c>> {
     let above = replica.and_above().skip(1);
     let mut users = above
-        .filter_map(|above| replicas.get(&(host, above)))
+        .filter_map(|above| replicas.get(&(at, above)))
         .flatten();
     users
         .find(|other| user.entry.host != other.entry.host || user.to.root != other.to.root)

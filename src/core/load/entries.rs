@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::core::config::{Entry, Host};
+use crate::core::config::{Entry, Host, Window};
 use crate::core::fault::Fault;
 use crate::core::load::destinations::{Destinations, listed};
 use crate::core::load::fields::{Fields, sound};
@@ -143,6 +143,7 @@ impl<'n> Reader<'n> {
         faults: &mut Vec<Fault>,
     ) -> Option<Entry> {
         let listed = listed(&settings);
+        check_prune_period(&settings, faults);
         let destinations = self
             .destinations
             .list(items(&settings, "destinations"), faults);
@@ -150,6 +151,7 @@ impl<'n> Reader<'n> {
         let snapshot_period = schedulable(&mut fields, "snapshot-period");
         let prune_period = schedulable(&mut fields, "prune-period").unwrap_or(HOUR);
         let windows = windows(&mut fields);
+        check_windows(&mut fields, snapshot_period, &windows);
         let hooks = fields
             .node("hooks")
             .and_then(|node| hooks(node, fields.faults));
@@ -170,6 +172,32 @@ impl<'n> Reader<'n> {
             hooks: hooks.unwrap_or_default(),
             settings: listed,
         })
+    }
+}
+
+/// Without a value it is unset elsewhere, which here would be an hour.
+fn check_prune_period(settings: &Map, faults: &mut Vec<Fault>) {
+    if let Some((key, _)) = settings
+        .get("prune-period")
+        .filter(|(_, node)| node.is_null())
+    {
+        let message = "`prune-period` has no value: leave `windows` out to prune nothing";
+        faults.push(key.at.fault(message));
+    }
+}
+
+/// Where one snapshot is older than all windows reach before the next one is taken, the newest alone would be kept.
+fn check_windows(fields: &mut Fields, snapshot_period: Option<Period>, windows: &[Window]) {
+    let ages = windows
+        .iter()
+        .map(|window| window.max_age.map_or(i64::MAX, |age| age.seconds()));
+    if let (Some(node), Some(period), Some(longest)) =
+        (fields.node("windows"), snapshot_period, ages.max())
+        && longest < period.span().seconds()
+    {
+        fields.faults.push(node.at.fault(format!(
+            "these keep the newest snapshot alone: the longest max-age must not be shorter than the snapshot-period, {period}"
+        )));
     }
 }
 

@@ -119,9 +119,9 @@ fn named(sections: &Sections, fields: &mut Fields, name: &str, otherwise: &str) 
     if sections.is_doubled("", name) {
         return Some(otherwise.into());
     }
-    let named = fields.parse(name, user);
-    let is_written = sections.top.contains_key(name);
-    named.or_else(|| is_written.then(|| otherwise.into()))
+    let (key, node) = sections.top.get(name)?;
+    key.check_value(node, fields.faults);
+    Some(fields.parse(name, user).unwrap_or_else(|| otherwise.into()))
 }
 
 /// A wrong prefix is as bad as a file that cannot be read: under another prefix nothing that exists would be ours.

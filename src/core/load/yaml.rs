@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::de::value::SeqAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_yaml::options::DuplicateKeyPolicy;
+use serde_yaml::options::{DuplicateKeyPolicy, MergeKeyPolicy};
 use serde_yaml::{Location, Options, Spanned};
 
 use crate::core::fault::{At, Fault, Source};
@@ -19,9 +19,15 @@ pub fn parse(sources: &[Source], file: usize) -> Result<Node, Fault> {
     if let Some((offset, message)) = misleading(text) {
         return Err(position(file, text, offset).fault(message));
     }
-    let raw: Spanned<Raw> = serde_yaml::from_str_with_options(text, options(text.len()))
-        .map_err(|error| refused(file, &error))?;
-    Located { file, text }.node(raw)
+    let read = |merge_keys| -> Result<Spanned<Raw>, Fault> {
+        serde_yaml::from_str_with_options(text, options(text.len(), merge_keys))
+            .map_err(|error| refused(file, &error))
+    };
+    let located = Located { file, text };
+    if text.contains("<<") {
+        located.merges_once(&read(MergeKeyPolicy::AsOrdinary)?)?;
+    }
+    located.node(read(MergeKeyPolicy::Merge)?)
 }
 
 /// What the parser says, without the position that it repeats in its text, and with advice.
@@ -68,7 +74,7 @@ fn position(file: usize, text: &str, offset: usize) -> At {
 
 /// The parser's limits grow with the text. A configuration may use one anchor in thousands of entries; one that grows
 /// without bounds when its aliases are put in is refused.
-fn options(size: usize) -> Options {
+fn options(size: usize, merge_keys: MergeKeyPolicy) -> Options {
     let events = 1_000_000 + 20 * size;
     let budget = serde_yaml::budget! {
         max_events: events,
@@ -84,6 +90,7 @@ fn options(size: usize) -> Options {
         budget: budget,
         alias_limits: aliases,
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
+        merge_keys: merge_keys,
         with_snippet: false,
     }
 }
@@ -204,6 +211,23 @@ impl Located<'_> {
             file: self.file,
             line: location.line(),
             column: location.column(),
+        }
+    }
+
+    /// The parser lets the first of two merges win, and says nothing, where later settings win elsewhere.
+    fn merges_once(&self, raw: &Spanned<Raw>) -> Result<(), Fault> {
+        match &raw.value {
+            Raw::List(items) => items.iter().try_for_each(|item| self.merges_once(item)),
+            Raw::Map(pairs) => {
+                let mut merges = pairs.iter().filter(|(key, _)| key.value == "<<");
+                if let Some((second, _)) = merges.nth(1) {
+                    let message = "`<<` stands here a second time; write one, with a list: <<: [*A, *B] (A wins)";
+                    return Err(self.at(second.defined).fault(message));
+                }
+                let mut values = pairs.iter().map(|(_, value)| value);
+                values.try_for_each(|value| self.merges_once(value))
+            }
+            _ => Ok(()),
         }
     }
 
