@@ -34,9 +34,9 @@ pub enum Cause {
     /// Snapshots to be sent have the names of other snapshots of the replica.
     TakenNames { taken: Vec<String> },
     /// The replica was written to after its newest snapshot.
-    Written { common: String, bytes: u64 },
+    Written { newest: String, bytes: u64 },
     /// The replica exists without a snapshot, and a first stream is received only into a dataset that it makes.
-    NoSnapshots { raw: bool },
+    NoSnapshots { raw: bool, is_encrypted: bool },
     /// The replica was received raw and would be continued plain, or the other way round.
     MixedKinds { was_raw: bool },
     /// One side is a volume, the other a filesystem.
@@ -74,8 +74,12 @@ impl fmt::Display for Divergence {
             } => self.no_common(of_source.as_ref(), newest, *has_cursor),
             Cause::ForeignSnapshots { common, foreign } => self.foreign_snapshots(common, foreign),
             Cause::TakenNames { taken } => self.taken_names(taken),
-            Cause::Written { common, bytes } => self.written(common, *bytes),
-            Cause::NoSnapshots { raw } => self.no_snapshots(*raw),
+            Cause::Written { newest, bytes } => self.written(newest, *bytes),
+            Cause::NoSnapshots { raw: true, .. } => self.no_snapshots_encrypted(),
+            Cause::NoSnapshots {
+                is_encrypted: true, ..
+            } => self.no_snapshots_encrypted(),
+            Cause::NoSnapshots { .. } => self.no_snapshots(),
             Cause::MixedKinds { was_raw } => self.mixed_kinds(*was_raw),
             Cause::WrongType { is_source_volume } => self.wrong_type(*is_source_volume),
         })
@@ -96,11 +100,12 @@ impl Divergence {
             "A bookmark of zam's stands there, so another replica was continued since, perhaps another copy of this one \
              (half of a split mirror needs a root dataset of its own). "
         } else {
-            ""
+            "No bookmark of zam's stands there, so it may be the replica of another machine, with a dataset of the same name: \
+             then give the destination another root. "
         };
         format!(
             "{replica} (newest @{newest}) and {source} ({range}) have no snapshot in common, nor a bookmark of one; \
-             nothing was changed. {other_copy}To begin again beside it: {}",
+             nothing was changed. {other_copy}To begin again beside it, with all that lies below: {}",
             self.aside()
         )
     }
@@ -129,24 +134,34 @@ impl Divergence {
         )
     }
 
-    fn written(&self, common: &str, bytes: u64) -> String {
+    fn written(&self, newest: &str, bytes: u64) -> String {
         format!(
             "{} was written to since its newest snapshot, or a newer snapshot of it was destroyed ({bytes} bytes); to give \
              that up: {}",
             self.replica,
-            self.rollback(common)
+            self.rollback(newest)
         )
     }
 
-    fn no_snapshots(&self, raw: bool) -> String {
-        let flags = if raw { "-Lcw" } else { "-Lc" };
+    fn no_snapshots(&self) -> String {
         format!(
             "{} exists and holds no snapshot, so that a first stream cannot be received into it. If nothing was ever \
-             written to it (what lies below it is not touched): zfs send {flags} {} | zfs receive -F -u -o readonly=on {}, \
+             written to it (what lies below it is not touched): zfs send -Lc {} | zfs receive -F -u -o readonly=on {}, \
              with the oldest snapshot of zam's as FIRST; otherwise give the destination another root",
             self.replica,
             quoted(&format!("{}@FIRST", self.source)),
             quoted(&self.replica)
+        )
+    }
+
+    /// `receive -F` takes no raw stream there, and nothing where the dataset is encrypted (libzfs: zfs_receive_one).
+    fn no_snapshots_encrypted(&self) -> String {
+        let replica = &self.replica;
+        let [child, back] = ["-old/CHILD", "/CHILD"].map(|end| quoted(&format!("{replica}{end}")));
+        format!(
+            "{replica} exists and holds no snapshot, so that a first stream cannot be received into it; to begin beside it: \
+             {}, then replicate, and bring each of what lies below it back: zfs rename {child} {back}",
+            self.aside()
         )
     }
 
@@ -172,7 +187,7 @@ impl Divergence {
             ("filesystem", "volume")
         };
         format!(
-            "{} is a {of_replica}, and {} is a {of_source}; nothing was changed. To begin again beside it: {}",
+            "{} is a {of_replica}, and {} is a {of_source}; nothing was changed. To begin again beside it, with all that lies below: {}",
             self.replica,
             self.source,
             self.aside()
@@ -188,7 +203,7 @@ impl Divergence {
     fn rollback(&self, common: &str) -> String {
         let to = quoted(&format!("{}@{common}", self.replica));
         format!(
-            "zfs rollback -r {to} (or keep it, and begin again beside it: {})",
+            "zfs rollback -r {to}; or keep it, and begin again beside it, with all that lies below: {}",
             self.aside()
         )
     }

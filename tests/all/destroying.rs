@@ -361,6 +361,50 @@ fn a_replica_is_looked_at_again_as_well() {
     );
 }
 
+/// What both have in common is older then, or nothing.
+#[test]
+fn the_source_of_a_replica_is_looked_at_again_too() {
+    for (rolled_back, code, left) in [
+        ("/^tank.a@zam_202401(0[5-9]|10)/d", 0, vec![2003, 2006]),
+        ("/^tank.a@/d", 75, vec![2001, 2002, 2003, 2004, 2005, 2006]),
+        (
+            "s/^tank.a@/tank\\/moved@/",
+            75,
+            vec![2001, 2002, 2003, 2004, 2005, 2006],
+        ),
+    ] {
+        let machine = Machine::new(&[
+            ("tank", 0),
+            ("tank/a", 9),
+            ("backup/zam", 0),
+            ("backup/zam/tank", 0),
+        ]);
+        machine.add(&rows("backup/zam/tank/a", 2000, 6));
+        machine.meanwhile(&format!(
+            "if call 3 list; then sed -Ei '{rolled_back}' rows; fi"
+        ));
+        expect(&machine.zam("prune --to local tank"), code, "", "");
+        assert_eq!(machine.guids("backup/zam/tank/a"), left, "{rolled_back}");
+    }
+}
+
+#[test]
+fn a_saved_listing_without_what_is_to_be_pruned_is_an_error() {
+    let machine = Machine::new(&[]);
+    let file = machine.path("saved");
+    fs::write(&file, "").expect("a listing");
+    let file = file.display();
+    expect(
+        &machine.zam(&format!("prune -n --snapshots {file} tank")),
+        1,
+        "",
+        "has no tank",
+    );
+    fs::write(machine.path("saved"), "tank\t1\t2\t3\t-\t-\n").expect("a listing");
+    let ran = machine.zam(&format!("prune -n --to local --snapshots {file} tank"));
+    expect(&ran, 1, "", "has no backup/zam/tank");
+}
+
 #[test]
 fn a_replica_whose_source_is_not_here_is_left_alone() {
     let machine = Machine::new(&[

@@ -29,7 +29,10 @@ pub(super) fn find(
     }
     match replica.state.written {
         0 => mixed_kinds(wish, source, replica),
-        bytes => Some(Cause::Written { common, bytes }),
+        bytes => {
+            let newest = replica.state.snapshots.last()?.name.to_string();
+            Some(Cause::Written { newest, bytes })
+        }
     }
 }
 
@@ -43,7 +46,10 @@ fn without_base(prefix: &Prefix, source: &State, replica: &State, raw: bool) -> 
             is_source_volume: source.volume,
         }),
         Some(newest) => Some(no_common(prefix, source, newest)),
-        None => Some(Cause::NoSnapshots { raw }),
+        None => Some(Cause::NoSnapshots {
+            raw,
+            is_encrypted: replica.encryption_root.is_some(),
+        }),
     }
 }
 

@@ -55,6 +55,7 @@ pub fn plan(wish: &Wish, source: &Side, replica: Option<&Side>, token: Option<&T
     let held = replica.map(|replica| replica.state);
     let common = held.and_then(|held| Base::find(source.state, &held.snapshots));
     let (at, base) = common.unzip();
+    let base = base.map(|base| prefer_own_cursor(base, wish, source.state));
     let mut plan = Plan::empty(base, raw);
     if let Some(replica) = replica
         && let Some(cause) = cause::find(wish, source, replica, at, raw)
@@ -90,6 +91,21 @@ pub fn plan(wish: &Wish, source: &Side, replica: Option<&Side>, token: Option<&T
         return plan.diverged(source, replica, cause);
     }
     plan
+}
+
+/// Another destination's bookmark of the same snapshot goes when that one's job sweeps, maybe before the stream begins.
+fn prefer_own_cursor(mut base: Base, wish: &Wish, source: &State) -> Base {
+    let guid = base.guid;
+    let mut own = wish
+        .root
+        .into_iter()
+        .flat_map(|root| source.cursors_of(wish.prefix, root));
+    if let Mark::Bookmark(name) = &mut base.mark
+        && let Some(cursor) = own.find(|bookmark| bookmark.guid == guid)
+    {
+        *name = cursor.name.to_string();
+    }
+    base
 }
 
 impl Plan {

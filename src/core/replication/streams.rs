@@ -65,7 +65,7 @@ pub(super) fn newer<'s>(source: &'s State, base: Option<&Base>) -> Vec<&'s Snaps
 }
 
 /// The GUIDs of those of `newer` that the destination's windows would keep beside what the replica has already, and of the
-/// newest. Retention is given only the newest owned snapshot of the replica: buckets follow each other in time, so if an
+/// newest; of all while the clock may be wrong. Retention is given only the newest owned snapshot of the replica: buckets follow each other in time, so if an
 /// older one shares a bucket with a new snapshot, the newest does too.
 pub(super) fn wanted(wish: &Wish, replica: Option<&State>, newer: &[&Snapshot]) -> HashSet<u64> {
     let mut owned = Vec::new();
@@ -74,10 +74,12 @@ pub(super) fn wanted(wish: &Wish, replica: Option<&State>, newer: &[&Snapshot]) 
     let is_owned = |s: &&&Snapshot| wish.prefix.owns_snapshot(&s.name);
     owned.extend(newer.iter().filter(is_owned));
     let windows = retention::wanted(&owned, wish.windows, wish.now);
+    // What is passed over never goes: under a wrong clock that could be everything that waits.
+    let takes_all = wish.windows.is_empty() || retention::has_leapt(&owned);
     let new = &owned[first_new..];
     let mut wanted = HashSet::new();
     for (snapshot, windows) in new.iter().zip(&windows[first_new..]) {
-        if wish.windows.is_empty() || !windows.is_empty() {
+        if takes_all || !windows.is_empty() {
             wanted.insert(snapshot.guid);
         }
     }

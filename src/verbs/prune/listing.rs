@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 
 use crate::core::config::Destination;
 use crate::core::listing::{self, ALL_TYPES, DATASETS, SKIM_COLUMNS, SNAPSHOT_COLUMNS, Tree};
@@ -60,9 +60,15 @@ impl Listed {
             .with_context(|| format!("cannot read {}", file.display()))?;
         let tree = listing::parse_saved(SNAPSHOT_COLUMNS, &text)
             .map_err(|e| anyhow!("{}: {e}", file.display()))?;
+        let replica = to.map(|to| to.replica(&run.dataset));
+        for needed in [Some(&run.dataset), replica.as_ref()].into_iter().flatten() {
+            if !tree.contains_key(needed) {
+                bail!("{} has no {needed}", file.display());
+            }
+        }
         Ok(Listed {
             source: within(&tree, &run.dataset),
-            replicas: to.map(|to| within(&tree, &to.replica(&run.dataset))),
+            replicas: replica.map(|replica| within(&tree, &replica)),
             saved_names: Some(tree.into_keys().collect()),
         })
     }

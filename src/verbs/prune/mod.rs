@@ -11,15 +11,17 @@ use anyhow::{Result, bail};
 
 use crate::core::config::{Destination, Verb, Window};
 use crate::core::event;
-use crate::core::listing::{Snapshot, State};
+use crate::core::listing::{ALL_TYPES, SKIM_COLUMNS, Snapshot, State};
+use crate::core::name::Dataset;
 use crate::core::pruning::{self, Keeping, Replicated};
 use crate::core::unit_name::instance;
 use crate::edge::command::Machine;
 use crate::edge::journal;
 use crate::edge::lock::Lock;
-use crate::edge::outcome::Exit::{Locked, Waits};
+use crate::edge::outcome::Exit::{Later, Locked, Waits};
 use crate::edge::outcome::{Outcome, is_later};
 use crate::edge::records::Records;
+use crate::edge::zfs::{self, Depth};
 use crate::verbs::prune::destroying::{Destroying, Found};
 use crate::verbs::prune::listing::{Listed, Target};
 use crate::verbs::prune::parts::give_up_abandoned_parts;
@@ -93,12 +95,12 @@ impl<'p> Pruning<'p> {
     fn new(run: &'p Run, to: Option<&'p Destination>) -> Result<Self> {
         let windows = to.map_or(&run.entry.windows, |to| &to.windows);
         let key = &run.entry.key;
+        if to.is_none() && run.entry.host.is_some() {
+            bail!("{key} is pulled; its own machine prunes it (prune its replica with --to)");
+        }
         if windows.is_empty() {
             let at = to.map_or(String::new(), |to| format!(" for {}", to.name));
             bail!("{key} has no `windows`{at}, so nothing of it is pruned");
-        }
-        if to.is_none() && run.entry.host.is_some() {
-            bail!("{key} is pulled; its own machine prunes it (prune its replica with --to)");
         }
         Ok(Pruning {
             run,
@@ -192,8 +194,31 @@ impl<'p> Pruning<'p> {
     /// The snapshots that a plan gives up when it is made from the dataset as it is now.
     fn given_up(&self, state: &State, planned: &Planned) -> Result<Vec<Snapshot>> {
         self.run.still_goes_by_the_configuration()?;
-        let plan = pruning::plan(&self.wish(), state, planned.source);
+        let source = match planned.source {
+            Some(listed) => Some(self.source_now(planned.dataset, listed, state)?),
+            None => None,
+        };
+        let plan = pruning::plan(&self.wish(), state, source.as_ref());
         Ok(plan.given_up().cloned().collect())
+    }
+
+    /// The source of a replica, which may have been rolled back since it was `listed`: what both have in common is older
+    /// then.
+    ///
+    /// # Errors
+    /// It cannot be listed, or there is nothing in common any more ([`Later`]): the next run judges that.
+    fn source_now(&self, dataset: &Dataset, listed: &State, replica: &State) -> Result<State> {
+        let here = Machine::new(self.run.entry.host.as_ref());
+        let root = [dataset.as_str()];
+        let mut listing = zfs::list(&here, SKIM_COLUMNS, ALL_TYPES, Depth::One, &root)?;
+        let source = listing.tree.remove(dataset);
+        let is_same = |now: &State| now.guid == listed.guid && pruning::has_in_common(replica, now);
+        source.filter(is_same).ok_or_else(|| {
+            let why = format!(
+                "{dataset} has changed since it was listed; the next run judges its replica"
+            );
+            Later(why).into()
+        })
     }
 
     fn tell_what_was_destroyed(
