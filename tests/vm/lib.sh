@@ -107,8 +107,15 @@ meet() {
   mkdir -p /root/.ssh
   ssh-keyscan -T 60 -t ed25519 "$1" 2>/dev/null | grep . >>/root/.ssh/known_hosts
 }
-# streaming REPLICA: a stream is under way that would leave something to resume.
-streaming() { pgrep -f "^zfs receive .*$1" && [[ $(zfs get -Hpo value receive_resume_token "$1") == 1-* ]]; }
+# streaming REPLICA: a stream is under way that would leave something to resume. ZFS drops a first one of which no block is
+# on the disk yet.
+streaming() {
+  local token
+  echo 1 >/sys/module/zfs/parameters/zfs_txg_timeout # seconds, instead of five
+  pgrep -f "^zfs receive .*$1" || return 1
+  token=$(zfs get -Hpo value receive_resume_token "$1") || return 1
+  [[ $token == 1-* && $(zfs send -nvPt "$token" 2>&1) == *'bytes = 0x'[1-9a-f]* ]]
+}
 
 # fill DATASET SIZE: one more file of random bytes.
 fill() {

@@ -16,7 +16,6 @@ zpool sync
 EOF
 # cut_in SECONDS: so long after a stream began, as its resume token shows, which comes with a transaction group.
 cat >/root/cut_in <<'EOF'
-echo 1 >/sys/module/zfs/parameters/zfs_txg_timeout
 (wait_for 120 streaming backup/zam/tank/home; sleep $1; cut_power) &
 zam replicate tank/home
 fail "the run was over before the power was cut"
