@@ -104,8 +104,13 @@ datasets: {'laptop:tank': {recursive: true, destinations: [nas]}}";
             world.write("hook", GROWS_A_TOKEN);
         }
         for guid in [3, 4, 5] {
-            world.replicate(entry, 1);
-            assert_eq!(world.cursors("tank/a"), [1, 2]);
+            let said = world.replicate(entry, 1);
+            assert_eq!(
+                world.cursors("tank/a"),
+                [1, 2],
+                "{entry} {guid}: {said}{}",
+                world.read("log")
+            );
             world.snapshot("tank/a", &name(guid), guid, 0);
         }
     }
@@ -369,6 +374,26 @@ fn what_waits_for_its_parent_is_not_marked() {
     has(&planned, &format!("  not yet: nas/tank/a/x/y {why}"));
     has(&world.replicate("tank/a/x/y", 75), why);
     assert!(!world.was_asked("bookmark"), "{}", world.read("log"));
+}
+
+#[test]
+fn what_would_wait_for_a_parent_that_no_timer_brings_fails() {
+    let world = World::new();
+    world.write(
+        "zam.yaml",
+        "destinations: {nas: {root: nas}}
+datasets: {tank/a: {destinations: [nas]}, tank/a/x: {destinations: [{to: nas, replication-period: 1h}]}}",
+    );
+    world.holds("tank/a", &[1]);
+    world.holds("tank/a/x", &[2]);
+    let said = world.replicate("tank/a/x", 1);
+    has(
+        &said,
+        "waits for its parent nas/tank/a, which no timer brings: zam replicate tank/a",
+    );
+    world.dataset("nas/tank", "-", "-");
+    world.replicate("tank/a", 0);
+    world.replicate("tank/a/x", 0);
 }
 
 #[test]

@@ -81,10 +81,7 @@ impl<'p> Parents<'p> {
                 self.check_snapshots(dataset, source, state, &missing)?;
                 continue;
             }
-            if let Some(why) = self.why_wait(source, &parent) {
-                let replica = self.to.replica(dataset);
-                return Err(Later(format!("{replica} waits for its parent {parent}{why}")).into());
-            }
+            self.must_not_wait(dataset, source, &parent)?;
             missing.push(parent);
         }
         Ok(missing)
@@ -126,25 +123,39 @@ impl<'p> Parents<'p> {
         )
     }
 
-    /// Why the replica of `source` is not to be made: it is another entry's to bring. None: nobody will bring it.
-    fn why_wait(&self, source: &Dataset, parent: &Dataset) -> Option<String> {
+    /// # Errors
+    /// The replica of `source` is not to be made, since an entry brings it: [`Later`], unless that is another one, for which
+    /// no timer runs.
+    fn must_not_wait(&self, dataset: &Dataset, source: &Dataset, parent: &Dataset) -> Result<()> {
         let host = self.run.entry.host_name();
+        let what = format!("{} waits for its parent {parent}", self.to.replica(dataset));
         if let Some(entry) = governing(self.run.config, host, source)
-            && self.is_brought_by(entry, source, parent)
+            && let Some(to) = self.brings(entry, source, parent)
         {
             let key = quoted(&entry.key);
-            return Some(format!(", which `zam replicate {key}` brings"));
+            let is_other = entry.key != self.run.entry.key;
+            if is_other && to.replication_period.is_none() {
+                bail!("{what}, which no timer brings: zam replicate {key}");
+            }
+            return Err(Later(format!("{what}, which `zam replicate {key}` brings")).into());
         }
-        self.run
-            .config
-            .is_dropped(host, source)
-            .then(|| ", whose entry has a fault in the configuration".into())
+        if self.run.config.is_dropped(host, source) {
+            let why = format!("{what}, whose entry has a fault in the configuration");
+            return Err(Later(why).into());
+        }
+        Ok(())
     }
 
-    fn is_brought_by(&self, entry: &Entry, source: &Dataset, parent: &Dataset) -> bool {
-        entry.destinations.iter().any(|other| {
-            other.host_name() == self.to.host_name() && other.replica(source) == *parent
-        })
+    /// The destination by which an entry brings `parent`, the replica of `source`.
+    fn brings<'e>(
+        &self,
+        entry: &'e Entry,
+        source: &Dataset,
+        parent: &Dataset,
+    ) -> Option<&'e Destination> {
+        let host = self.to.host_name();
+        let mut destinations = entry.destinations.iter();
+        destinations.find(|other| other.host_name() == host && other.replica(source) == *parent)
     }
 }
 

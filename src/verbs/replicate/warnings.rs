@@ -52,11 +52,13 @@ pub(super) fn tell_of_an_earlier_replica(
     dataset: &Dataset,
     bookmark: &str,
 ) {
+    let replica = replication.to.replica(dataset);
     journal::warn(format!(
-        "{}{} is not there, although {dataset}#{bookmark} says that something was sent there: it is gone, or has another \
-         name. The history is sent anew; if that was not meant, stop this run and rename it back",
-        replication.to.replica(dataset),
-        replication.listed.there.on_host()
+        "{replica}{} is not there, although {dataset}#{bookmark} says that something was sent there: it is gone, or has \
+         another name. The history is sent anew; if that was not meant, stop this run, give up what it has begun (zfs receive \
+         -A {}), and rename it back",
+        replication.listed.there.on_host(),
+        quoted(replica.as_str())
     ));
 }
 
@@ -99,7 +101,7 @@ pub(super) fn tell_what_was_set_aside(
     let commands: Vec<String> = bookmarks.iter().map(destroy).collect();
     journal::warn(format!(
         "{}{} ends before what {dataset} has sent there: it was rolled back, or it is another copy, such as half of a split \
-         mirror. It goes on from where it ends, and a bookmark is kept for the other copy; if there is none: {}",
+         mirror. A bookmark is kept for the other copy; if there is none: {}",
         replication.to.replica(dataset),
         replication.listed.there.on_host(),
         commands.join(" && ")
