@@ -332,8 +332,8 @@ impl World {
 
     /// Windows pass over nothing then.
     fn has_leapt(&self) -> bool {
-        let replica = self.replica.iter().flat_map(|r| &r.snapshots);
-        let newest = replica.filter(|s| is_owned(s)).last();
+        let mut replica = self.replica.iter().flat_map(|r| &r.snapshots);
+        let newest = replica.rfind(|s| is_owned(s));
         let new = self.newer().iter().filter(|s| is_owned(s));
         retention::has_leapt(&newest.into_iter().chain(new).collect::<Vec<_>>())
     }
