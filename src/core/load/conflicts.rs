@@ -44,14 +44,14 @@ fn place(host: Option<&Arc<Host>>) -> Option<Place<'_>> {
     Some((machine, host.port.unwrap_or(22)))
 }
 
-/// The names that the configuration has for a place: that of this machine is none.
-fn names<'c>(config: &'c Config, at: Option<Place>) -> Vec<Option<&'c str>> {
-    if at.is_none() {
-        return vec![None];
+/// The names that the configuration has for each place: this machine has none.
+fn names(config: &Config) -> BTreeMap<Option<Place<'_>>, Vec<Option<&str>>> {
+    let mut names = BTreeMap::from([(None, vec![None])]);
+    for host in config.hosts.values() {
+        let of_place: &mut Vec<_> = names.entry(place(Some(host))).or_default();
+        of_place.push(Some(host.name.as_str()));
     }
-    let hosts = config.hosts.values();
-    let same = hosts.filter(|host| place(Some(host)) == at);
-    same.map(|host| Some(host.name.as_str())).collect()
+    names
 }
 
 /// Where replicas go: the roots that entries use, and all those on this machine.
@@ -63,9 +63,10 @@ fn roots(config: &Config) -> BTreeSet<(Option<Place<'_>>, &Dataset)> {
 }
 
 fn find_roots_in_sources(config: &Config, conflicts: &mut Conflicts) {
+    let names = names(config);
     for (at, root) in roots(config) {
-        let names = names(config, at).into_iter();
-        for entry in names.filter_map(|host| selection::governing(config, host, root)) {
+        let names = names.get(&at).into_iter().flatten();
+        for entry in names.filter_map(|host| selection::governing(config, *host, root)) {
             let message = format!(
                 "the destination's root {root} lies inside {}: exclude it, or choose a root outside",
                 entry.key
