@@ -38,6 +38,9 @@ pub struct Config {
     pub pruning_waits: Option<String>,
 }
 
+/// What ssh reaches, and its port.
+pub type Place<'h> = (&'h str, u16);
+
 /// A machine reached over ssh.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Host {
@@ -53,6 +56,11 @@ impl Host {
     /// The name under which systemd hands its key to a job (systemd.exec(5), LoadCredential=).
     pub fn credential(&self) -> String {
         format!("ssh-{}", self.name)
+    }
+
+    /// Where it is: one machine may stand there under several names, with a key for each.
+    pub fn place(&self) -> Place<'_> {
+        (&self.ssh, self.port.unwrap_or(22))
     }
 }
 
@@ -114,6 +122,11 @@ pub struct Destination {
 impl Destination {
     pub fn host_name(&self) -> Option<&str> {
         self.host.as_ref().map(|host| host.name.as_str())
+    }
+
+    /// None: on this machine.
+    pub fn place(&self) -> Option<Place<'_>> {
+        self.host.as_ref().map(|host| host.place())
     }
 
     pub fn replica(&self, source: &Dataset) -> Dataset {
@@ -300,6 +313,11 @@ impl Config {
 impl Entry {
     pub fn host_name(&self) -> Option<&str> {
         self.host.as_ref().map(|host| host.name.as_str())
+    }
+
+    /// None: on this machine.
+    pub fn place(&self) -> Option<Place<'_>> {
+        self.host.as_ref().map(|host| host.place())
     }
 
     /// The jobs of this entry. A setting that is absent means that its job does not exist.

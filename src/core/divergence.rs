@@ -35,8 +35,9 @@ pub enum Cause {
     TakenNames { taken: Vec<String> },
     /// The replica was written to after its newest snapshot.
     Written { newest: String, bytes: u64 },
-    /// The replica exists without a snapshot, and a first stream is received only into a dataset that it makes.
-    NoSnapshots { raw: bool, is_encrypted: bool },
+    /// The replica exists without a snapshot, and a first stream is received only into a dataset that it makes. It or the
+    /// stream may be encrypted.
+    NoSnapshots { is_encrypted: bool },
     /// The replica was received raw and would be continued plain, or the other way round.
     MixedKinds { was_raw: bool },
     /// One side is a volume, the other a filesystem.
@@ -75,11 +76,10 @@ impl fmt::Display for Divergence {
             Cause::ForeignSnapshots { common, foreign } => self.foreign_snapshots(common, foreign),
             Cause::TakenNames { taken } => self.taken_names(taken),
             Cause::Written { newest, bytes } => self.written(newest, *bytes),
-            Cause::NoSnapshots { raw: true, .. } => self.no_snapshots_encrypted(),
+            Cause::NoSnapshots { is_encrypted: true } => self.no_snapshots_encrypted(),
             Cause::NoSnapshots {
-                is_encrypted: true, ..
-            } => self.no_snapshots_encrypted(),
-            Cause::NoSnapshots { .. } => self.no_snapshots(),
+                is_encrypted: false,
+            } => self.no_snapshots(),
             Cause::MixedKinds { was_raw } => self.mixed_kinds(*was_raw),
             Cause::WrongType { is_source_volume } => self.wrong_type(*is_source_volume),
         })
@@ -187,7 +187,8 @@ impl Divergence {
             ("filesystem", "volume")
         };
         format!(
-            "{} is a {of_replica}, and {} is a {of_source}; nothing was changed. To begin again beside it, with all that lies below: {}",
+            "{} is a {of_replica}, and {} is a {of_source}; nothing was changed. To begin again beside \
+             it, with all that lies below: {}",
             self.replica,
             self.source,
             self.aside()

@@ -85,7 +85,7 @@ impl<'s> Plan<'s> {
 
     /// Keeps everything if the clock has just leapt and more than half would be given up.
     fn distrust_a_leap(&mut self, owned: &[&Snapshot]) {
-        self.suspicious = has_leapt(owned) && self.given_up().count() * 2 > owned.len();
+        self.suspicious = has_leapt(owned, LEAP) && self.given_up().count() * 2 > owned.len();
         if self.suspicious {
             for verdict in self.verdicts.iter_mut().filter(|verdict| !verdict.keep()) {
                 verdict.reasons.push(Reason::SuspiciousClock);
@@ -95,14 +95,15 @@ impl<'s> Plan<'s> {
 }
 
 /// A longer gap between two snapshots may be a clock that was set wrong (seconds).
-const LEAP: i64 = 30 * DAY;
+pub const LEAP: i64 = 30 * DAY;
 /// So many snapshots after a leap prove that the clock is right.
 const BELIEVED: usize = 20;
 
-/// Whether a clock has leapt ahead by so much that it may be wrong, as far as `owned` (oldest first) show.
-pub fn has_leapt(owned: &[&Snapshot]) -> bool {
+/// Whether a clock has leapt ahead by more than `least` seconds, so that it may be wrong, as far as `owned` (oldest first)
+/// show.
+pub fn has_leapt(owned: &[&Snapshot], least: i64) -> bool {
     let mut gaps = owned.windows(2);
-    let leap = gaps.rposition(|pair| pair[1].creation - pair[0].creation > LEAP);
+    let leap = gaps.rposition(|pair| pair[1].creation - pair[0].creation > least);
     leap.is_some_and(|before| owned.len() - (before + 1) < BELIEVED)
 }
 

@@ -4,7 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::core::config::{Config, Entry, Verb};
+use crate::core::config::{Config, Verb};
 use crate::core::fault::{Source, render};
 use crate::core::load::load;
 use crate::core::selection::governing;
@@ -139,11 +139,11 @@ fn wait_for_a_gone_entry(loaded: &mut Loaded, good: Option<&[Source]>) {
         return;
     };
     let config = &mut loaded.config;
-    let gone = before.entries.iter().filter(|entry| entry.host.is_none());
-    for Entry { key, dataset, .. } in gone {
+    for entry in &before.entries {
+        let key = &entry.key;
         if config.pruning_waits.is_none()
-            && let Some(heir) = governing(config, None, dataset)
-            && heir.dataset != *dataset
+            && let Some(heir) = governing(config, entry.host_name(), &entry.dataset)
+            && heir.key != *key
             && heir.jobs().iter().any(|job| job.verb == Verb::Prune)
         {
             config.pruning_waits = Some(format!(

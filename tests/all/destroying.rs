@@ -334,8 +334,8 @@ fn after_a_refusal_the_dataset_is_looked_at_again() {
     );
 }
 
-#[test]
-fn a_replica_is_looked_at_again_as_well() {
+/// Of nine snapshots at the source the replica has six.
+fn with_a_replica() -> Machine {
     let machine = Machine::new(&[
         ("tank", 0),
         ("tank/a", 9),
@@ -343,6 +343,12 @@ fn a_replica_is_looked_at_again_as_well() {
         ("backup/zam/tank", 0),
     ]);
     machine.add(&rows("backup/zam/tank/a", 2000, 6));
+    machine
+}
+
+#[test]
+fn a_replica_is_looked_at_again_as_well() {
+    let machine = with_a_replica();
     fs::write(machine.path("other"), rows("backup/zam/tank/a", 7000, 5)).expect("another");
     let swap = "sed -i 's,^backup/zam/tank/a,backup/old,' rows; cat other >>rows";
     machine.meanwhile(&format!("if call 3 list; then {swap}; fi"));
@@ -373,13 +379,7 @@ fn the_source_of_a_replica_is_looked_at_again_too() {
             vec![2001, 2002, 2003, 2004, 2005, 2006],
         ),
     ] {
-        let machine = Machine::new(&[
-            ("tank", 0),
-            ("tank/a", 9),
-            ("backup/zam", 0),
-            ("backup/zam/tank", 0),
-        ]);
-        machine.add(&rows("backup/zam/tank/a", 2000, 6));
+        let machine = with_a_replica();
         machine.meanwhile(&format!(
             "if call 3 list; then sed -Ei '{rolled_back}' rows; fi"
         ));

@@ -386,6 +386,16 @@ fn pruning_waits_where_the_windows_above_would_inherit_a_dataset() {
         why.contains("tank/archive had an entry of its own") && why.contains("zam reload"),
         "{why}"
     );
+    let pulled = "hosts: {nas: {ssh: zam@nas}}\n\
+                  destinations: {here: {root: backup, prune-period: 1d, windows: [{max-age: 1d, period: 1h}]}}\n";
+    let all = "  nas:tank: {recursive: true, destinations: [here]}\n";
+    let one = "  nas:tank/archive: {destinations: [{to: here, windows: ~}]}\n";
+    let (_directory, path) = written(&format!("{pulled}datasets:\n{all}{one}"));
+    last_good::keep(&path, &loaded(&path).sources).expect("kept");
+    fs::write(&path, format!("{pulled}datasets:\n{all}#{one}")).expect("writing");
+    let why = loaded(&path).config.pruning_waits.expect("it waits");
+    assert!(why.starts_with("nas:tank/archive had"), "{why}");
+
     let excluding = SHORT.replace("recursive", "exclude: [tank/archive], recursive");
     let keeping = SHORT.replace(", windows: [{max-age: 1d, period: 1h}]", "");
     for (before, after) in [

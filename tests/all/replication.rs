@@ -11,8 +11,8 @@ use zam::core::listing::{Bookmark, Snapshot, State};
 use zam::core::name::Prefix;
 use zam::core::pruning::{self, Keeping};
 use zam::core::replication::{
-    Base, Kind, Mark, Plan, Side, Stream, Token, TokenUse, Wish, is_at_rest, never_given, plan,
-    set_aside, to_look_at, unconfirmed,
+    Base, Kind, Mark, Plan, Side, Stream, Token, TokenUse, Wish, is_at_rest, leap, never_given,
+    plan, set_aside, to_look_at, unconfirmed,
 };
 use zam::core::retention::{self, Reason};
 
@@ -335,7 +335,8 @@ impl World {
         let mut replica = self.replica.iter().flat_map(|r| &r.snapshots);
         let newest = replica.rfind(|s| is_owned(s));
         let new = self.newer().iter().filter(|s| is_owned(s));
-        retention::has_leapt(&newest.into_iter().chain(new).collect::<Vec<_>>())
+        let looked_at: Vec<&Snapshot> = newest.into_iter().chain(new).collect();
+        retention::has_leapt(&looked_at, leap(&self.kept_there))
     }
 
     /// The newest snapshot with a cursor, if there are several.
@@ -1300,6 +1301,29 @@ fn nothing_is_passed_over_until_a_leap_of_the_clock_is_believed() {
             .sum();
         assert_eq!(brought, sent, "{after} after the leap");
     }
+}
+
+/// Months of 31 days are gaps of more than 30.
+#[test]
+fn one_snapshot_a_month_is_no_leap_of_the_clock() {
+    let month = 31 * 24 * HOUR;
+    let monthly = |guid: u64| snapshot(&name(guid), guid, guid, BEGIN + guid as i64 * month);
+    let source = State {
+        snapshots: (1..61).map(monthly).collect(),
+        ..State::default()
+    };
+    let windows = windows(&["1y/1mo"]);
+    let wish = Wish {
+        prefix: &Prefix::default(),
+        windows: &windows,
+        decrypt: false,
+        now: BEGIN + 60 * month,
+        root: Some(ROOT),
+    };
+    let plan = ask_with(&wish, &source, None, None);
+    let streams = plan.streams.iter();
+    let brought: usize = streams.map(|stream| stream.snapshots.len()).sum();
+    assert!((12..=13).contains(&brought), "{brought}");
 }
 
 #[test]

@@ -3,9 +3,8 @@
 //! too, because the one that stays may prune what only the dropped one would keep.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
-use crate::core::config::{Config, Destination, Entry, Host};
+use crate::core::config::{Config, Destination, Entry, Place};
 use crate::core::fault::Fault;
 use crate::core::load::reach::Faults;
 use crate::core::name::Dataset;
@@ -35,20 +34,11 @@ impl Conflicts {
     }
 }
 
-/// The name and the port of a host's machine. One machine may stand there under several names, with a key for each.
-type Place<'c> = (&'c str, u16);
-
-fn place(host: Option<&Arc<Host>>) -> Option<Place<'_>> {
-    let host = host?;
-    let (_, machine) = host.ssh.rsplit_once('@').unwrap_or(("", &host.ssh));
-    Some((machine, host.port.unwrap_or(22)))
-}
-
 /// The names that the configuration has for each place: this machine has none.
 fn names(config: &Config) -> BTreeMap<Option<Place<'_>>, Vec<Option<&str>>> {
     let mut names = BTreeMap::from([(None, vec![None])]);
     for host in config.hosts.values() {
-        let of_place: &mut Vec<_> = names.entry(place(Some(host))).or_default();
+        let of_place: &mut Vec<_> = names.entry(Some(host.place())).or_default();
         of_place.push(Some(host.name.as_str()));
     }
     names
@@ -57,7 +47,7 @@ fn names(config: &Config) -> BTreeMap<Option<Place<'_>>, Vec<Option<&str>>> {
 /// Where replicas go: the roots that entries use, and all those on this machine.
 fn roots(config: &Config) -> BTreeSet<(Option<Place<'_>>, &Dataset)> {
     let used = config.entries.iter().flat_map(|entry| &entry.destinations);
-    let mut roots: BTreeSet<_> = used.map(|to| (place(to.host.as_ref()), &to.root)).collect();
+    let mut roots: BTreeSet<_> = used.map(|to| (to.place(), &to.root)).collect();
     roots.extend(config.roots.iter().map(|root| (None, root)));
     roots
 }
@@ -81,8 +71,7 @@ fn find_sources_in_roots(config: &Config, conflicts: &mut Conflicts) {
     let roots = roots(config);
     for entry in &config.entries {
         let mut above = entry.dataset.and_above();
-        if let Some(root) = above.find(|above| roots.contains(&(place(entry.host.as_ref()), above)))
-        {
+        if let Some(root) = above.find(|above| roots.contains(&(entry.place(), above))) {
             let message = format!(
                 "{} lies under {root}, where a destination keeps its replicas, and a replica is no source; remove the \
                  entry, or give the destination another root",
@@ -153,7 +142,7 @@ fn replicas(config: &Config) -> Replicas<'_> {
     let mut replicas = Replicas::new();
     for entry in &config.entries {
         for to in &entry.destinations {
-            let replica = (place(to.host.as_ref()), to.replica(&entry.dataset));
+            let replica = (to.place(), to.replica(&entry.dataset));
             let users = replicas.entry(replica).or_default();
             users.push(User { entry, to });
         }

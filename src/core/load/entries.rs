@@ -19,6 +19,7 @@ use crate::core::name::Dataset;
 use crate::core::nearest::nearest;
 use crate::core::pattern::Pattern;
 use crate::core::period::Period;
+use crate::core::span::Span;
 
 const HOUR: Period = Period::Seconds(3600);
 /// A pulled entry has none of these, because its host takes and prunes the snapshots.
@@ -186,17 +187,21 @@ fn check_prune_period(settings: &Map, faults: &mut Vec<Fault>) {
     }
 }
 
-/// Where one snapshot is older than all windows reach before the next one is taken, the newest alone would be kept.
+/// A snapshot is kept until the end of its bucket is older than max-age. If each one's has come before the next snapshot is
+/// taken, the newest alone is kept.
 fn check_windows(fields: &mut Fields, snapshot_period: Option<Period>, windows: &[Window]) {
-    let ages = windows
-        .iter()
-        .map(|window| window.max_age.map_or(i64::MAX, |age| age.seconds()));
-    if let (Some(node), Some(period), Some(longest)) =
-        (fields.node("windows"), snapshot_period, ages.max())
-        && longest < period.span().seconds()
-    {
+    let (Some(node), Some(next)) = (fields.node("windows"), snapshot_period) else {
+        return;
+    };
+    let is_too_short = |window: &Window| {
+        let reach = |age: Span| age.seconds() + window.period.span().seconds();
+        window
+            .max_age
+            .is_some_and(|age| reach(age) <= next.span().seconds())
+    };
+    if !windows.is_empty() && windows.iter().all(is_too_short) {
         fields.faults.push(node.at.fault(format!(
-            "these keep the newest snapshot alone: the longest max-age must not be shorter than the snapshot-period, {period}"
+            "these keep the newest snapshot alone: a max-age must reach back to the one before, {next}"
         )));
     }
 }

@@ -47,8 +47,7 @@ fn without_base(prefix: &Prefix, source: &State, replica: &State, raw: bool) -> 
         }),
         Some(newest) => Some(no_common(prefix, source, newest)),
         None => Some(Cause::NoSnapshots {
-            raw,
-            is_encrypted: replica.encryption_root.is_some(),
+            is_encrypted: raw || replica.encryption_root.is_some(),
         }),
     }
 }

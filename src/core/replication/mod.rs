@@ -19,7 +19,7 @@ use crate::core::replication::cursors::end_of_unconfirmed;
 pub use crate::core::replication::cursors::{
     destinations, is_at_rest, never_given, set_aside, unconfirmed,
 };
-pub use crate::core::replication::streams::{Side, Stream, Wish};
+pub use crate::core::replication::streams::{Side, Stream, Wish, leap};
 use crate::core::replication::streams::{newer, streams, wanted};
 pub use crate::core::replication::token::{Token, TokenUse};
 
@@ -96,11 +96,8 @@ pub fn plan(wish: &Wish, source: &Side, replica: Option<&Side>, token: Option<&T
 /// Another destination's bookmark of the same snapshot goes when that one's job sweeps, maybe before the stream begins.
 fn prefer_own_cursor(mut base: Base, wish: &Wish, source: &State) -> Base {
     let guid = base.guid;
-    let mut own = wish
-        .root
-        .into_iter()
-        .flat_map(|root| source.cursors_of(wish.prefix, root));
-    if let Mark::Bookmark(name) = &mut base.mark
+    if let (Mark::Bookmark(name), Some(root)) = (&mut base.mark, wish.root)
+        && let mut own = source.cursors_of(wish.prefix, root)
         && let Some(cursor) = own.find(|bookmark| bookmark.guid == guid)
     {
         *name = cursor.name.to_string();

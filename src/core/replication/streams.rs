@@ -65,8 +65,8 @@ pub(super) fn newer<'s>(source: &'s State, base: Option<&Base>) -> Vec<&'s Snaps
 }
 
 /// The GUIDs of those of `newer` that the destination's windows would keep beside what the replica has already, and of the
-/// newest; of all while the clock may be wrong. Retention is given only the newest owned snapshot of the replica: buckets follow each other in time, so if an
-/// older one shares a bucket with a new snapshot, the newest does too.
+/// newest; of all where the clock may be wrong. Retention is given only the newest owned snapshot of the replica: buckets
+/// follow each other in time, so if an older one shares a bucket with a new snapshot, the newest does too.
 pub(super) fn wanted(wish: &Wish, replica: Option<&State>, newer: &[&Snapshot]) -> HashSet<u64> {
     let mut owned = Vec::new();
     owned.extend(replica.and_then(|replica| replica.owned(wish.prefix).next_back()));
@@ -75,7 +75,7 @@ pub(super) fn wanted(wish: &Wish, replica: Option<&State>, newer: &[&Snapshot]) 
     owned.extend(newer.iter().filter(is_owned));
     let windows = retention::wanted(&owned, wish.windows, wish.now);
     // What is passed over never goes: under a wrong clock that could be everything that waits.
-    let takes_all = wish.windows.is_empty() || retention::has_leapt(&owned);
+    let takes_all = wish.windows.is_empty() || retention::has_leapt(&owned, leap(wish.windows));
     let new = &owned[first_new..];
     let mut wanted = HashSet::new();
     for (snapshot, windows) in new.iter().zip(&windows[first_new..]) {
@@ -85,6 +85,12 @@ pub(super) fn wanted(wish: &Wish, replica: Option<&State>, newer: &[&Snapshot]) 
     }
     wanted.extend(new.last().map(|s| s.guid));
     wanted
+}
+
+/// How long a gap may be a leap of the clock (seconds). Where one snapshot a month is meant, a month is none.
+pub fn leap(windows: &[Window]) -> i64 {
+    let periods = windows.iter().map(|window| window.period.span().seconds());
+    retention::LEAP.max(2 * periods.max().unwrap_or(0))
 }
 
 /// The fewest streams: one `-I` for each run of wanted neighbours, one `-i` over each gap. A bookmark gives only `-i`

@@ -140,9 +140,9 @@ case $(getent passwd {user}) in */nologin | */false) usermod --shell /bin/sh {us
 pub fn account_grants(config: &Config, host: &Host, user: &str) -> Vec<Grant> {
     let mut grants = Vec::new();
     for other in config.hosts.values() {
-        let port = |host: &Host| host.port.unwrap_or(22);
-        let is_same = other.ssh == host.ssh && port(other) == port(host);
-        if is_same && let Ok(needs) = needs(config, other.name.as_str()) {
+        if other.place() == host.place()
+            && let Ok(needs) = needs(config, other.name.as_str())
+        {
             grants.extend(needs.grants(user));
         }
     }

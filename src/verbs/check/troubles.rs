@@ -117,7 +117,8 @@ pub(super) fn of_uncovered(config: &Config, trees: &Trees) -> Vec<Trouble> {
             count => format!(" and {} others", count - 1),
         };
         let why = format!(
-            "it is not recursive, and {first}{others} below it has no entry: make it recursive (what is not wanted it can exclude), or give them entries of their own, like {{}}"
+            "it is not recursive, and {first}{others} below it has no entry: make it recursive (what is not wanted it can \
+             exclude), or give them entries of their own, like {{}}"
         );
         troubles.push(Trouble::warning(key, "uncovered", why));
     }

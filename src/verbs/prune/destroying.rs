@@ -18,8 +18,8 @@ const BELIEVED: Duration = Duration::from_secs(2);
 /// A look is believed for at least so many times as long as it took: where ZFS is slow, looking is not to take most of
 /// the time.
 const TIMES: u32 = 4;
-/// And never for longer than this.
-const LONGEST: Duration = Duration::from_secs(10);
+/// But never for longer than this, since the name may come to mean something else.
+const LONGEST: Duration = Duration::from_secs(30);
 
 /// The dataset that now has the name of the one that was listed.
 pub(super) enum Found {
@@ -98,11 +98,8 @@ impl<'d> Destroying<'d> {
             self.todo = goes.iter().map(|s| s.guid).collect();
             self.kept = state.snapshots.len();
             let singly = self.after_a_refusal(state, &goes);
-            self.destroy(
-                &goes,
-                singly,
-                (begun.elapsed() * TIMES).clamp(BELIEVED, LONGEST),
-            )?;
+            let time = (begun.elapsed() * TIMES).clamp(BELIEVED, LONGEST);
+            self.destroy(&goes, singly, time)?;
         }
         Ok(Found::Same)
     }

@@ -62,7 +62,7 @@ impl Listed {
             .map_err(|e| anyhow!("{}: {e}", file.display()))?;
         let replica = to.map(|to| to.replica(&run.dataset));
         for needed in [Some(&run.dataset), replica.as_ref()].into_iter().flatten() {
-            if !tree.contains_key(needed) {
+            if !tree.keys().any(|dataset| dataset.is_within(needed)) {
                 bail!("{} has no {needed}", file.display());
             }
         }

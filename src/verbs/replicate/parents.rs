@@ -153,9 +153,9 @@ impl<'p> Parents<'p> {
         source: &Dataset,
         parent: &Dataset,
     ) -> Option<&'e Destination> {
-        let host = self.to.host_name();
+        let place = self.to.place();
         let mut destinations = entry.destinations.iter();
-        destinations.find(|other| other.host_name() == host && other.replica(source) == *parent)
+        destinations.find(|other| other.place() == place && other.replica(source) == *parent)
     }
 }
 
