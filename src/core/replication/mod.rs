@@ -51,7 +51,7 @@ pub struct Plan {
 /// The plan for one dataset. `token` is what the replica's resume token says, if it has one and it could be decoded.
 /// Takes time and memory in proportion to the number of snapshots.
 pub fn plan(wish: &Wish, source: &Side, replica: Option<&Side>, token: Option<&Token>) -> Plan {
-    let raw = source.state.encryption_root.is_some() && !wish.decrypt;
+    let raw = wish.is_raw(source.state);
     let held = replica.map(|replica| replica.state);
     let common = held.and_then(|held| Base::find(source.state, &held.snapshots));
     let (at, base) = common.unzip();
