@@ -6,7 +6,6 @@ mod complete;
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::OnceLock;
 use std::time::Instant;
 
 use anyhow::Result;
@@ -176,7 +175,6 @@ fn record_check(loaded: &Loaded) -> Result<Outcome> {
         time: now.timestamp(),
         seconds: Some(begun.elapsed().as_secs()),
         bytes: None,
-        destination: None,
     };
     settle(result, &records, "check", done)
 }
@@ -227,7 +225,6 @@ fn act(
         now: now.timestamp(),
         dry: common.dry_run,
         json: common.json,
-        destination_id: OnceLock::new(),
     };
     let begun = Instant::now();
     let result = verb(&run);
@@ -238,7 +235,6 @@ fn act(
                 time: run.now,
                 seconds: Some(begun.elapsed().as_secs()),
                 bytes: (job.verb == JobVerb::Replicate).then(pipe::bytes),
-                destination: run.destination_id.get().copied(),
             };
             settle(result, &records, &instance(&job), done)
         }

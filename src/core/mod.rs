@@ -2,6 +2,7 @@
 //! or asks for the time or the environment (invariant 8).
 
 pub mod alert;
+pub mod arrived;
 pub mod complaint;
 pub mod config;
 pub mod divergence;

@@ -23,8 +23,8 @@ pub struct Keeping<'w> {
 #[derive(Clone, Copy)]
 pub struct Replicated {
     pub time: Epoch,
-    /// What the destination's bookmarks are named after. Not known of what an earlier zam has recorded.
-    pub id: Option<u32>,
+    /// What the destination's bookmarks are named after.
+    pub id: u32,
 }
 
 /// The verdict on every snapshot of `pruned`, which is a source, or the replica of `source`.
@@ -63,9 +63,8 @@ fn newest_of(snapshots: &[Snapshot], guids: &HashSet<u64>) -> Option<u64> {
 /// A rollback takes bookmarks with it, and a clone that was promoted has none.
 fn unmarked_until(wish: &Keeping, source: &State) -> Option<Epoch> {
     let marked = destinations(wish.prefix, source);
-    let has_too_few = marked.len() < wish.replicated.len();
-    let is_unmarked = |it: &&Replicated| it.id.map_or(has_too_few, |id| !marked.contains(&id));
-    let unmarked = wish.replicated.iter().filter(is_unmarked);
+    let replicated = wish.replicated.iter();
+    let unmarked = replicated.filter(|it| !marked.contains(&it.id));
     unmarked.map(|it| it.time).max()
 }
 

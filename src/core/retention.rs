@@ -41,7 +41,7 @@ impl fmt::Display for Reason {
             Reason::Base => f.write_str("the newest common with the other side"),
             Reason::Unconfirmed => f.write_str("a transfer to a destination is unconfirmed"),
             Reason::Unmarked => {
-                f.write_str("a destination may have it, but its bookmark is gone; the next replication makes a new one")
+                f.write_str("a destination may have it, but its bookmark is gone; the next replication makes a new one (see /var/lib/zam/arrived in zam(8))")
             }
             Reason::NotOurs => f.write_str("not one of zam's"),
             Reason::SuspiciousClock => f.write_str("the clock is suspicious"),

@@ -2,6 +2,7 @@
 //! decide.
 
 pub mod alerts;
+pub mod arrived;
 mod bus;
 pub mod clock;
 pub mod command;

@@ -1,5 +1,5 @@
 //! What is remembered from one run to the next: when each job last ended with 0, and since when its pruning waits. It
-//! serves the gate and reports, and makes pruning keep more, never less (invariant 6). To lose it costs one run too many.
+//! serves the gate and reports. To lose it costs one run too many.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -66,12 +66,9 @@ pub struct Records {
 
 impl Records {
     pub fn of(user: &str) -> Self {
-        let directory = match user {
-            // Nobody is named where an earlier zam has written, or the configuration does not say it.
-            ROOT | "" => directory(),
-            _ => home(user),
-        };
-        Records { directory }
+        Records {
+            directory: place_of(user),
+        }
     }
 
     /// The file that says when a job last succeeded.
@@ -171,8 +168,6 @@ pub struct Success {
     pub seconds: Option<u64>,
     /// What it sent.
     pub bytes: Option<u64>,
-    /// The ID of the destination that then had everything: the disk behind its name may be another the next time.
-    pub destination: Option<u32>,
 }
 
 impl fmt::Display for Success {
@@ -180,9 +175,6 @@ impl fmt::Display for Success {
         write!(f, "{}", self.time)?;
         for number in [self.seconds, self.bytes].into_iter().flatten() {
             write!(f, " {number}")?;
-        }
-        if let (Some(_), Some(id)) = (self.bytes, self.destination) {
-            write!(f, " {id:08x}")?;
         }
         Ok(())
     }
@@ -196,12 +188,10 @@ impl FromStr for Success {
         let time = words.next().unwrap_or_default().parse()?;
         let seconds = words.next().map(str::parse).transpose()?;
         let bytes = words.next().map(str::parse).transpose()?;
-        let id = words.next().map(|word| u32::from_str_radix(word, 16));
         Ok(Success {
             time,
             seconds,
             bytes,
-            destination: id.transpose()?,
         })
     }
 }
@@ -244,13 +234,22 @@ pub fn replace(path: &Path, text: &str) -> io::Result<()> {
     Ok(())
 }
 
+/// Where a user's jobs remember things.
+pub(super) fn place_of(user: &str) -> PathBuf {
+    match user {
+        // Nobody is named where an earlier zam has written, or the configuration does not say it.
+        ROOT | "" => directory(),
+        _ => home(user),
+    }
+}
+
 /// The place of a user but root.
 pub fn home(user: &str) -> PathBuf {
     directory().join(USERS).join(user)
 }
 
 /// Those that have records of their own.
-fn users() -> Vec<String> {
+pub(super) fn users() -> Vec<String> {
     let folders = fs::read_dir(directory().join(USERS)).into_iter().flatten();
     let names = folders.flatten().map(|folder| folder.file_name());
     names.filter_map(|name| name.into_string().ok()).collect()

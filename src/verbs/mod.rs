@@ -22,7 +22,7 @@ pub mod status;
 pub mod units;
 
 use std::io::{self, Write};
-use std::sync::{Mutex, OnceLock};
+use std::sync::Mutex;
 use std::thread;
 
 use anyhow::Result;
@@ -47,8 +47,6 @@ pub struct Run<'c> {
     pub now: i64,
     pub dry: bool,
     pub json: bool,
-    /// The ID of the first destination that was replicated to, once its root was listed.
-    pub destination_id: OnceLock<u32>,
 }
 
 impl<'c> Run<'c> {

@@ -442,12 +442,13 @@ fn a_replica_whose_source_is_not_here_is_left_alone() {
 #[test]
 fn what_a_destination_may_have_stays_when_the_bookmark_of_that_is_gone() {
     let machine = Machine::new(&[("tank", 0), ("tank/a", 5)]);
-    fs::create_dir(machine.path("state/done")).expect("a directory");
+    fs::create_dir(machine.path("state/arrived")).expect("a directory");
+    let time = BEGIN + 3 * DAY + 60;
     fs::write(
-        machine.path("state/done/replicate:local-tank"),
-        format!("{}\n", BEGIN + 3 * DAY + 60),
+        machine.path("state/arrived/local-tank@0000abcd"),
+        format!("{time} tank/a\nnonsense\n"),
     )
-    .expect("a success");
+    .expect("a record");
     expect(
         &machine.zam("prune -n tank"),
         0,
@@ -481,12 +482,13 @@ fn what_a_destination_may_have_stays_though_another_has_a_bookmark() {
         "tank/a#zam_0000abcd_{:016x}\tbookmark\t2001\t101\t1\t-\t-\n",
         2001
     ));
-    fs::create_dir(machine.path("state/done")).expect("a directory");
+    fs::create_dir(machine.path("state/arrived")).expect("a directory");
     let record = |id| {
-        // It ran for a day.
-        let time = BEGIN + 2 * DAY + 60;
-        let file = machine.path("state/done/replicate:local-tank");
-        fs::write(file, format!("{time} 86400 1000 {id}\n")).expect("a success");
+        let time = BEGIN + 3 * DAY + 60;
+        let file = machine
+            .path("state/arrived")
+            .join(format!("local-tank@{id}"));
+        fs::write(file, format!("{time} tank/a\n")).expect("a record");
     };
     record("12345678");
     expect(
@@ -496,6 +498,8 @@ fn what_a_destination_may_have_stays_though_another_has_a_bookmark() {
         "",
     );
     assert_eq!(machine.guids("tank/a"), [2001, 2002, 2003, 2005]);
+    fs::remove_dir_all(machine.path("state/arrived")).expect("the records");
+    fs::create_dir(machine.path("state/arrived")).expect("a directory");
     record("0000abcd");
     expect(
         &machine.zam("prune tank"),

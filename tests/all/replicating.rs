@@ -8,6 +8,7 @@ use zam::core::replication::set_aside;
 
 use world::*;
 
+mod rollbacks;
 mod tokens;
 mod world;
 

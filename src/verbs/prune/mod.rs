@@ -9,19 +9,18 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 
-use crate::core::config::{Destination, Verb, Window};
+use crate::core::arrived::{Arrived, replications};
+use crate::core::config::{Destination, Window};
 use crate::core::event;
 use crate::core::listing::{ALL_TYPES, SKIM_COLUMNS, Snapshot, State};
 use crate::core::name::Dataset;
-use crate::core::pruning::{self, Keeping, Replicated};
-use crate::core::unit_name::instance;
+use crate::core::pruning::{self, Keeping};
 use crate::edge::command::Machine;
-use crate::edge::journal;
 use crate::edge::lock::Lock;
 use crate::edge::outcome::Exit::{Later, Locked, Waits};
 use crate::edge::outcome::{Outcome, is_later};
-use crate::edge::records::Records;
 use crate::edge::zfs::{self, Depth};
+use crate::edge::{arrived, journal};
 use crate::verbs::prune::destroying::{Destroying, Found};
 use crate::verbs::prune::listing::{Listed, Target};
 use crate::verbs::prune::parts::give_up_abandoned_parts;
@@ -57,9 +56,10 @@ pub fn run(run: &Run, to: Option<&str>, saved: Option<&Path>) -> Result<Outcome>
     };
     let mut targets = listed.targets(run, to);
     let waits = listed.remove_misnamed(run, &mut targets)?;
+    let arrived = arrived::all();
     let mut plans = Vec::new();
     for target in &targets {
-        plans.push(pruning.plan(&listed, target));
+        plans.push(pruning.plan(&listed, target, &arrived));
     }
     plans.iter().for_each(warn_if_suspicious);
     if run.json {
@@ -123,17 +123,18 @@ impl<'p> Pruning<'p> {
         }
     }
 
-    fn plan<'a>(&self, listed: &'a Listed, target: &'a Target) -> Planned<'a>
+    fn plan<'a>(&self, listed: &'a Listed, target: &'a Target, arrived: &[Arrived]) -> Planned<'a>
     where
         'p: 'a,
     {
         let state = &listed.pruned()[&target.pruned];
         let is_replica = listed.replicas.is_some();
         let source = listed.source.get(&target.source).filter(|_| is_replica);
+        let wish = self.wish(&target.source, arrived);
         Planned {
             dataset: &target.source,
             destination: self.to.map(|to| to.name.as_str()),
-            plan: pruning::plan(&self.wish(), state, source),
+            plan: pruning::plan(&wish, state, source),
             pruned: &target.pruned,
             state,
             source,
@@ -141,9 +142,9 @@ impl<'p> Pruning<'p> {
     }
 
     /// The wish for the side that is pruned. A source has to keep also what its destinations may need.
-    fn wish(&self) -> Keeping<'p> {
+    fn wish(&self, source: &Dataset, arrived: &[Arrived]) -> Keeping<'p> {
         let replicated = match self.to {
-            None => last_replications(self.run),
+            None => replications(arrived, self.run.entry, source),
             Some(_) => Vec::new(),
         };
         Keeping {
@@ -198,7 +199,8 @@ impl<'p> Pruning<'p> {
             Some(listed) => Some(self.source_now(planned.dataset, listed, state)?),
             None => None,
         };
-        let plan = pruning::plan(&self.wish(), state, source.as_ref());
+        let wish = self.wish(planned.dataset, &arrived::all());
+        let plan = pruning::plan(&wish, state, source.as_ref());
         Ok(plan.given_up().cloned().collect())
     }
 
@@ -250,23 +252,4 @@ impl<'p> Pruning<'p> {
             journal::print(text);
         }
     }
-}
-
-/// When each destination of the source last had everything, as far as is known.
-fn last_replications(run: &Run) -> Vec<Replicated> {
-    let mut replicated = Vec::new();
-    for job in run.entry.jobs() {
-        let records = Records::of(run.config.user_of(&job));
-        if job.verb == Verb::Replicate
-            && let Some(success) = records.last(&instance(&job))
-        {
-            // Its second pass may have brought what was taken while it ran.
-            let seconds = success.seconds.unwrap_or_default();
-            replicated.push(Replicated {
-                time: success.time.saturating_add_unsigned(seconds),
-                id: success.destination,
-            });
-        }
-    }
-    replicated
 }

@@ -7,6 +7,7 @@ mod listing;
 mod machines;
 mod order;
 mod parents;
+mod remembering;
 mod replication;
 mod shown;
 mod stale;

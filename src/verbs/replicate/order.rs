@@ -10,6 +10,7 @@ use anyhow::Error;
 use crate::core::name::Dataset;
 use crate::edge::outcome::{Exit::Later, Outcome, is_later};
 use crate::verbs::replicate::listing::is_absent;
+use crate::verbs::replicate::remembering::remember;
 use crate::verbs::replicate::replication::Replication;
 use crate::verbs::replicate::transfer::Transfer;
 use crate::verbs::replicate::warnings;
@@ -30,6 +31,9 @@ pub(super) fn bring_up_to_date(replication: &mut Replication) -> Outcome {
         outcomes.push(failed(replication, dataset, &unsteady(dataset)));
     }
     let levels = mark_all(replication, &mut outcomes);
+    let marked = levels.values().flatten();
+    let there = marked.filter(|transfer| transfer.has_base());
+    remember(replication, &datasets(there));
     drop(unpruned);
     if levels.values().flatten().any(Transfer::is_unmarked) {
         warnings::tell_that_the_pool_is_read_only(replication);
@@ -44,6 +48,8 @@ pub(super) fn bring_up_to_date(replication: &mut Replication) -> Outcome {
             }
         }
     }
+    let there = arrived.iter().filter(|it| it.newest_there().is_some());
+    remember(replication, &datasets(there));
     outcomes.extend(side_by_side(arrived, MARKS_AT_ONCE, sweep));
     let outcome = outcomes.into_iter().max().unwrap_or(Outcome::Done);
     if outcome == Outcome::Done && replication.sent.load(Ordering::Relaxed) == 0 {
@@ -51,6 +57,10 @@ pub(super) fn bring_up_to_date(replication: &mut Replication) -> Outcome {
         replication.say(format!("{dataset} to {to}: up to date"));
     }
     outcome
+}
+
+fn datasets<'t>(transfers: impl Iterator<Item = &'t Transfer<'t>>) -> Vec<&'t Dataset> {
+    transfers.map(|transfer| transfer.dataset).collect()
 }
 
 /// Plans and marks every dataset; `outcomes` gets those of the datasets that cannot be.

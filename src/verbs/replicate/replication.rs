@@ -8,7 +8,7 @@ use anyhow::Result;
 
 use crate::core::config::Destination;
 use crate::core::listing::State;
-use crate::core::name::{Dataset, destination_id};
+use crate::core::name::Dataset;
 use crate::core::replication::{Plan, Side, Wish, plan};
 use crate::edge::lock::Lock;
 use crate::edge::pipe::Limit;
@@ -38,8 +38,6 @@ impl<'r> Replication<'r> {
         let lock = locks::take_replicas(run, to)?;
         let unpruned = keep_from_pruning(run, to)?;
         let mut listed = SourceAndReplicas::list(run, to)?;
-        run.destination_id
-            .get_or_init(|| destination_id(listed.root));
         let existing = std::mem::take(&mut listed.existing);
         Ok(Replication {
             run,

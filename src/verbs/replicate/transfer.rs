@@ -250,10 +250,20 @@ impl<'t> Transfer<'t> {
         Ok(())
     }
 
+    /// Source and replica have a snapshot in common.
+    pub(super) fn has_base(&self) -> bool {
+        self.plan.base.is_some()
+    }
+
+    /// The GUID of the newest snapshot that both have, once everything has arrived.
+    pub(super) fn newest_there(&self) -> Option<u64> {
+        let last = self.plan.streams.last().map(|stream| stream.guid);
+        last.or(self.plan.base.as_ref().map(|base| base.guid))
+    }
+
     /// Gives up all bookmarks but that of the newest snapshot of the replica, once everything has arrived.
     pub(super) fn sweep(&mut self) -> Result<()> {
-        let last = self.plan.streams.last().map(|stream| stream.guid);
-        if let Some(newest) = last.or(self.plan.base.as_ref().map(|base| base.guid)) {
+        if let Some(newest) = self.newest_there() {
             self.bookmarks.keep_only(&[newest])?;
         }
         if self.plan.has_more {

@@ -1,7 +1,7 @@
 # machines: debian13 (refusals and tokens look at both, where 2.1 and 2.3 differ most)
 # A replica that cannot go on: what its mend needs is kept until somebody comes to it, whatever pruning does; and what
 # would not arrive at all arrives, or names the command that helps.
-for dataset in tank/back tank/older tank/clone tank/twin tank/away tank/home backup/zam; do zfs create $dataset; done
+for dataset in tank/back tank/tree tank/tree/a tank/tree/b tank/older tank/clone tank/twin tank/away tank/home backup/zam; do zfs create $dataset; done
 cat >/etc/zam/zam.yaml <<EOF
 defaults: {snapshot-period: 1h, windows: [{max-age: 1d, period: 1h}], destinations: [local]}
 destinations:
@@ -10,6 +10,7 @@ destinations:
   disk: {root: disk/zam, replication-period: 1h}
 datasets:
   tank/back: {}
+  tank/tree: {recursive: true}
   tank/older: {}
   tank/clone: {}
   tank/twin: {}
@@ -53,6 +54,30 @@ say "the source was rolled back, and its cursor with it"
 begun tank/back
 zfs rollback -r "tank/back@$(second tank/back)"
 mended tank/back
+
+say "it is pruned before the next replication, and the one before did not bring all of its entry"
+take tank/tree
+expect 0 zam replicate tank/tree
+zfs destroy -r tank/tree/b
+zfs create tank/tree/b
+for _ in 1 2; do
+  take tank/tree
+  expect 1 zam replicate tank/tree
+done
+zfs rollback -r "tank/tree/a@$(second tank/tree/a)"
+advance '3 days'
+for _ in 1 2; do take tank/tree; done
+common=$(second tank/tree/a)
+expect 0 zam prune -n tank/tree
+has "tank/tree/a@$common .*a destination may have it"
+expect 0 zam prune tank/tree
+contains "$(snapshots tank/tree/a)" "$common"
+expect 1 zam replicate tank/tree
+expect 0 zam prune tank/tree
+lacks "$(snapshots tank/tree/a)" "$common"
+expect 0 zfs rollback -r "backup/zam/tank/tree/a@$common"
+expect 1 zam replicate tank/tree
+arrived tank/tree/a
 
 say "an older snapshot was restored"
 begun tank/older

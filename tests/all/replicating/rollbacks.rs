@@ -1,0 +1,153 @@
+//! Somebody rolls a source back, or replaces it by a clone of itself, while its destination is away: no bookmark says any
+//! more what the destination has. Pruning must not take what both have in common, however the replication had gone.
+
+use std::fs;
+
+use super::world::*;
+
+/// Replicates tank/b, whose snapshots 1 to 6 are there, in some way.
+type Story = fn(&World);
+
+const STORIES: [(&str, Story); 8] = [
+    ("all is well", |world| {
+        world.replicate("tank", 0);
+    }),
+    ("another dataset of the entry diverged", |world| {
+        world.holds("nas/tank", &[1]);
+        world.holds("nas/tank/c", &[90]);
+        world.replicate("tank", 1);
+    }),
+    ("another dataset's stream is refused for ever", |world| {
+        world.replicate("tank", 0);
+        world.snapshot("tank/c", &name(8), 8, 0);
+        world.snapshot("tank/b", &name(7), 7, 0);
+        world.write("hook", NO_C);
+        world.replicate("tank", 1);
+        world.write("hook", "");
+    }),
+    ("it was replicated alone", |world| {
+        world.dataset("nas/tank", "-", "-");
+        world.replicate("tank/b", 0);
+    }),
+    (
+        "the replica was there, and its stream is refused",
+        |world| {
+            world.dataset("nas/tank", "-", "-");
+            world.holds("nas/tank/b", &[1, 2, 3, 4, 5]);
+            world.write("refuse", "out of space");
+            world.replicate("tank/b", 1);
+            fs::remove_file(world.path("refuse")).expect("it refused");
+        },
+    ),
+    ("the destination was called otherwise", |world| {
+        world.replicate("tank", 0);
+        let renamed = CONFIG.replace("nas: {root", "olympus: {root");
+        world.write("zam.yaml", &renamed.replace("[nas]", "[olympus]"));
+    }),
+    ("the entry was another one", |world| {
+        world.replicate("tank", 0);
+        world.write("zam.yaml", &CONFIG.replace("{tank:", "{tank/b:"));
+    }),
+    ("another disk is behind the name since", |world| {
+        world.replicate("tank", 0);
+        let before = world.read("rows");
+        world.remove(|name| name.starts_with("nas/"));
+        let root = ROOT.to_string();
+        world.write("rows", &world.read("rows").replace(&root, "77"));
+        world.replicate("tank", 0);
+        world.write("rows", &before);
+    }),
+];
+
+const CONFIG: &str = "destinations: {nas: {root: nas, replication-period: 1h}}
+datasets: {tank: {recursive: true, snapshot-period: 1h, windows: [{max-age: 1d, period: 1d}], destinations: [nas]}}";
+
+/// ZFS takes nothing for this replica.
+const NO_C: &str = r#"[[ "$1 ${!#}" != 'receive nas/tank/c' ]] || { echo 'cannot receive: out of space' >&2; exit 1; }"#;
+
+fn begin() -> World {
+    let world = World::new();
+    world.write("zam.yaml", CONFIG);
+    world.snapshot("tank", &name(1), 1, 0);
+    world.holds("tank/b", &[1, 2, 3, 4, 5, 6]);
+    world.holds("tank/c", &[1]);
+    world
+}
+
+/// What `zfs rollback -r tank/b@4` leaves, and two snapshots of what came then.
+fn roll_back(world: &World) {
+    let guid = |name: &str| {
+        let rows = world.read("rows");
+        let row = rows
+            .lines()
+            .find(|row| row.split('\t').next() == Some(name));
+        row.and_then(|row| row.split('\t').nth(1)?.parse::<u64>().ok())
+    };
+    let of_b = |name: &str| name.starts_with("tank/b@") || name.starts_with("tank/b#");
+    world.remove(|name| of_b(name) && guid(name).is_some_and(|guid| guid > 4));
+    for guid in [30, 31] {
+        world.snapshot("tank/b", &name(guid), guid, 0);
+    }
+}
+
+/// What is left when a clone of tank/b@4 was promoted, and got the name.
+fn promote(world: &World) {
+    roll_back(world);
+    world.remove(|name| name.starts_with("tank/b#") || name == "tank/b");
+    world.dataset("tank/b", "-", "-");
+}
+
+#[test]
+fn what_both_have_in_common_stays_when_a_source_is_rolled_back() {
+    let changes: [fn(&World); 2] = [roll_back, promote];
+    for (story, replicate) in STORIES {
+        for change in changes {
+            let world = begin();
+            replicate(&world);
+            change(&world);
+            let pruned = world.zam(&["prune", "tank/b"]);
+            assert_eq!(pruned.code, 0, "{story}: {}", pruned.said);
+            assert!(
+                world.has(&format!("tank/b@{}", name(4))),
+                "{story}: {}{}",
+                pruned.said,
+                world.read("log")
+            );
+        }
+    }
+}
+
+/// The guard is no more than that: what no destination has goes, and what a destination has got anew.
+#[test]
+fn what_no_destination_needs_goes_after_a_rollback() {
+    let world = begin();
+    roll_back(&world);
+    world.zam(&["prune", "tank/b"]);
+    assert!(!world.has(&format!("tank/b@{}", name(4))));
+
+    let world = begin();
+    world.replicate("tank", 0);
+    roll_back(&world);
+    has(&world.replicate("tank", 1), "zfs rollback");
+    has(
+        &world.zam(&["prune", "tank/b"]).said,
+        "3 snapshots destroyed",
+    );
+    assert_eq!(world.cursors("tank/b"), [4]);
+}
+
+/// Whoever throws a disk away has its bookmarks destroyed, and must not be held to it for ever by its old name.
+#[test]
+fn a_destination_that_is_gone_for_good_holds_back_nothing() {
+    let world = begin();
+    world.replicate("tank", 0);
+    let renamed = CONFIG.replace("nas: {root: nas", "new: {root: new");
+    world.write("zam.yaml", &renamed.replace("[nas]", "[new]"));
+    world.add("new\t77\t1\t1\tfilesystem\t0\t-\t-\ton");
+    world.replicate("tank", 0);
+    world.remove(|row| row.starts_with("tank/b#zam_12345678"));
+    has(
+        &world.zam(&["prune", "tank/b"]).said,
+        "4 snapshots destroyed",
+    );
+}
