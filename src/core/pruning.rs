@@ -3,10 +3,11 @@
 
 use std::collections::HashSet;
 
+use crate::core::arrived::Replicated;
 use crate::core::config::Window;
 use crate::core::listing::{Snapshot, State};
 use crate::core::name::Prefix;
-use crate::core::replication::{destinations, unconfirmed};
+use crate::core::replication::{newest_cursors, unconfirmed};
 use crate::core::retention::{self, Plan, Reason};
 use crate::core::span::Epoch;
 
@@ -14,17 +15,9 @@ use crate::core::span::Epoch;
 pub struct Keeping<'w> {
     pub prefix: &'w Prefix,
     pub windows: &'w [Window],
-    /// For each destination of this source that is known to have had everything.
+    /// What each destination of this source may have, as far as is known.
     pub replicated: Vec<Replicated>,
     pub now: Epoch,
-}
-
-/// A destination had everything.
-#[derive(Clone, Copy)]
-pub struct Replicated {
-    pub time: Epoch,
-    /// What the destination's bookmarks are named after.
-    pub id: u32,
 }
 
 /// The verdict on every snapshot of `pruned`, which is a source, or the replica of `source`.
@@ -32,16 +25,16 @@ pub fn plan<'s>(wish: &Keeping, pruned: &'s State, source: Option<&State>) -> Pl
     let known = source.map(State::guids).unwrap_or_default();
     let base = newest_of(&pruned.snapshots, &known);
     let needed = unconfirmed(wish.prefix, pruned);
-    let unmarked = unmarked_until(wish, pruned);
+    let marked = newest_cursors(wish.prefix, pruned);
     let forced = |s: &Snapshot| {
         if Some(s.guid) == base {
             Some(Reason::Base)
         } else if needed.iter().any(|range| range.contains(&s.createtxg)) {
             Some(Reason::Unconfirmed)
-        } else if unmarked.is_some_and(|until| s.creation <= until) {
-            Some(Reason::Unmarked)
         } else {
-            None
+            let mut replicated = wish.replicated.iter();
+            let unmarked = replicated.find(|it| it.may_have_unmarked(s, &marked));
+            unmarked.map(|it| Reason::Unmarked(it.id))
         }
     };
     retention::plan(
@@ -57,15 +50,6 @@ pub fn plan<'s>(wish: &Keeping, pruned: &'s State, source: Option<&State>) -> Pl
 fn newest_of(snapshots: &[Snapshot], guids: &HashSet<u64>) -> Option<u64> {
     let newest = snapshots.iter().rfind(|s| guids.contains(&s.guid))?;
     Some(newest.guid)
-}
-
-/// A destination may have the snapshots of a source that were taken until this moment, although no bookmark of it says so.
-/// A rollback takes bookmarks with it, and a clone that was promoted has none.
-fn unmarked_until(wish: &Keeping, source: &State) -> Option<Epoch> {
-    let marked = destinations(wish.prefix, source);
-    let replicated = wish.replicated.iter();
-    let unmarked = replicated.filter(|it| !marked.contains(&it.id));
-    unmarked.map(|it| it.time).max()
 }
 
 /// Whether one side knows a snapshot of the other.

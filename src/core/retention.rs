@@ -24,8 +24,8 @@ pub enum Reason {
     Base,
     /// It may be the newest that a destination has, as far as the destination's bookmarks tell.
     Unconfirmed,
-    /// A destination may have it, but the bookmark that would say so is gone.
-    Unmarked,
+    /// The destination with this ID may have it, but the bookmark that would say so is gone.
+    Unmarked(Option<u32>),
     NotOurs,
     SuspiciousClock,
 }
@@ -40,12 +40,23 @@ impl fmt::Display for Reason {
             Reason::Future => f.write_str("dated in the future"),
             Reason::Base => f.write_str("the newest common with the other side"),
             Reason::Unconfirmed => f.write_str("a transfer to a destination is unconfirmed"),
-            Reason::Unmarked => {
-                f.write_str("a destination may have it, but its bookmark is gone; the next replication makes a new one (see /var/lib/zam/arrived in zam(8))")
-            }
+            Reason::Unmarked(id) => unmarked(*id, f),
             Reason::NotOurs => f.write_str("not one of zam's"),
             Reason::SuspiciousClock => f.write_str("the clock is suspicious"),
         }
+    }
+}
+
+fn unmarked(id: Option<u32>, f: &mut fmt::Formatter) -> fmt::Result {
+    f.write_str(
+        "a destination may have it, but its bookmark is gone; the next replication makes a new one",
+    )?;
+    match id {
+        Some(id) => write!(
+            f,
+            " (if it is gone for good, see arrived-*@{id:08x} in zam(8))"
+        ),
+        None => Ok(()),
     }
 }
 
@@ -66,13 +77,20 @@ impl Verdict<'_> {
     pub fn keep(&self) -> bool {
         !self.reasons.is_empty()
     }
+
+    /// Whether a window keeps it for ever.
+    fn stays(&self) -> bool {
+        let is_for_ever =
+            |reason: &Reason| matches!(reason, Reason::Window(window) if window.max_age.is_none());
+        self.reasons.iter().any(is_for_ever)
+    }
 }
 
 #[derive(Debug)]
 pub struct Plan<'s> {
     /// Oldest first.
     pub verdicts: Vec<Verdict<'s>>,
-    /// The clock has just leapt and more than half would have been given up, so nothing is.
+    /// The clock has just leapt and more than half of what does not stay for ever would have been given up, so nothing is.
     pub suspicious: bool,
 }
 
@@ -83,9 +101,11 @@ impl<'s> Plan<'s> {
         given_up.map(|verdict| verdict.snapshot)
     }
 
-    /// Keeps everything if the clock has just leapt and more than half would be given up.
+    /// Keeps everything if the clock has just leapt and more than half would be given up of what no window keeps for ever.
     fn distrust_a_leap(&mut self, owned: &[&Snapshot]) {
-        self.suspicious = has_leapt(owned, LEAP) && self.given_up().count() * 2 > owned.len();
+        let stay = self.verdicts.iter().filter(|verdict| verdict.stays());
+        let may_go = owned.len() - stay.count();
+        self.suspicious = self.given_up().count() * 2 > may_go && has_leapt(owned, LEAP);
         if self.suspicious {
             for verdict in self.verdicts.iter_mut().filter(|verdict| !verdict.keep()) {
                 verdict.reasons.push(Reason::SuspiciousClock);

@@ -1,14 +1,17 @@
-//! Keeps what has arrived at each destination as files, those of each user among that user's records. To lose one lets
-//! pruning rely on bookmarks alone until the next replication.
+//! Keeps what destinations may have as files, each user's beside its other records. To lose one lets pruning rely on
+//! bookmarks alone until the next replication.
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, ErrorKind};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 
 use crate::core::arrived::Arrived;
 use crate::core::config::ROOT;
 use crate::edge::{records, trusted};
+
+/// What stands before the name of such a file, which is no job's.
+const PREFIX: &str = "arrived-";
 
 /// What is known of all destinations. The jobs may have had another user when they sent it.
 pub fn all() -> Vec<Arrived> {
@@ -17,36 +20,32 @@ pub fn all() -> Vec<Arrived> {
 }
 
 fn of(user: &str) -> Vec<Arrived> {
-    let files = fs::read_dir(folder_of(user))
-        .into_iter()
-        .flatten()
-        .flatten();
-    let paths = files.map(|file| file.path());
-    paths.filter_map(|path| read(&path).ok()).collect()
+    let files = fs::read_dir(records::done_of(user)).into_iter().flatten();
+    let paths = files.flatten().map(|file| file.path());
+    paths.filter_map(|path| read(&path)).collect()
 }
 
 /// Changes what is known of an entry's replicas at a destination. Their lock keeps every other run from changing it too.
 ///
 /// # Errors
-/// It cannot be read or written; it is then as it was.
+/// It cannot be written; it is then as it was.
 pub fn change(user: &str, name: String, id: u32, by: impl FnOnce(&mut Arrived)) -> io::Result<()> {
-    let until = BTreeMap::new();
-    let mut arrived = Arrived { name, id, until };
-    let path = folder_of(user).join(arrived.file_name());
-    match read(&path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => {}
-        read => arrived = read?,
-    }
+    let newest = BTreeMap::new();
+    let begun = Arrived { name, id, newest };
+    let file_name = format!("{PREFIX}{}", begun.file_name());
+    let path = records::done_of(user).join(file_name);
+    // What cannot be read is begun anew.
+    let mut arrived = read(&path).unwrap_or(begun);
+    let before = arrived.text();
     by(&mut arrived);
-    trusted::write(&path, &arrived.text())
+    let text = arrived.text();
+    if text == before {
+        return Ok(());
+    }
+    trusted::write(&path, &text)
 }
 
-fn read(path: &Path) -> io::Result<Arrived> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let text = trusted::read_of_user(path)?;
-    Arrived::parse(&name, &text).ok_or_else(|| ErrorKind::InvalidData.into())
-}
-
-fn folder_of(user: &str) -> PathBuf {
-    records::place_of(user).join("arrived")
+fn read(path: &Path) -> Option<Arrived> {
+    let name = path.file_name()?.to_str()?.strip_prefix(PREFIX)?;
+    Arrived::parse(name, &trusted::read_of_user(path).ok()?)
 }

@@ -234,8 +234,12 @@ pub fn replace(path: &Path, text: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Where a user's jobs remember things.
-pub(super) fn place_of(user: &str) -> PathBuf {
+/// Where the jobs of a user remember what has gone well.
+pub(super) fn done_of(user: &str) -> PathBuf {
+    place_of(user).join("done")
+}
+
+fn place_of(user: &str) -> PathBuf {
     match user {
         // Nobody is named where an earlier zam has written, or the configuration does not say it.
         ROOT | "" => directory(),

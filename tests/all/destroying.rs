@@ -439,74 +439,56 @@ fn a_replica_whose_source_is_not_here_is_left_alone() {
     );
 }
 
+/// A machine with five snapshots of tank/a, and what one of its destinations may have of it.
+fn sent(destination: &str, newest: &str) -> Machine {
+    let machine = Machine::new(&[("tank", 0), ("tank/a", 5)]);
+    fs::create_dir(machine.path("state/done")).expect("a directory");
+    let file = format!("state/done/arrived-local-tank@{destination}");
+    fs::write(machine.path(&file), format!("{newest} tank/a\nnonsense\n")).expect("a record");
+    machine
+}
+
+fn bookmark(machine: &Machine, guid: u64) {
+    let (name, createtxg) = (format!("tank/a#zam_0000abcd_{guid:016x}"), guid - 1900);
+    machine.add(&format!("{name}\tbookmark\t{guid}\t{createtxg}\t1\t-\t-\n"));
+}
+
 #[test]
 fn what_a_destination_may_have_stays_when_the_bookmark_of_that_is_gone() {
-    let machine = Machine::new(&[("tank", 0), ("tank/a", 5)]);
-    fs::create_dir(machine.path("state/arrived")).expect("a directory");
-    let time = BEGIN + 3 * DAY + 60;
-    fs::write(
-        machine.path("state/arrived/local-tank@0000abcd"),
-        format!("{time} tank/a\nnonsense\n"),
-    )
-    .expect("a record");
-    expect(
-        &machine.zam("prune -n tank"),
-        0,
-        "tank/a@zam_20240104T000000Z  (a destination may have it",
-        "",
-    );
-    expect(
-        &machine.zam("prune tank"),
-        0,
-        "tank/a: 1 snapshot destroyed",
-        "",
-    );
-    assert_eq!(machine.guids("tank/a"), [2001, 2002, 2003, 2005]);
-    machine.add(&format!(
-        "tank/a#zam_0000abcd_{:016x}\tbookmark\t2003\t103\t1\t-\t-\n",
-        2003
-    ));
-    expect(
-        &machine.zam("prune tank"),
-        0,
-        "tank/a: 3 snapshots destroyed",
-        "",
-    );
+    // By the transaction group, or by when it was taken, if it was restored since.
+    for newest in ["103 0".to_owned(), format!("7 {}", BEGIN + 3 * DAY)] {
+        let machine = sent("0000abcd", &newest);
+        let shown = machine.zam("prune -n tank");
+        let kept = "tank/a@zam_20240104T000000Z  (a destination may have it";
+        expect(&shown, 0, kept, "");
+        expect(&shown, 0, "see arrived-*@0000abcd", "");
+        let ran = machine.zam("prune tank");
+        expect(&ran, 0, "tank/a: 1 snapshot destroyed", "");
+        assert_eq!(machine.guids("tank/a"), [2001, 2002, 2003, 2005]);
+        bookmark(&machine, 2003);
+        let ran = machine.zam("prune tank");
+        expect(&ran, 0, "tank/a: 3 snapshots destroyed", "");
+    }
+}
+
+/// A stream had begun at the bookmark that is left: what lies between may have arrived.
+#[test]
+fn what_a_destination_may_have_stays_though_an_older_bookmark_is_left() {
+    let machine = sent("0000abcd", "103 0");
+    bookmark(&machine, 2001);
+    let ran = machine.zam("prune tank");
+    expect(&ran, 0, "tank/a: 2 snapshots destroyed", "");
+    assert_eq!(machine.guids("tank/a"), [2002, 2003, 2005]);
 }
 
 /// A disk that was replaced leaves its bookmark on the source, and a rollback takes that of the disk in use.
 #[test]
 fn what_a_destination_may_have_stays_though_another_has_a_bookmark() {
-    let machine = Machine::new(&[("tank", 0), ("tank/a", 5)]);
-    machine.add(&format!(
-        "tank/a#zam_0000abcd_{:016x}\tbookmark\t2001\t101\t1\t-\t-\n",
-        2001
-    ));
-    fs::create_dir(machine.path("state/arrived")).expect("a directory");
-    let record = |id| {
-        let time = BEGIN + 3 * DAY + 60;
-        let file = machine
-            .path("state/arrived")
-            .join(format!("local-tank@{id}"));
-        fs::write(file, format!("{time} tank/a\n")).expect("a record");
-    };
-    record("12345678");
-    expect(
-        &machine.zam("prune tank"),
-        0,
-        "tank/a: 1 snapshot destroyed",
-        "",
-    );
+    let machine = sent("12345678", "103 0");
+    bookmark(&machine, 2001);
+    let ran = machine.zam("prune tank");
+    expect(&ran, 0, "tank/a: 1 snapshot destroyed", "");
     assert_eq!(machine.guids("tank/a"), [2001, 2002, 2003, 2005]);
-    fs::remove_dir_all(machine.path("state/arrived")).expect("the records");
-    fs::create_dir(machine.path("state/arrived")).expect("a directory");
-    record("0000abcd");
-    expect(
-        &machine.zam("prune tank"),
-        0,
-        "tank/a: 3 snapshots destroyed",
-        "",
-    );
 }
 
 /// Somebody corrects it while the run waits for its turn.

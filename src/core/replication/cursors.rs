@@ -1,7 +1,7 @@
 //! The cursors on a source: bookmarks that say what each destination was given. What pruning learns from them, and which of
 //! them another copy of a replica still needs.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::ops::RangeInclusive;
 
 use crate::core::listing::{Bookmark, State};
@@ -56,12 +56,16 @@ pub(super) fn end_of_unconfirmed(wish: &Wish, source: &State) -> Option<u64> {
     Some(newest.guid)
 }
 
-/// The IDs of the destinations that have a bookmark on the source.
-pub fn destinations(prefix: &Prefix, source: &State) -> BTreeSet<u32> {
-    let bookmarks = source.bookmarks.iter();
-    bookmarks
-        .filter_map(|b| prefix.owns_bookmark(&b.name, b.guid))
-        .collect()
+/// The createtxg of the newest bookmark of each destination, by its ID.
+pub fn newest_cursors(prefix: &Prefix, source: &State) -> BTreeMap<u32, u64> {
+    let mut newest = BTreeMap::new();
+    for bookmark in &source.bookmarks {
+        if let Some(id) = prefix.owns_bookmark(&bookmark.name, bookmark.guid) {
+            let createtxg = newest.entry(id).or_default();
+            *createtxg = bookmark.createtxg.max(*createtxg);
+        }
+    }
+    newest
 }
 
 /// The cursors, of the destination whose root has the GUID `root`, that this replica was never given: all of them are

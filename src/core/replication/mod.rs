@@ -17,7 +17,7 @@ use crate::core::name::Prefix;
 pub use crate::core::replication::base::{Base, Mark};
 use crate::core::replication::cursors::end_of_unconfirmed;
 pub use crate::core::replication::cursors::{
-    destinations, is_at_rest, never_given, set_aside, unconfirmed,
+    is_at_rest, never_given, newest_cursors, set_aside, unconfirmed,
 };
 pub use crate::core::replication::streams::{Side, Stream, Wish, leap};
 use crate::core::replication::streams::{newer, streams, wanted};

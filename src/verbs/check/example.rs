@@ -22,7 +22,7 @@ pub(super) fn record() -> Record {
     "destinations": [
         {"name": "nas", "replica": "b/x", "snapshots": 3, "newest": "2027-01-11T08:00:00Z",
          "lag_seconds": 342000, "alert_after_seconds": 259200, "state": "stale", "why": null},
-        {"name": "usb", "replica": "u/x", "snapshots": 0, "newest": null,
+        {"name": "usb", "replica": "u/x", "snapshots": null, "newest": null,
          "lag_seconds": null, "alert_after_seconds": null, "missing_since": "2027-01-03T18:13:20Z",
          "state": "unreachable", "why": "no pool"}
     ]

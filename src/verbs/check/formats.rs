@@ -213,13 +213,21 @@ fn checkmk_line(
 ) -> String {
     let level = level as u8;
     let text = found.map_or("as promised".into(), |trouble| plain(&trouble.why));
-    let (name, snapshots) = (about.replace('"', "'"), replica.snapshots);
+    let name = about.replace('"', "'");
     let lag = match (replica.lag_seconds, replica.alert_after_seconds) {
-        (Some(lag), Some(after)) => format!("lag={lag};;{after}|"),
-        (Some(lag), None) => format!("lag={lag}|"),
-        (None, _) => String::new(),
+        (Some(lag), Some(after)) => Some(format!("lag={lag};;{after}")),
+        (Some(lag), None) => Some(format!("lag={lag}")),
+        (None, _) => None,
     };
-    format!("{level} \"zam {name}\" {lag}snapshots={snapshots} {text}")
+    let snapshots = replica
+        .snapshots
+        .map(|number| format!("snapshots={number}"));
+    let mut values: Vec<String> = lag.into_iter().chain(snapshots).collect();
+    if values.is_empty() {
+        values.push("-".into());
+    }
+    let values = values.join("|");
+    format!("{level} \"zam {name}\" {values} {text}")
 }
 
 /// `'lag tank/home nas'=3600s;;259200;0`: the value, where it warns, where it is critical, and its least.
@@ -267,7 +275,7 @@ mod tests {
         let record = record();
         let expected = [
             "2 \"zam tank/my 'data' to nas\" lag=342000;;259200|snapshots=3 stale: old   new",
-            "0 \"zam tank/my 'data' to usb\" snapshots=0 as promised",
+            "0 \"zam tank/my 'data' to usb\" - as promised",
             "1 \"zam\" troubles=1 pool tank: 95 % full",
         ];
         assert_eq!(record.checkmk(record.time), expected);

@@ -56,7 +56,8 @@ impl Metrics {
         for entry in &record.datasets {
             let of = labels(&[("dataset", &entry.dataset)]);
             let newest = entry.newest.map(|time| time.timestamp() as f64);
-            self.add("zam_dataset_snapshots", of.clone(), entry.snapshots as f64);
+            let snapshots = entry.snapshots.map(|number| number as f64);
+            self.add_if("zam_dataset_snapshots", &of, snapshots);
             self.add_if("zam_dataset_newest_snapshot_timestamp_seconds", &of, newest);
             for job in &entry.jobs {
                 self.add_job(&entry.dataset, job);
@@ -93,11 +94,8 @@ impl Metrics {
             let newest = replica.newest.map(|time| time.timestamp() as f64);
             let lag = replica.lag_seconds.map(|lag| lag as f64);
             let after = replica.alert_after_seconds.map(|after| after as f64);
-            self.add(
-                "zam_replica_snapshots",
-                of.clone(),
-                replica.snapshots as f64,
-            );
+            let snapshots = replica.snapshots.map(|number| number as f64);
+            self.add_if("zam_replica_snapshots", &of, snapshots);
             self.add_if("zam_replica_newest_snapshot_timestamp_seconds", &of, newest);
             self.add_if("zam_replica_lag_seconds", &of, lag);
             self.add_if("zam_replica_alert_after_seconds", &of, after);

@@ -3,27 +3,28 @@
 mod destroying;
 mod listing;
 mod parts;
+mod sent;
 mod shown;
 
 use std::path::Path;
 
 use anyhow::{Result, bail};
 
-use crate::core::arrived::{Arrived, replications};
 use crate::core::config::{Destination, Window};
 use crate::core::event;
 use crate::core::listing::{ALL_TYPES, SKIM_COLUMNS, Snapshot, State};
 use crate::core::name::Dataset;
 use crate::core::pruning::{self, Keeping};
 use crate::edge::command::Machine;
+use crate::edge::journal;
 use crate::edge::lock::Lock;
 use crate::edge::outcome::Exit::{Later, Locked, Waits};
 use crate::edge::outcome::{Outcome, is_later};
 use crate::edge::zfs::{self, Depth};
-use crate::edge::{arrived, journal};
 use crate::verbs::prune::destroying::{Destroying, Found};
 use crate::verbs::prune::listing::{Listed, Target};
 use crate::verbs::prune::parts::give_up_abandoned_parts;
+use crate::verbs::prune::sent::Sent;
 use crate::verbs::prune::shown::{Planned, explain, warn_if_suspicious};
 use crate::verbs::replicate::give_up_stale_parts;
 use crate::verbs::say::snapshots;
@@ -41,7 +42,7 @@ pub fn run(run: &Run, to: Option<&str>, saved: Option<&Path>) -> Result<Outcome>
         return Err(Waits(format!("pruning waits: {why}")).into());
     }
     let to = to.map(|name| run.destination(name)).transpose()?;
-    let pruning = Pruning::new(run, to)?;
+    let mut pruning = Pruning::new(run, to)?;
     let parts = match to {
         Some(to) if is_for_pruner(run, to) => give_up_stale_parts(run, to)?,
         None if saved.is_none() => give_up_abandoned_parts(run)?,
@@ -50,16 +51,16 @@ pub fn run(run: &Run, to: Option<&str>, saved: Option<&Path>) -> Result<Outcome>
     let _lock = pruning.lock()?;
     // It may have waited for the lock for minutes.
     run.still_goes_by_the_configuration()?;
+    pruning.sent = to.is_none().then(|| Sent::of(run));
     let listed = match saved {
         Some(file) => Listed::read(run, to, file)?,
         None => Listed::list(run, to)?,
     };
     let mut targets = listed.targets(run, to);
     let waits = listed.remove_misnamed(run, &mut targets)?;
-    let arrived = arrived::all();
     let mut plans = Vec::new();
     for target in &targets {
-        plans.push(pruning.plan(&listed, target, &arrived));
+        plans.push(pruning.plan(&listed, target));
     }
     plans.iter().for_each(warn_if_suspicious);
     if run.json {
@@ -85,6 +86,8 @@ struct Pruning<'p> {
     /// None: the source is pruned.
     to: Option<&'p Destination>,
     windows: &'p [Window],
+    /// Of a source: what its destinations may have.
+    sent: Option<Sent>,
     /// The machine on which snapshots are destroyed. A source that is pruned is always on this one.
     machine: Machine,
 }
@@ -106,6 +109,7 @@ impl<'p> Pruning<'p> {
             run,
             to,
             windows,
+            sent: None,
             machine: Machine::new(to.and_then(|to| to.host.as_ref())),
         })
     }
@@ -123,18 +127,17 @@ impl<'p> Pruning<'p> {
         }
     }
 
-    fn plan<'a>(&self, listed: &'a Listed, target: &'a Target, arrived: &[Arrived]) -> Planned<'a>
+    fn plan<'a>(&self, listed: &'a Listed, target: &'a Target) -> Planned<'a>
     where
         'p: 'a,
     {
         let state = &listed.pruned()[&target.pruned];
         let is_replica = listed.replicas.is_some();
         let source = listed.source.get(&target.source).filter(|_| is_replica);
-        let wish = self.wish(&target.source, arrived);
         Planned {
             dataset: &target.source,
             destination: self.to.map(|to| to.name.as_str()),
-            plan: pruning::plan(&wish, state, source),
+            plan: pruning::plan(&self.wish(&target.source), state, source),
             pruned: &target.pruned,
             state,
             source,
@@ -142,15 +145,12 @@ impl<'p> Pruning<'p> {
     }
 
     /// The wish for the side that is pruned. A source has to keep also what its destinations may need.
-    fn wish(&self, source: &Dataset, arrived: &[Arrived]) -> Keeping<'p> {
-        let replicated = match self.to {
-            None => replications(arrived, self.run.entry, source),
-            Some(_) => Vec::new(),
-        };
+    fn wish(&self, source: &Dataset) -> Keeping<'p> {
+        let sent = self.sent.as_ref();
         Keeping {
             prefix: &self.run.config.prefix,
             windows: self.windows,
-            replicated,
+            replicated: sent.map_or(Vec::new(), |sent| sent.of_source(source)),
             now: self.run.now,
         }
     }
@@ -199,8 +199,7 @@ impl<'p> Pruning<'p> {
             Some(listed) => Some(self.source_now(planned.dataset, listed, state)?),
             None => None,
         };
-        let wish = self.wish(planned.dataset, &arrived::all());
-        let plan = pruning::plan(&wish, state, source.as_ref());
+        let plan = pruning::plan(&self.wish(planned.dataset), state, source.as_ref());
         Ok(plan.given_up().cloned().collect())
     }
 

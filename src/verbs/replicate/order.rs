@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 
 use anyhow::Error;
 
+use crate::core::arrived::Newest;
 use crate::core::name::Dataset;
 use crate::edge::outcome::{Exit::Later, Outcome, is_later};
 use crate::verbs::replicate::listing::is_absent;
@@ -31,9 +32,7 @@ pub(super) fn bring_up_to_date(replication: &mut Replication) -> Outcome {
         outcomes.push(failed(replication, dataset, &unsteady(dataset)));
     }
     let levels = mark_all(replication, &mut outcomes);
-    let marked = levels.values().flatten();
-    let there = marked.filter(|transfer| transfer.has_base());
-    remember(replication, &datasets(there));
+    remember(replication, &continued(&levels));
     drop(unpruned);
     if levels.values().flatten().any(Transfer::is_unmarked) {
         warnings::tell_that_the_pool_is_read_only(replication);
@@ -48,8 +47,6 @@ pub(super) fn bring_up_to_date(replication: &mut Replication) -> Outcome {
             }
         }
     }
-    let there = arrived.iter().filter(|it| it.newest_there().is_some());
-    remember(replication, &datasets(there));
     outcomes.extend(side_by_side(arrived, MARKS_AT_ONCE, sweep));
     let outcome = outcomes.into_iter().max().unwrap_or(Outcome::Done);
     if outcome == Outcome::Done && replication.sent.load(Ordering::Relaxed) == 0 {
@@ -59,8 +56,15 @@ pub(super) fn bring_up_to_date(replication: &mut Replication) -> Outcome {
     outcome
 }
 
-fn datasets<'t>(transfers: impl Iterator<Item = &'t Transfer<'t>>) -> Vec<&'t Dataset> {
-    transfers.map(|transfer| transfer.dataset).collect()
+/// What the destination may have when this run has ended, of the datasets of which it has something already.
+fn continued<'t>(levels: &Levels<'t>) -> Vec<(&'t Dataset, Newest)> {
+    let mut continued = Vec::new();
+    for transfer in levels.values().flatten() {
+        if let Some(newest) = transfer.continued() {
+            continued.push((transfer.dataset, newest));
+        }
+    }
+    continued
 }
 
 /// Plans and marks every dataset; `outcomes` gets those of the datasets that cannot be.

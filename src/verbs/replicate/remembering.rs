@@ -1,18 +1,20 @@
-//! Remembers what has arrived. The bookmarks say so too, but a rollback of the source takes them along.
+//! Remembers what the destination may have. The bookmarks say so too, but a rollback of the source takes them along.
 
 use rustix::process::geteuid;
 
-use crate::core::arrived::name;
+use crate::core::arrived::Newest;
 use crate::core::config::ROOT;
 use crate::core::name::{Dataset, destination_id};
-use crate::edge::{arrived, clock, journal};
+use crate::core::unit_name::escape;
+use crate::edge::mutex::lock;
+use crate::edge::{arrived, journal};
 use crate::verbs::replicate::replication::Replication;
 
-/// Remembers that the destination has what these sources have now, or has had.
-pub(super) fn remember(replication: &Replication, datasets: &[&Dataset]) {
+/// Remembers that of each of these sources the destination has this snapshot, or will have it.
+pub(super) fn remember(replication: &Replication, snapshots: &[(&Dataset, Newest)]) {
     let Replication { run, to, .. } = replication;
     // A source on another machine is pruned there.
-    if datasets.is_empty() || run.entry.host.is_some() {
+    if snapshots.is_empty() || run.entry.host.is_some() {
         return;
     }
     // Root can run by hand what is another user's job, whose place is not for others to write in.
@@ -20,16 +22,19 @@ pub(super) fn remember(replication: &Replication, datasets: &[&Dataset]) {
         true => ROOT,
         false => run.config.user(),
     };
+    let name = escape(&format!("{}/{}", to.name, run.entry.key));
     let id = destination_id(replication.listed.root);
-    let now = clock::now().timestamp();
-    let changed = arrived::change(user, name(run.entry, to), id, |arrived| {
-        arrived.add(datasets.iter().copied(), now);
-        arrived.forget_gone(|dataset| is_there(replication, dataset), now);
+    let _one_at_a_time = lock(&replication.remembering);
+    let changed = arrived::change(user, name, id, |arrived| {
+        for (dataset, newest) in snapshots {
+            arrived.set(dataset, *newest);
+        }
+        arrived.forget_gone(|dataset| is_there(replication, dataset));
     });
     if let Err(error) = changed {
         journal::warn(format!(
-            "cannot remember what has arrived ({error}): if {} is rolled back before the next run, pruning may take what {} has in common with it",
-            run.dataset, to.name
+            "cannot remember what {} has of {} ({error}): if that is rolled back, pruning may take what both have in common",
+            to.name, run.dataset
         ));
     }
 }

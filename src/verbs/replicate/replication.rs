@@ -1,8 +1,8 @@
 //! One entry on its way to one destination: its locks, both sides as they were listed, the plan for each dataset, and
 //! what the transfers of the datasets share. What to send is decided in `core/replication`.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::{Arc, Mutex};
 
 use anyhow::Result;
 
@@ -30,6 +30,8 @@ pub(super) struct Replication<'r> {
     pub(super) unpruned: Option<Lock>,
     /// Something has arrived that earlier runs had begun, and there is more after it.
     pub(super) has_more: AtomicBool,
+    /// Held while what has arrived is remembered.
+    pub(super) remembering: Mutex<()>,
     pub(super) lock: Option<Lock>,
 }
 
@@ -48,6 +50,7 @@ impl<'r> Replication<'r> {
             sent: AtomicUsize::new(0),
             unpruned,
             has_more: AtomicBool::new(false),
+            remembering: Mutex::new(()),
             lock,
         })
     }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
+use crate::core::arrived::Newest;
 use crate::core::event;
 use crate::core::listing::State;
 use crate::core::name::Dataset;
@@ -18,6 +19,7 @@ use crate::edge::{journal, stop};
 use crate::verbs::replicate::bookmarks::Bookmarks;
 use crate::verbs::replicate::encryption::is_below_raw;
 use crate::verbs::replicate::listing::{is_absent, list_one};
+use crate::verbs::replicate::remembering::remember;
 use crate::verbs::replicate::replication::Replication;
 use crate::verbs::replicate::stream::Sending;
 use crate::verbs::replicate::token::{check_source, discard, foreign};
@@ -207,6 +209,7 @@ impl<'t> Transfer<'t> {
             .replication
             .plan_from(self.dataset, self.source, replica.as_ref())?;
         self.bookmarks.mark_start_and_end(&self.plan)?;
+        self.remember(self.continued());
         self.token = replica.and_then(|state| state.resume_token);
         Ok(())
     }
@@ -250,20 +253,22 @@ impl<'t> Transfer<'t> {
         Ok(())
     }
 
-    /// Source and replica have a snapshot in common.
-    pub(super) fn has_base(&self) -> bool {
-        self.plan.base.is_some()
+    /// The newest snapshot that the destination will have, if it has something already.
+    pub(super) fn continued(&self) -> Option<Newest> {
+        self.plan.base.as_ref()?;
+        Newest::after(&self.plan, self.source)
     }
 
-    /// The GUID of the newest snapshot that both have, once everything has arrived.
-    pub(super) fn newest_there(&self) -> Option<u64> {
-        let last = self.plan.streams.last().map(|stream| stream.guid);
-        last.or(self.plan.base.as_ref().map(|base| base.guid))
+    fn remember(&self, newest: Option<Newest>) {
+        if let Some(newest) = newest {
+            remember(self.replication, &[(self.dataset, newest)]);
+        }
     }
 
     /// Gives up all bookmarks but that of the newest snapshot of the replica, once everything has arrived.
     pub(super) fn sweep(&mut self) -> Result<()> {
-        if let Some(newest) = self.newest_there() {
+        let last = self.plan.streams.last().map(|stream| stream.guid);
+        if let Some(newest) = last.or(self.plan.base.as_ref().map(|base| base.guid)) {
             self.bookmarks.keep_only(&[newest])?;
         }
         if self.plan.has_more {
@@ -287,6 +292,9 @@ impl<'t> Transfer<'t> {
         };
         let bytes = sending.send()?;
         self.replication.parents.arrived(&self.replica);
+        if stream.from.is_none() {
+            self.remember(Newest::after(&self.plan, self.source));
+        }
         sending.check()?;
         Ok(bytes)
     }

@@ -78,7 +78,7 @@ impl<'l> Look<'l> {
             missing_since: known.source_missing_since(state),
             dataset: self.key(),
             recursive: self.entry.recursive,
-            snapshots,
+            snapshots: (state != Health::Unreachable).then_some(snapshots),
             newest: newest.and_then(time),
             state,
             why,
@@ -127,7 +127,7 @@ impl<'l> Look<'l> {
         ShownReplica {
             name: to.name.to_string(),
             replica: replica.to_string(),
-            snapshots,
+            snapshots: (judged.health != Health::Unreachable).then_some(snapshots),
             newest: judged.newest.and_then(time),
             lag_seconds: judged.lag,
             alert_after_seconds: to.alert_after.map(|after| after.seconds()),

@@ -11,8 +11,8 @@ use crate::core::health::Health;
 pub(in crate::verbs) struct ShownEntry {
     pub(in crate::verbs) dataset: String,
     pub(in crate::verbs) recursive: bool,
-    /// How many snapshots of ours there are in all that the entry governs.
-    pub(in crate::verbs) snapshots: usize,
+    /// How many snapshots of ours there are in all that the entry governs; none while nobody knows.
+    pub(in crate::verbs) snapshots: Option<usize>,
     pub(in crate::verbs) newest: Option<DateTime<Utc>>,
     pub(in crate::verbs) state: Health,
     /// Since when it is known to have no snapshot.
@@ -47,7 +47,7 @@ pub(in crate::verbs) struct ShownJob {
 pub(in crate::verbs) struct ShownReplica {
     pub(in crate::verbs) name: String,
     pub(in crate::verbs) replica: String,
-    pub(in crate::verbs) snapshots: usize,
+    pub(in crate::verbs) snapshots: Option<usize>,
     pub(in crate::verbs) newest: Option<DateTime<Utc>>,
     pub(in crate::verbs) lag_seconds: Option<i64>,
     pub(in crate::verbs) alert_after_seconds: Option<i64>,

@@ -52,7 +52,7 @@ fn add_source(columns: &mut Columns<5>, entry: &ShownEntry, now: DateTime<Utc>) 
         word(entry.state, has_failed),
         ago(entry.newest, now),
         String::new(),
-        entry.snapshots.to_string(),
+        number(entry.snapshots),
     ];
     columns.add(cells, Some(color(entry.state, has_failed)));
 }
@@ -74,9 +74,13 @@ fn add_replica(
         word(replica.state, has_failed),
         ago(replica.newest, now),
         behind,
-        replica.snapshots.to_string(),
+        number(replica.snapshots),
     ];
     columns.add(cells, Some(color(replica.state, has_failed)));
+}
+
+fn number(snapshots: Option<usize>) -> String {
+    snapshots.map_or(String::new(), |number| number.to_string())
 }
 
 /// Whether a job of a destination, or of the source, has failed.

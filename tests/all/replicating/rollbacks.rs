@@ -8,7 +8,7 @@ use super::world::*;
 /// Replicates tank/b, whose snapshots 1 to 6 are there, in some way.
 type Story = fn(&World);
 
-const STORIES: [(&str, Story); 8] = [
+const STORIES: [(&str, Story); 10] = [
     ("all is well", |world| {
         world.replicate("tank", 0);
     }),
@@ -57,6 +57,22 @@ const STORIES: [(&str, Story); 8] = [
         world.replicate("tank", 0);
         world.write("rows", &before);
     }),
+    ("the last stream was cut after a part of it", |world| {
+        world.remove(|name| [4, 5, 6].iter().any(|guid| name == of_b(*guid)));
+        world.replicate("tank", 0);
+        for guid in [4, 5, 6] {
+            world.snapshot("tank/b", &name(guid), guid, 0);
+        }
+        world.write("hook", CUTS_B);
+        world.replicate("tank", 1);
+        world.write("hook", "");
+    }),
+    ("zam was killed while it sent another dataset", |world| {
+        world.holds("tank/b/kid", &[1]);
+        world.write("hook", KILLS);
+        world.zam(&["replicate", "tank"]);
+        world.write("hook", "");
+    }),
 ];
 
 const CONFIG: &str = "destinations: {nas: {root: nas, replication-period: 1h}}
@@ -64,6 +80,19 @@ datasets: {tank: {recursive: true, snapshot-period: 1h, windows: [{max-age: 1d, 
 
 /// ZFS takes nothing for this replica.
 const NO_C: &str = r#"[[ "$1 ${!#}" != 'receive nas/tank/c' ]] || { echo 'cannot receive: out of space' >&2; exit 1; }"#;
+
+/// Of what is sent to this replica, two snapshots arrive.
+const CUTS_B: &str = r#"if [[ "$1 ${!#}" == 'receive nas/tank/b' ]]; then
+  stream=$(head -n 2 <<<"$stream")
+  trap 'echo "cannot receive: out of space" >&2; exit 1' EXIT
+fi"#;
+
+const KILLS: &str = r#"[[ "$1 ${!#}" != 'receive nas/tank/b/kid' ]] || { kill -9 $PPID; exit 1; }"#;
+
+/// The full name of a snapshot of tank/b.
+fn of_b(guid: u64) -> String {
+    format!("tank/b@{}", name(guid))
+}
 
 fn begin() -> World {
     let world = World::new();
@@ -74,7 +103,7 @@ fn begin() -> World {
     world
 }
 
-/// What `zfs rollback -r tank/b@4` leaves, and two snapshots of what came then.
+/// What `zfs rollback -r tank/b@4` leaves, and the snapshots that came then.
 fn roll_back(world: &World) {
     let guid = |name: &str| {
         let rows = world.read("rows");
@@ -83,9 +112,9 @@ fn roll_back(world: &World) {
             .find(|row| row.split('\t').next() == Some(name));
         row.and_then(|row| row.split('\t').nth(1)?.parse::<u64>().ok())
     };
-    let of_b = |name: &str| name.starts_with("tank/b@") || name.starts_with("tank/b#");
-    world.remove(|name| of_b(name) && guid(name).is_some_and(|guid| guid > 4));
-    for guid in [30, 31] {
+    let is_of_b = |name: &str| name.starts_with("tank/b@") || name.starts_with("tank/b#");
+    world.remove(|name| is_of_b(name) && guid(name).is_some_and(|guid| guid > 4));
+    for guid in [20, 30, 40, 50] {
         world.snapshot("tank/b", &name(guid), guid, 0);
     }
 }
@@ -107,12 +136,8 @@ fn what_both_have_in_common_stays_when_a_source_is_rolled_back() {
             change(&world);
             let pruned = world.zam(&["prune", "tank/b"]);
             assert_eq!(pruned.code, 0, "{story}: {}", pruned.said);
-            assert!(
-                world.has(&format!("tank/b@{}", name(4))),
-                "{story}: {}{}",
-                pruned.said,
-                world.read("log")
-            );
+            let left = [4, 20, 50].map(|guid| world.has(&of_b(guid)));
+            assert_eq!(left, [true, false, true], "{story}: {}", pruned.said);
         }
     }
 }
@@ -123,7 +148,7 @@ fn what_no_destination_needs_goes_after_a_rollback() {
     let world = begin();
     roll_back(&world);
     world.zam(&["prune", "tank/b"]);
-    assert!(!world.has(&format!("tank/b@{}", name(4))));
+    assert!(!world.has(&of_b(4)));
 
     let world = begin();
     world.replicate("tank", 0);
@@ -131,14 +156,27 @@ fn what_no_destination_needs_goes_after_a_rollback() {
     has(&world.replicate("tank", 1), "zfs rollback");
     has(
         &world.zam(&["prune", "tank/b"]).said,
-        "3 snapshots destroyed",
+        "6 snapshots destroyed",
     );
     assert_eq!(world.cursors("tank/b"), [4]);
 }
 
-/// Whoever throws a disk away has its bookmarks destroyed, and must not be held to it for ever by its old name.
+/// It is in no record; but the job had sent everything.
 #[test]
-fn a_destination_that_is_gone_for_good_holds_back_nothing() {
+fn what_a_clone_under_a_new_name_has_in_common_stays() {
+    let world = begin();
+    let words = ["replicate", "tank", "--to", "nas"];
+    assert_eq!(world.job("replicate:nas-tank", &words).code, 0);
+    promote(&world);
+    let rows = world.read("rows");
+    world.write("rows", &rows.replace("\ntank/b", "\ntank/new"));
+    world.zam(&["prune", "tank"]);
+    assert!(world.has(&of_b(4).replace("tank/b", "tank/new")));
+}
+
+/// Whoever throws a disk away, and then its bookmarks, is told what is left of it.
+#[test]
+fn a_destination_that_is_gone_for_good_is_forgotten_with_its_file() {
     let world = begin();
     world.replicate("tank", 0);
     let renamed = CONFIG.replace("nas: {root: nas", "new: {root: new");
@@ -146,8 +184,9 @@ fn a_destination_that_is_gone_for_good_holds_back_nothing() {
     world.add("new\t77\t1\t1\tfilesystem\t0\t-\t-\ton");
     world.replicate("tank", 0);
     world.remove(|row| row.starts_with("tank/b#zam_12345678"));
-    has(
-        &world.zam(&["prune", "tank/b"]).said,
-        "4 snapshots destroyed",
-    );
+    let shown = world.zam(&["prune", "-n", "tank/b"]).said;
+    has(&shown, "if it is gone for good, see arrived-*@12345678");
+    fs::remove_file(world.path("run/done/arrived-nas-tank@12345678")).expect("its file");
+    let pruned = world.zam(&["prune", "tank/b"]).said;
+    has(&pruned, "4 snapshots destroyed");
 }

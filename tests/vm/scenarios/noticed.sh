@@ -105,7 +105,7 @@ has '^zam_replica_state\{dataset="tank/home",destination="local",state="unreacha
 expect 2 zam check --nagios
 has '^ZAM CRITICAL - .* \| $'
 expect 0 zam check --checkmk
-has '^2 "zam tank/home to local" snapshots=0 stale: backup/zam does not exist'
+has '^2 "zam tank/home to local" - stale: backup/zam does not exist'
 zpool import backup
 run_job replicate:local-tank-home
 systemctl start zam.target

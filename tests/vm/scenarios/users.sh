@@ -188,3 +188,9 @@ expect 0 zam setup --on nas --check
 take 10K
 run replicate:nas-tank-home
 arrived backup/far tank/home/kid
+
+say "what the one user has sent, the other keeps, though no bookmark says so any more"
+for mark in $(zfs list -H -d 1 -t bookmark -o name tank/home/kid); do zfs destroy "$mark"; done
+common=$(snapshots backup/far/tank/home/kid | tail -n 1)
+expect 0 as zam-prune zam prune -n tank/home
+has "keep +tank/home/kid@$common .*a destination may have it"
