@@ -4,51 +4,65 @@
 
 use std::collections::BTreeMap;
 
+use crate::core::config::{Destination, Entry};
 use crate::core::listing::{Snapshot, State};
-use crate::core::name::Dataset;
+use crate::core::name::{Dataset, Prefix};
 use crate::core::replication::{Plan, TokenUse};
-use crate::core::span::Epoch;
+use crate::core::unit_name::escape;
 
 /// So many datasets that are gone are remembered: one may come back, restored from its replica.
 const GONE_MAX: usize = 1000;
 
 /// A snapshot that a destination has, or will have once what is on its way has arrived.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Newest {
     pub createtxg: u64,
-    /// When it was taken; 0: not known.
-    pub creation: Epoch,
+    /// The latest time in the names of our snapshots up to this one, as [`Prefix::time_of`] gives it. A copy that was
+    /// restored from the replica has other transaction groups and the same names.
+    pub time: String,
 }
 
 impl Newest {
+    /// The newest snapshot that both sides have.
+    pub fn of_base(prefix: &Prefix, plan: &Plan, source: &State) -> Option<Newest> {
+        let base = plan.base.as_ref()?;
+        Some(Newest::at(prefix, source, base.createtxg))
+    }
+
     /// The newest snapshot that the destination has when a plan is carried out. None: it then has nothing.
-    pub fn after(plan: &Plan, source: &State) -> Option<Newest> {
+    pub fn after(prefix: &Prefix, plan: &Plan, source: &State) -> Option<Newest> {
         // Nothing is sent past a token that is not ours.
         let is_sent = plan.token != TokenUse::Foreign;
         let end = plan.streams.last().filter(|_| is_sent);
-        let end = end.and_then(|stream| source.snapshot(stream.guid));
-        if let Some(end) = end {
-            return Some(Newest {
-                createtxg: end.createtxg,
-                creation: end.creation,
-            });
+        match end.and_then(|stream| source.snapshot(stream.guid)) {
+            Some(end) => Some(Newest::at(prefix, source, end.createtxg)),
+            None => Newest::of_base(prefix, plan, source),
         }
-        let base = plan.base.as_ref()?;
-        Some(Newest {
-            createtxg: base.createtxg,
-            creation: source.snapshot(base.guid).map_or(0, |s| s.creation),
-        })
+    }
+
+    fn at(prefix: &Prefix, source: &State, createtxg: u64) -> Newest {
+        let until = source.owned(prefix).filter(|s| s.createtxg <= createtxg);
+        let time = until.filter_map(|s| prefix.time_of(&s.name)).max();
+        Newest {
+            createtxg,
+            time: time.unwrap_or("-").into(),
+        }
     }
 }
 
 /// What one destination of an entry may have. It is kept as a file of this name and text.
 #[derive(Debug, PartialEq)]
 pub struct Arrived {
-    /// Which entry and destination, without `@`.
+    /// Which entry and destination, as [`name`] says it.
     pub name: String,
     /// What the destination's bookmarks are named after: the disk behind its name may be another the next time.
     pub id: u32,
     pub newest: BTreeMap<Dataset, Newest>,
+}
+
+/// A name for the replicas of an entry at a destination.
+pub fn name(entry: &Entry, to: &Destination) -> String {
+    escape(&format!("{}/{}", to.name, entry.key))
 }
 
 impl Arrived {
@@ -69,17 +83,9 @@ impl Arrived {
     pub fn text(&self) -> String {
         let mut text = String::new();
         for (dataset, newest) in &self.newest {
-            text += &format!("{} {} {dataset}\n", newest.createtxg, newest.creation);
+            text += &format!("{} {} {dataset}\n", newest.createtxg, newest.time);
         }
         text
-    }
-
-    pub fn set(&mut self, dataset: &Dataset, newest: Newest) {
-        let known = self.newest.entry(dataset.clone()).or_insert(newest);
-        // When it was taken may be known from before alone.
-        if known.createtxg != newest.createtxg || newest.creation != 0 {
-            *known = newest;
-        }
     }
 
     /// Forgets those that went first of very many datasets that are gone.
@@ -100,48 +106,87 @@ fn parse_line(line: &str) -> Option<(Dataset, Newest)> {
     let mut words = line.splitn(3, ' ');
     let newest = Newest {
         createtxg: words.next()?.parse().ok()?,
-        creation: words.next()?.parse().ok()?,
+        time: words.next()?.into(),
     };
     Some((words.next()?.parse().ok()?, newest))
 }
 
 /// What a destination may have of one source.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Replicated {
-    /// None: of some destination everything that was taken until then.
+    /// None: nobody knows which bookmarks are of this destination.
     pub id: Option<u32>,
     pub newest: Newest,
 }
 
 impl Replicated {
-    /// Whether the destination may have a snapshot although no bookmark of it stands at that or after it. `marked` has the
-    /// createtxg of each destination's newest bookmark.
-    pub fn may_have_unmarked(&self, snapshot: &Snapshot, marked: &BTreeMap<u32, u64>) -> bool {
+    /// Whether the destination may have a snapshot, with this time in its name, although no bookmark of it stands at that
+    /// or after it. `marked` has the createtxg of each destination's newest bookmark.
+    pub fn may_have_unmarked(
+        &self,
+        snapshot: &Snapshot,
+        time: &str,
+        marked: &BTreeMap<u32, u64>,
+    ) -> bool {
         let marked = match self.id {
             Some(id) => marked.get(&id),
             None => marked.values().max(),
         };
-        let is_sent = snapshot.createtxg <= self.newest.createtxg;
-        match marked {
-            Some(marked) => is_sent && snapshot.createtxg > *marked,
-            // What was restored from the replica was made later, but keeps the time at which it was taken.
-            None => is_sent || snapshot.creation <= self.newest.creation,
-        }
+        let newest = &self.newest;
+        let is_unmarked = marked.is_none_or(|marked| {
+            snapshot.createtxg > *marked && snapshot.createtxg <= newest.createtxg
+        });
+        is_unmarked && time <= newest.time.as_str()
     }
 }
 
-/// What all destinations may have of a source, as far as is known.
-pub fn replications(all: &[Arrived], dataset: &Dataset) -> Vec<Replicated> {
+/// A job that has replicated everything of its entry to one destination by then.
+pub struct Success {
+    /// Which entry and destination, as in [`Arrived`].
+    pub name: String,
+    /// As [`Prefix::time_of`] gives it.
+    pub time: String,
+}
+
+/// What all destinations may have of a source, as far as is known. A source under a new name is in no record of a
+/// destination, nor is what an earlier zam has sent; but a job that succeeded had sent it.
+pub fn replications(all: &[Arrived], jobs: &[Success], dataset: &Dataset) -> Vec<Replicated> {
     let mut replications = Vec::new();
     for arrived in all {
         if let Some(newest) = arrived.newest.get(dataset) {
             replications.push(Replicated {
                 id: Some(arrived.id),
-                newest: *newest,
+                newest: newest.clone(),
             });
         }
     }
+    for job in jobs {
+        replications.extend(by_job(all, job, dataset));
+    }
     replications
+}
+
+/// What a job has sent, unless its records tell that of the dataset.
+fn by_job(all: &[Arrived], job: &Success, dataset: &Dataset) -> Vec<Replicated> {
+    let records = all.iter().filter(|arrived| arrived.name == job.name);
+    let records: Vec<&Arrived> = records.collect();
+    let is_told = |arrived: &&Arrived| arrived.newest.contains_key(dataset);
+    if records.iter().any(is_told) {
+        return Vec::new();
+    }
+    let mut ids: Vec<Option<u32>> = records.iter().map(|arrived| Some(arrived.id)).collect();
+    if ids.is_empty() {
+        ids.push(None);
+    }
+    let newest = Newest {
+        createtxg: 0,
+        time: job.time.clone(),
+    };
+    let replicated = |id| Replicated {
+        id,
+        newest: newest.clone(),
+    };
+    ids.into_iter().map(replicated).collect()
 }
 
 #[cfg(test)]
@@ -155,29 +200,42 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let file = "nas-tank@0000abcd";
-        let text = "7 100 tank\nnonsense\n\n9 300 tank/with a space\nx 1 tank/b\n1 100 tank@c\n";
-        let mut arrived = Arrived::parse(file, text).expect("a record");
+        let text =
+            "7 20240101T000000Z tank\nnonsense\n\n9 - tank/with a space\nx - tank/b\n1 - tank@c\n";
+        let arrived = Arrived::parse(file, text).expect("a record");
         assert_eq!(arrived.file_name(), file);
-        assert_eq!(arrived.text(), "7 100 tank\n9 300 tank/with a space\n");
-        for (name, createtxg) in [("tank", 7), ("tank/with a space", 8), ("tank/new", 8)] {
-            let creation = 0;
-            let newest = Newest {
-                createtxg,
-                creation,
-            };
-            arrived.set(&dataset(name), newest);
-        }
         let text = arrived.text();
-        assert_eq!(text, "7 100 tank\n8 0 tank/new\n8 0 tank/with a space\n");
+        assert_eq!(text, "7 20240101T000000Z tank\n9 - tank/with a space\n");
         assert_eq!(Arrived::parse(file, &text), Some(arrived));
         assert_eq!(Arrived::parse("nas-tank", &text), None);
     }
 
+    /// Each destination on its own: the record of one says nothing of another.
+    #[test]
+    fn a_job_tells_what_its_records_do_not() {
+        let records = ["nas-tank@1", "usb-tank@2", "old-tank@3"];
+        let texts = ["7 - tank/b\n", "7 - tank/other\n", "5 - tank/b\n"];
+        let all = records.iter().zip(texts);
+        let all: Vec<Arrived> = all
+            .filter_map(|(file, text)| Arrived::parse(file, text))
+            .collect();
+        let jobs = ["nas-tank", "usb-tank", "tape-tank"].map(|name| Success {
+            name: name.into(),
+            time: "20240101T000000Z".into(),
+        });
+        let found = replications(&all, &jobs, &dataset("tank/b"));
+        let found: Vec<(Option<u32>, u64)> = found
+            .iter()
+            .map(|it| (it.id, it.newest.createtxg))
+            .collect();
+        assert_eq!(found, [(Some(1), 7), (Some(3), 5), (Some(2), 0), (None, 0)]);
+    }
+
     #[test]
     fn of_the_gone_the_oldest_are_forgotten() {
-        let mut text = "1 1 tank\n".to_owned();
+        let mut text = "1 - tank\n".to_owned();
         for i in 0..GONE_MAX + 2 {
-            text += &format!("{} 1 tank/gone{i}\n", 10 + i);
+            text += &format!("{} - tank/gone{i}\n", 10 + i);
         }
         let mut arrived = Arrived::parse("a@1", &text).expect("a record");
         arrived.forget_gone(|known| *known == dataset("tank"));

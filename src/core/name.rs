@@ -167,8 +167,12 @@ impl Prefix {
 
     /// True for exactly the form that [`Prefix::snapshot`] gives.
     pub fn owns_snapshot(&self, name: &str) -> bool {
-        self.strip(name)
-            .is_some_and(|time| is_time(time.as_bytes()))
+        self.time_of(name).is_some()
+    }
+
+    /// The time in the name of one of our snapshots, in a form that sorts as time goes.
+    pub fn time_of<'n>(&self, name: &'n str) -> Option<&'n str> {
+        self.strip(name).filter(|time| is_time(time.as_bytes()))
     }
 
     /// `zam_ID_GUID`: the cursor of the destination whose root dataset has the GUID `root`.

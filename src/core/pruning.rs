@@ -32,8 +32,9 @@ pub fn plan<'s>(wish: &Keeping, pruned: &'s State, source: Option<&State>) -> Pl
         } else if needed.iter().any(|range| range.contains(&s.createtxg)) {
             Some(Reason::Unconfirmed)
         } else {
+            let time = wish.prefix.time_of(&s.name)?;
             let mut replicated = wish.replicated.iter();
-            let unmarked = replicated.find(|it| it.may_have_unmarked(s, &marked));
+            let unmarked = replicated.find(|it| it.may_have_unmarked(s, time, &marked));
             unmarked.map(|it| Reason::Unmarked(it.id))
         }
     };

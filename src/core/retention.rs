@@ -77,20 +77,13 @@ impl Verdict<'_> {
     pub fn keep(&self) -> bool {
         !self.reasons.is_empty()
     }
-
-    /// Whether a window keeps it for ever.
-    fn stays(&self) -> bool {
-        let is_for_ever =
-            |reason: &Reason| matches!(reason, Reason::Window(window) if window.max_age.is_none());
-        self.reasons.iter().any(is_for_ever)
-    }
 }
 
 #[derive(Debug)]
 pub struct Plan<'s> {
     /// Oldest first.
     pub verdicts: Vec<Verdict<'s>>,
-    /// The clock has just leapt and more than half of what does not stay for ever would have been given up, so nothing is.
+    /// The clock has just leapt and more than half would have been given up, so nothing is.
     pub suspicious: bool,
 }
 
@@ -101,11 +94,9 @@ impl<'s> Plan<'s> {
         given_up.map(|verdict| verdict.snapshot)
     }
 
-    /// Keeps everything if the clock has just leapt and more than half would be given up of what no window keeps for ever.
+    /// Keeps everything if the clock has just leapt and more than half would be given up.
     fn distrust_a_leap(&mut self, owned: &[&Snapshot]) {
-        let stay = self.verdicts.iter().filter(|verdict| verdict.stays());
-        let may_go = owned.len() - stay.count();
-        self.suspicious = self.given_up().count() * 2 > may_go && has_leapt(owned, LEAP);
+        self.suspicious = has_leapt(owned, LEAP) && self.given_up().count() * 2 > owned.len();
         if self.suspicious {
             for verdict in self.verdicts.iter_mut().filter(|verdict| !verdict.keep()) {
                 verdict.reasons.push(Reason::SuspiciousClock);

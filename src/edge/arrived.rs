@@ -1,5 +1,5 @@
 //! Keeps what destinations may have as files, each user's beside its other records. To lose one lets pruning rely on
-//! bookmarks alone until the next replication.
+//! bookmarks and the successes of jobs until the next replication.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -117,12 +117,7 @@ impl Scene {
         let keep = |s: &&Snapshot| self.is_forced(s) || self.windows.iter().any(|w| wants(w, s));
         let kept: Guids = self.snapshots.iter().filter(keep).map(|s| s.guid).collect();
         let destroys = self.snapshots.len() - kept.len();
-        let for_ever = self.windows.iter().filter(|w| w.max_age.is_none());
-        let for_ever: Vec<&Window> = for_ever.collect();
-        let may_go = owned
-            .iter()
-            .filter(|s| !for_ever.iter().any(|w| wants(w, s)));
-        (!(follows_a_leap(&owned) && destroys * 2 > may_go.count())).then_some(kept)
+        (!(follows_a_leap(&owned) && destroys * 2 > owned.len())).then_some(kept)
     }
 }
 
@@ -477,23 +472,6 @@ fn the_clock_rule_has_exact_edges() {
     let goes = |scene: &Scene| scene.snapshots.len() - scene.kept().map_or(0, |kept| kept.len());
     assert_eq!(goes(&leap(10, over, 10, 8)), 10, "exactly half may go");
     assert!(refuses(leap(10, over, 10, 7)), "one more may not");
-}
-
-/// However many snapshots stay for ever, they do not make up for what would go.
-#[test]
-fn the_clock_rule_counts_what_may_go_alone() {
-    let mut scene = leap(100, 40 * DAY, 10, 0);
-    let for_ever = Window {
-        max_age: None,
-        period: Period::Seconds(2 * DAY),
-    };
-    scene.windows.push(for_ever);
-    assert!(
-        scene.kept().is_none(),
-        "half of all stay, the others would go"
-    );
-    scene.windows[1].period = Period::Seconds(DAY);
-    assert!(scene.kept().is_some(), "all of them stay");
 }
 
 #[test]

@@ -57,7 +57,7 @@ pub(super) fn explain(planned: &Planned) {
 pub(super) fn warn_if_suspicious(planned: &Planned) {
     if planned.plan.suspicious {
         journal::warn(format!(
-            "{}: more than half of the snapshots that no window keeps for ever would go just after a gap of more than 30 days; if the clock is right, \
+            "{}: more than half of the snapshots would go just after a gap of more than 30 days; if the clock is right, \
              they go once 20 snapshots follow the gap. Nothing was destroyed",
             planned.pruned
         ));

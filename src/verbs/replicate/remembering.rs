@@ -2,10 +2,9 @@
 
 use rustix::process::geteuid;
 
-use crate::core::arrived::Newest;
+use crate::core::arrived::{Newest, name};
 use crate::core::config::ROOT;
 use crate::core::name::{Dataset, destination_id};
-use crate::core::unit_name::escape;
 use crate::edge::mutex::lock;
 use crate::edge::{arrived, journal};
 use crate::verbs::replicate::replication::Replication;
@@ -22,12 +21,12 @@ pub(super) fn remember(replication: &Replication, snapshots: &[(&Dataset, Newest
         true => ROOT,
         false => run.config.user(),
     };
-    let name = escape(&format!("{}/{}", to.name, run.entry.key));
+    let name = name(run.entry, to);
     let id = destination_id(replication.listed.root);
     let _one_at_a_time = lock(&replication.remembering);
     let changed = arrived::change(user, name, id, |arrived| {
         for (dataset, newest) in snapshots {
-            arrived.set(dataset, *newest);
+            arrived.newest.insert((*dataset).clone(), newest.clone());
         }
         arrived.forget_gone(|dataset| is_there(replication, dataset));
     });

@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use crate::core::arrived::Newest;
 use crate::core::event;
 use crate::core::listing::State;
-use crate::core::name::Dataset;
+use crate::core::name::{Dataset, Prefix};
 use crate::core::replication::{Kind, Plan, Stream, TokenUse};
 use crate::edge::command::Machine;
 use crate::edge::outcome::is_later;
@@ -98,6 +98,7 @@ impl<'t> Transfer<'t> {
         {
             // The first error says more than that a bookmark stays.
             let _ = self.bookmarks.unmark(self.plan.base.as_ref());
+            self.remember(Newest::of_base(self.prefix(), &self.plan, self.source));
         }
         result
     }
@@ -256,7 +257,15 @@ impl<'t> Transfer<'t> {
     /// The newest snapshot that the destination will have, if it has something already.
     pub(super) fn continued(&self) -> Option<Newest> {
         self.plan.base.as_ref()?;
-        Newest::after(&self.plan, self.source)
+        self.newest_then()
+    }
+
+    fn newest_then(&self) -> Option<Newest> {
+        Newest::after(self.prefix(), &self.plan, self.source)
+    }
+
+    fn prefix(&self) -> &'t Prefix {
+        &self.replication.run.config.prefix
     }
 
     fn remember(&self, newest: Option<Newest>) {
@@ -293,7 +302,7 @@ impl<'t> Transfer<'t> {
         let bytes = sending.send()?;
         self.replication.parents.arrived(&self.replica);
         if stream.from.is_none() {
-            self.remember(Newest::after(&self.plan, self.source));
+            self.remember(self.newest_then());
         }
         sending.check()?;
         Ok(bytes)

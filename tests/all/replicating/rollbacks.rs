@@ -3,6 +3,8 @@
 
 use std::fs;
 
+use zam::core::name::destination_id;
+
 use super::world::*;
 
 /// Replicates tank/b, whose snapshots 1 to 6 are there, in some way.
@@ -55,6 +57,8 @@ const STORIES: [(&str, Story); 10] = [
         let root = ROOT.to_string();
         world.write("rows", &world.read("rows").replace(&root, "77"));
         world.replicate("tank", 0);
+        let of_the_other = format!("run/done/arrived-nas-tank@{:08x}", destination_id(77));
+        fs::remove_file(world.path(&of_the_other)).expect("its file");
         world.write("rows", &before);
     }),
     ("the last stream was cut after a part of it", |world| {
@@ -126,9 +130,23 @@ fn promote(world: &World) {
     world.dataset("tank/b", "-", "-");
 }
 
+/// What is left when tank/b was lost, and restored from its replica up to 4: the transaction groups are others.
+fn restore(world: &World) {
+    promote(world);
+    let mut rows = String::new();
+    for row in world.read("rows").lines() {
+        let mut fields: Vec<String> = row.split('\t').map(str::to_owned).collect();
+        if fields[0].starts_with("tank/b@") {
+            fields[2].insert(0, '9');
+        }
+        rows += &(fields.join("\t") + "\n");
+    }
+    world.write("rows", &rows);
+}
+
 #[test]
 fn what_both_have_in_common_stays_when_a_source_is_rolled_back() {
-    let changes: [fn(&World); 2] = [roll_back, promote];
+    let changes: [fn(&World); 3] = [roll_back, promote, restore];
     for (story, replicate) in STORIES {
         for change in changes {
             let world = begin();
@@ -160,6 +178,28 @@ fn what_no_destination_needs_goes_after_a_rollback() {
     );
     assert_eq!(world.cursors("tank/b"), [4]);
 }
+
+/// Each run would else remember a newer snapshot that never goes there, and pruning would keep more and more.
+#[test]
+fn a_destination_whose_token_cannot_be_given_up_holds_back_no_more() {
+    let world = World::new();
+    world.dataset("nas/tank", "-", "-");
+    world.holds("tank/a", &[2, 3]);
+    world.dataset("nas/tank/a", "-", "1-abc");
+    world.snapshot("nas/tank/a", &name(2), 2, 0);
+    world.bookmark(&cursor("tank/a", 1), 1);
+    world.write("token", "\ttoguid = 0x1\n");
+    world.write("hook", REFUSES_TO_GIVE_UP);
+    for guid in [4, 5, 6] {
+        world.snapshot("tank/a", &name(guid), guid, 0);
+        has(&world.replicate("tank/a", 1), "receive -A");
+        let known = world.read("run/done/arrived-nas-tank-a@12345678");
+        assert_eq!(known, "2 20240201T020000Z tank/a\n");
+    }
+}
+
+const REFUSES_TO_GIVE_UP: &str = r#"[[ "$1 $2" != 'receive -A' ]] ||
+  { echo 'cannot destroy: permission denied' >&2; exit 1; }"#;
 
 /// It is in no record; but the job had sent everything.
 #[test]
