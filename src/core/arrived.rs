@@ -88,6 +88,22 @@ impl Arrived {
         text
     }
 
+    pub fn set(&mut self, dataset: &Dataset, mut newest: Newest) {
+        // Its snapshots may have been pruned since, so that only its bookmark is left, which says no time.
+        if let Some(known) = self.newest.get(dataset)
+            && known.createtxg == newest.createtxg
+        {
+            newest.time = newest.time.max(known.time.clone());
+        }
+        self.newest.insert(dataset.clone(), newest);
+    }
+
+    /// The latest time of any dataset.
+    fn latest(&self) -> &str {
+        let times = self.newest.values().map(|newest| newest.time.as_str());
+        times.max().unwrap_or("-")
+    }
+
     /// Forgets those that went first of very many datasets that are gone.
     pub fn forget_gone(&mut self, is_there: impl Fn(&Dataset) -> bool) {
         let known = self.newest.iter();
@@ -114,7 +130,7 @@ fn parse_line(line: &str) -> Option<(Dataset, Newest)> {
 /// What a destination may have of one source.
 #[derive(Clone, Debug)]
 pub struct Replicated {
-    /// None: nobody knows which bookmarks are of this destination.
+    /// None: nobody knows which bookmarks are of this destination, so that none counts.
     pub id: Option<u32>,
     pub newest: Newest,
 }
@@ -128,10 +144,7 @@ impl Replicated {
         time: &str,
         marked: &BTreeMap<u32, u64>,
     ) -> bool {
-        let marked = match self.id {
-            Some(id) => marked.get(&id),
-            None => marked.values().max(),
-        };
+        let marked = self.id.and_then(|id| marked.get(&id));
         let newest = &self.newest;
         let is_unmarked = marked.is_none_or(|marked| {
             snapshot.createtxg > *marked && snapshot.createtxg <= newest.createtxg
@@ -153,40 +166,31 @@ pub struct Success {
 pub fn replications(all: &[Arrived], jobs: &[Success], dataset: &Dataset) -> Vec<Replicated> {
     let mut replications = Vec::new();
     for arrived in all {
-        if let Some(newest) = arrived.newest.get(dataset) {
-            replications.push(Replicated {
-                id: Some(arrived.id),
-                newest: newest.clone(),
-            });
-        }
+        let known = arrived.newest.get(dataset).cloned();
+        let job = jobs.iter().find(|job| job.name == arrived.name);
+        let by_job = || Some(by_time(job?.time.as_str().min(arrived.latest())));
+        replications.extend(known.or_else(by_job).map(|newest| Replicated {
+            id: Some(arrived.id),
+            newest,
+        }));
     }
     for job in jobs {
-        replications.extend(by_job(all, job, dataset));
+        if !all.iter().any(|arrived| arrived.name == job.name) {
+            replications.push(Replicated {
+                id: None,
+                newest: by_time(&job.time),
+            });
+        }
     }
     replications
 }
 
-/// What a job has sent, unless its records tell that of the dataset.
-fn by_job(all: &[Arrived], job: &Success, dataset: &Dataset) -> Vec<Replicated> {
-    let records = all.iter().filter(|arrived| arrived.name == job.name);
-    let records: Vec<&Arrived> = records.collect();
-    let is_told = |arrived: &&Arrived| arrived.newest.contains_key(dataset);
-    if records.iter().any(is_told) {
-        return Vec::new();
-    }
-    let mut ids: Vec<Option<u32>> = records.iter().map(|arrived| Some(arrived.id)).collect();
-    if ids.is_empty() {
-        ids.push(None);
-    }
-    let newest = Newest {
+/// Of this everything may be there that has no bookmark, and was taken by then.
+fn by_time(time: &str) -> Newest {
+    Newest {
         createtxg: 0,
-        time: job.time.clone(),
-    };
-    let replicated = |id| Replicated {
-        id,
-        newest: newest.clone(),
-    };
-    ids.into_iter().map(replicated).collect()
+        time: time.into(),
+    }
 }
 
 #[cfg(test)]
@@ -210,25 +214,47 @@ mod tests {
         assert_eq!(Arrived::parse("nas-tank", &text), None);
     }
 
-    /// Each destination on its own: the record of one says nothing of another.
+    /// Each disk on its own: the record of one says nothing of another, nor does a job that succeeded after it went away.
     #[test]
-    fn a_job_tells_what_its_records_do_not() {
-        let records = ["nas-tank@1", "usb-tank@2", "old-tank@3"];
-        let texts = ["7 - tank/b\n", "7 - tank/other\n", "5 - tank/b\n"];
-        let all = records.iter().zip(texts);
+    fn a_job_tells_what_records_do_not() {
+        let records = [
+            ("nas-tank@1", "7 20240103T000000Z tank/b\n"),
+            ("usb-tank@2", "7 20240102T000000Z tank/other\n"),
+            ("usb-tank@3", "7 20240109T000000Z tank/other\n"),
+            ("old-tank@4", "5 20240101T000000Z tank/b\n"),
+            ("old-tank@5", "5 20240101T000000Z tank/other\n"),
+        ];
+        let all = records.iter();
         let all: Vec<Arrived> = all
             .filter_map(|(file, text)| Arrived::parse(file, text))
             .collect();
         let jobs = ["nas-tank", "usb-tank", "tape-tank"].map(|name| Success {
             name: name.into(),
-            time: "20240101T000000Z".into(),
+            time: "20240105T000000Z".into(),
         });
-        let found = replications(&all, &jobs, &dataset("tank/b"));
-        let found: Vec<(Option<u32>, u64)> = found
-            .iter()
-            .map(|it| (it.id, it.newest.createtxg))
-            .collect();
-        assert_eq!(found, [(Some(1), 7), (Some(3), 5), (Some(2), 0), (None, 0)]);
+        let mut found = String::new();
+        for it in replications(&all, &jobs, &dataset("tank/b")) {
+            let Newest { createtxg, time } = it.newest;
+            found += &format!("{:?} {createtxg} {}, ", it.id, &time[..8]);
+        }
+        assert_eq!(
+            found,
+            "Some(1) 7 20240103, Some(2) 0 20240102, Some(3) 0 20240105, Some(4) 5 20240101, None 0 20240105, "
+        );
+    }
+
+    #[test]
+    fn the_time_of_a_snapshot_that_was_pruned_is_not_forgotten() {
+        let mut arrived = Arrived::parse("a@1", "7 20240105T000000Z tank\n").expect("a record");
+        for (createtxg, time, known) in [
+            (7, "20240101T000000Z", "20240105T000000Z"),
+            (7, "-", "20240105T000000Z"),
+            (5, "20240101T000000Z", "20240101T000000Z"),
+        ] {
+            let time = time.into();
+            arrived.set(&dataset("tank"), Newest { createtxg, time });
+            assert_eq!(arrived.text(), format!("{createtxg} {known} tank\n"));
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Names: datasets, the labels of hosts and destinations, and the names that mark a snapshot or bookmark as ours.
-//! A name is checked when it is parsed, and nowhere else. Keeps invariant 5: a name says who owns a snapshot and
-//! nothing more, so no time is ever read from one.
+//! A name is checked when it is parsed, and nowhere else. Keeps invariant 5: a name says who owns a snapshot. The
+//! time in it decides nothing but that pruning keeps what a destination may have.
 
 use std::borrow::Borrow;
 use std::fmt;

@@ -1,5 +1,6 @@
 //! What is remembered from one run to the next: when each job last ended with 0, and since when its pruning waits. It
-//! serves the gate and reports, and makes pruning keep more, never less (invariant 6). To lose it costs one run too many.
+//! serves the gate and reports, and makes pruning keep more, never less (invariant 6). To lose it costs one run too
+//! many, and until that run a guard of what destinations may have (`arrived`).
 
 use std::collections::BTreeSet;
 use std::fmt;

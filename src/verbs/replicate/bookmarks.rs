@@ -141,6 +141,12 @@ impl<'b> Bookmarks<'b> {
         others.iter().try_for_each(|name| self.destroy(name))
     }
 
+    /// Whether an earlier run has sent more than `base`, as far as its bookmarks tell.
+    pub(super) fn has_newer(&self, base: &Base) -> bool {
+        let mut listed = self.source.bookmarks.iter();
+        listed.any(|b| b.createtxg > base.createtxg && self.names.contains(&*b.name))
+    }
+
     /// Destroys what this run has made, except the bookmark of `base`.
     pub(super) fn unmark(&mut self, base: Option<&Base>) -> Result<()> {
         let mut made = std::mem::take(&mut self.made);

@@ -26,7 +26,7 @@ pub(super) fn remember(replication: &Replication, snapshots: &[(&Dataset, Newest
     let _one_at_a_time = lock(&replication.remembering);
     let changed = arrived::change(user, name, id, |arrived| {
         for (dataset, newest) in snapshots {
-            arrived.newest.insert((*dataset).clone(), newest.clone());
+            arrived.set(dataset, newest.clone());
         }
         arrived.forget_gone(|dataset| is_there(replication, dataset));
     });

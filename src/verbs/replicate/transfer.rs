@@ -93,12 +93,18 @@ impl<'t> Transfer<'t> {
     /// such runs would pile up.
     pub(super) fn bring_or_unmark(&mut self) -> Result<()> {
         let result = self.bring();
-        if let Err(error) = &result
-            && self.has_left_nothing(error)
-        {
-            // The first error says more than that a bookmark stays.
-            let _ = self.bookmarks.unmark(self.plan.base.as_ref());
-            self.remember(Newest::of_base(self.prefix(), &self.plan, self.source));
+        match &result {
+            Err(error) if self.has_left_nothing(error) => {
+                // The first error says more than that a bookmark stays.
+                let base = self.plan.base.as_ref();
+                let _ = self.bookmarks.unmark(base);
+                if base.is_some_and(|base| !self.bookmarks.has_newer(base)) {
+                    self.remember(Newest::of_base(self.prefix(), &self.plan, self.source));
+                }
+            }
+            // A stream may have arrived that ended with an error.
+            Err(_) if self.has_begun => self.remember(self.newest_then()),
+            _ => {}
         }
         result
     }

@@ -214,6 +214,35 @@ fn what_a_clone_under_a_new_name_has_in_common_stays() {
     assert!(world.has(&of_b(4).replace("tank/b", "tank/new")));
 }
 
+/// It has recorded that its job succeeded, and no more; another destination has its bookmarks.
+#[test]
+fn what_an_earlier_zam_has_sent_stays() {
+    let world = begin();
+    let words = ["replicate", "tank", "--to", "nas"];
+    assert_eq!(world.job("replicate:nas-tank", &words).code, 0);
+    fs::remove_file(world.path("run/done/arrived-nas-tank@12345678")).expect("its file");
+    roll_back(&world);
+    world.bookmark(&format!("tank/b#zam_0000abcd_{:016x}", 50), 50);
+    world.zam(&["prune", "tank/b"]);
+    assert!(world.has(&of_b(4)));
+}
+
+/// It ended with an error, and yet has brought the first snapshot.
+#[test]
+fn what_a_first_stream_has_brought_stays_though_it_failed() {
+    let world = begin();
+    world.dataset("nas/tank", "-", "-");
+    world.write("hook", FAILS_AFTERWARDS);
+    world.replicate("tank/b", 1);
+    world.write("hook", "");
+    promote(&world);
+    world.zam(&["prune", "tank/b"]);
+    assert!(world.has(&of_b(1)));
+}
+
+const FAILS_AFTERWARDS: &str = r#"[[ "$1 ${!#}" != 'receive nas/tank/b' ]] ||
+  trap 'echo "cannot receive: connection lost" >&2; exit 1' EXIT"#;
+
 /// Whoever throws a disk away, and then its bookmarks, is told what is left of it.
 #[test]
 fn a_destination_that_is_gone_for_good_is_forgotten_with_its_file() {

@@ -56,23 +56,28 @@ zfs rollback -r "tank/back@$(second tank/back)"
 mended tank/back
 
 say "it is pruned before the next replication, and the one before did not bring all of its entry"
-take tank/tree
+take_tree() {
+  fill tank/tree/a 100K
+  take tank/tree
+}
+take_tree
 expect 0 zam replicate tank/tree
 zfs destroy -r tank/tree/b
 zfs create tank/tree/b
 for _ in 1 2; do
-  take tank/tree
+  take_tree
   expect 1 zam replicate tank/tree
 done
 zfs rollback -r "tank/tree/a@$(second tank/tree/a)"
 advance '3 days'
-for _ in 1 2; do take tank/tree; done
+for _ in 1 2; do take_tree; done
 common=$(second tank/tree/a)
 expect 0 zam prune -n tank/tree
 has "tank/tree/a@$common .*a destination may have it"
 expect 0 zam prune tank/tree
 contains "$(snapshots tank/tree/a)" "$common"
 expect 1 zam replicate tank/tree
+has 'tank/tree/a to local: .*diverged'
 expect 0 zam prune tank/tree
 lacks "$(snapshots tank/tree/a)" "$common"
 expect 0 zfs rollback -r "backup/zam/tank/tree/a@$common"
