@@ -12,6 +12,7 @@ mod replication;
 mod shown;
 mod stale;
 mod stream;
+mod telling;
 mod token;
 mod transfer;
 mod warnings;

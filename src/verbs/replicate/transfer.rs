@@ -8,23 +8,22 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use crate::core::arrived::Newest;
-use crate::core::event;
 use crate::core::listing::State;
 use crate::core::name::{Dataset, Prefix};
 use crate::core::replication::{Kind, Plan, Stream, TokenUse};
 use crate::edge::command::Machine;
 use crate::edge::outcome::is_later;
+use crate::edge::stop;
 use crate::edge::zfs::{self, First};
-use crate::edge::{journal, stop};
 use crate::verbs::replicate::bookmarks::Bookmarks;
 use crate::verbs::replicate::encryption::is_below_raw;
 use crate::verbs::replicate::listing::{is_absent, list_one};
 use crate::verbs::replicate::remembering::remember;
 use crate::verbs::replicate::replication::Replication;
 use crate::verbs::replicate::stream::Sending;
+use crate::verbs::replicate::telling::{Arrived, tell_what_arrived, tell_why_nothing_is_sent};
 use crate::verbs::replicate::token::{check_source, discard, foreign};
 use crate::verbs::replicate::warnings;
-use crate::verbs::say::{size, snapshots};
 
 pub(super) struct Transfer<'t> {
     pub(super) replication: &'t Replication<'t>,
@@ -37,13 +36,6 @@ pub(super) struct Transfer<'t> {
     bookmarks: Bookmarks<'t>,
     /// A stream was begun, so that something may have arrived, however it ended.
     has_begun: bool,
-}
-
-/// The sum of what the streams of a plan have brought.
-#[derive(Default)]
-struct Arrived {
-    snapshots: usize,
-    bytes: u64,
 }
 
 impl<'t> Transfer<'t> {
@@ -133,7 +125,7 @@ impl<'t> Transfer<'t> {
             self.replication.go_on()?;
             self.check_plan()?;
             if self.has_nothing_to_send() {
-                self.tell_why_nothing_is_sent();
+                tell_why_nothing_is_sent(self.replication, self.dataset, self.source);
                 return Ok(());
             }
             if self.plan.token != TokenUse::Discard {
@@ -187,19 +179,6 @@ impl<'t> Transfer<'t> {
     fn has_nothing_to_send(&self) -> bool {
         let plan = &self.plan;
         plan.kind == Kind::UpToDate && plan.base.is_none() && plan.token == TokenUse::None
-    }
-
-    fn tell_why_nothing_is_sent(&self) {
-        let why = if self.source.resume_token.is_some() {
-            "is itself still being received"
-        } else {
-            "has no snapshot of zam's yet"
-        };
-        let on_host = self.replication.listed.here.on_host();
-        self.replication.say(format!(
-            "{}{on_host} {why}, so there is nothing to send",
-            self.dataset
-        ));
     }
 
     /// A new plan, from what the replica is after a round.
@@ -256,7 +235,7 @@ impl<'t> Transfer<'t> {
             self.bookmarks.drop_what_was_set_aside(base)?;
         }
         self.replication.sent.fetch_add(1, Ordering::Relaxed);
-        self.tell_what_arrived(arrived, elapsed);
+        tell_what_arrived(self.replication, self.dataset, arrived, elapsed);
         Ok(())
     }
 
@@ -323,17 +302,5 @@ impl<'t> Transfer<'t> {
         let is_plain = self.source.encryption_root.is_none() && !is_resumed;
         let unencrypted = is_plain && is_below_raw(self.replication, self.dataset, &self.replica)?;
         Ok(Some(First { unencrypted }))
-    }
-
-    fn tell_what_arrived(&self, arrived: &Arrived, elapsed: Duration) {
-        let (dataset, replica, on_host) = (self.dataset, &self.replica, self.there().on_host());
-        let (count, bytes) = (snapshots(arrived.snapshots), arrived.bytes);
-        let (size, seconds) = (size(bytes), elapsed.as_secs_f64());
-        let text = format!("{dataset} -> {replica}{on_host}: {count}, {size} in {seconds:.1} s");
-        if journal::is_journal() {
-            tracing::info!(message_id = event::ARRIVED, zam_bytes = bytes, zam_seconds = seconds, zam_destination = %self.replication.to.name, "{text}");
-        } else {
-            self.replication.say(text);
-        }
     }
 }
