@@ -154,7 +154,7 @@ impl Replicated {
 }
 
 /// A job that has replicated everything of its entry to one destination by then.
-pub struct Success {
+pub struct JobDone {
     /// Which entry and destination, as in [`Arrived`].
     pub name: String,
     /// As [`Prefix::time_of`] gives it.
@@ -163,7 +163,7 @@ pub struct Success {
 
 /// What all destinations may have of a source, as far as is known. A source under a new name is in no record of a
 /// destination, nor is what an earlier zam has sent; but a job that succeeded had sent it.
-pub fn replications(all: &[Arrived], jobs: &[Success], dataset: &Dataset) -> Vec<Replicated> {
+pub fn replications(all: &[Arrived], jobs: &[JobDone], dataset: &Dataset) -> Vec<Replicated> {
     let mut replications = Vec::new();
     for arrived in all {
         let known = arrived.newest.get(dataset).cloned();
@@ -228,7 +228,7 @@ mod tests {
         let all: Vec<Arrived> = all
             .filter_map(|(file, text)| Arrived::parse(file, text))
             .collect();
-        let jobs = ["nas-tank", "usb-tank", "tape-tank"].map(|name| Success {
+        let jobs = ["nas-tank", "usb-tank", "tape-tank"].map(|name| JobDone {
             name: name.into(),
             time: "20240105T000000Z".into(),
         });

@@ -1,6 +1,6 @@
 //! What the destinations of a source may have, beside what their bookmarks on it say.
 
-use crate::core::arrived::{Arrived, Replicated, Success, name, replications};
+use crate::core::arrived::{Arrived, JobDone, Replicated, name, replications};
 use crate::core::config::Verb;
 use crate::core::name::Dataset;
 use crate::core::unit_name::instance;
@@ -10,7 +10,7 @@ use crate::verbs::Run;
 
 pub(super) struct Sent {
     arrived: Vec<Arrived>,
-    jobs: Vec<Success>,
+    jobs: Vec<JobDone>,
 }
 
 impl Sent {
@@ -27,7 +27,7 @@ impl Sent {
     }
 }
 
-fn successes(run: &Run) -> Vec<Success> {
+fn successes(run: &Run) -> Vec<JobDone> {
     let mut successes = Vec::new();
     let prefix = &run.config.prefix;
     for job in run.entry.jobs() {
@@ -40,7 +40,7 @@ fn successes(run: &Run) -> Vec<Success> {
             let snapshot = prefix.snapshot(success.time.saturating_add_unsigned(seconds));
             let time = prefix.time_of(&snapshot).unwrap_or_default().into();
             let name = name(run.entry, to);
-            successes.push(Success { name, time });
+            successes.push(JobDone { name, time });
         }
     }
     successes

@@ -11,7 +11,7 @@ use crate::verbs::say::{size, snapshots};
 
 /// The sum of what the streams of a plan have brought.
 #[derive(Default)]
-pub(super) struct Arrived {
+pub(super) struct Total {
     pub(super) snapshots: usize,
     pub(super) bytes: u64,
 }
@@ -35,7 +35,7 @@ pub(super) fn tell_why_nothing_is_sent(
 pub(super) fn tell_what_arrived(
     replication: &Replication,
     dataset: &Dataset,
-    arrived: &Arrived,
+    arrived: &Total,
     elapsed: Duration,
 ) {
     let (to, on_host) = (replication.to, replication.listed.there.on_host());

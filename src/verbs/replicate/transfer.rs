@@ -21,7 +21,7 @@ use crate::verbs::replicate::listing::{is_absent, list_one};
 use crate::verbs::replicate::remembering::remember;
 use crate::verbs::replicate::replication::Replication;
 use crate::verbs::replicate::stream::Sending;
-use crate::verbs::replicate::telling::{Arrived, tell_what_arrived, tell_why_nothing_is_sent};
+use crate::verbs::replicate::telling::{Total, tell_what_arrived, tell_why_nothing_is_sent};
 use crate::verbs::replicate::token::{check_source, discard, foreign};
 use crate::verbs::replicate::warnings;
 
@@ -208,7 +208,7 @@ impl<'t> Transfer<'t> {
             parents.make(self.there(), self.dataset)?;
         }
         let started = Instant::now();
-        let mut arrived = Arrived::default();
+        let mut arrived = Total::default();
         let at_most = if is_resumed { 1 } else { usize::MAX };
         for stream in self.plan.streams.iter().take(at_most) {
             self.replication.go_on()?;
@@ -227,7 +227,7 @@ impl<'t> Transfer<'t> {
     }
 
     /// The plan is carried out, or its resumed stream has arrived.
-    fn finish(&mut self, arrived: &Arrived, elapsed: Duration) -> Result<()> {
+    fn finish(&mut self, arrived: &Total, elapsed: Duration) -> Result<()> {
         if arrived.snapshots == 0 {
             return Ok(());
         }
