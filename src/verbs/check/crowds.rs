@@ -8,6 +8,7 @@ use crate::core::name::Dataset;
 use crate::core::period::Period;
 use crate::core::retention;
 use crate::core::selection::governs;
+use crate::core::shell::quoted;
 use crate::core::span::HOUR;
 use crate::core::trouble::Trouble;
 use crate::verbs::status::trees::Trees;
@@ -30,9 +31,9 @@ pub(super) fn of_crowds(
         .iter()
         .filter(|(dataset, _)| governs(config, entry, dataset));
     for (dataset, state) in governed {
-        let key = key(entry.host_name(), dataset);
+        let name = quoted(&key(entry.host_name(), dataset));
         if entry.host.is_none() {
-            let command = format!("zam prune -n {key}");
+            let command = format!("zam prune -n {name}");
             troubles.extend(look.crowd(
                 dataset,
                 state,
@@ -47,7 +48,7 @@ pub(super) fn of_crowds(
                 && let Ok(there) = &trees[&to.host_name()]
                 && let Some(state) = there.get(&replica)
             {
-                let command = format!("zam prune -n --to {} {key}", to.name);
+                let command = format!("zam prune -n --to {} {name}", to.name);
                 troubles.extend(look.crowd(&replica, state, &to.windows, period, &command));
             }
         }
@@ -104,7 +105,7 @@ mod tests {
 
     /// A tree with so many snapshots, one an hour until now, of which a day is kept.
     fn troubles(snapshots: i64) -> Vec<String> {
-        let text = "datasets: {a: {snapshot-period: 1h, prune-period: 6h, windows: [{max-age: 1d, period: 1h}]}}";
+        let text = "datasets: {a b: {snapshot-period: 1h, prune-period: 6h, windows: [{max-age: 1d, period: 1h}]}}";
         let source = Source {
             path: "zam.yaml".into(),
             text: text.into(),
@@ -123,7 +124,7 @@ mod tests {
             snapshots: (1..=snapshots).map(snapshot).collect(),
             ..State::default()
         };
-        let tree = [("a".parse().expect("a dataset"), state)];
+        let tree = [("a b".parse().expect("a dataset"), state)];
         let trees = Trees::from([(None, Ok(tree.into()))]);
         let now = DateTime::from_timestamp(snapshots * HOUR, 0).expect("a time");
         let found = of_crowds(&config, &config.entries[0], &trees, now);
@@ -137,7 +138,7 @@ mod tests {
         let told = troubles(calm + 5);
         assert_eq!(told.len(), 1);
         assert!(
-            told[0].ends_with("snapshots that no window keeps; why they stay: zam prune -n a"),
+            told[0].ends_with("snapshots that no window keeps; why they stay: zam prune -n 'a b'"),
             "{told:?}"
         );
     }

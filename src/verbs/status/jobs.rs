@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
+use crate::core::shell::quoted;
 use crate::core::span::Rough;
 use crate::verbs::say::{ago, size};
 use crate::verbs::status::columns::{Columns, RED};
@@ -33,7 +34,7 @@ fn command(entry: &ShownEntry, job: &ShownJob) -> String {
         Some(destination) => format!(" --to {destination}"),
         None => String::new(),
     };
-    format!("{} {}{to}", job.verb, entry.dataset)
+    format!("{} {}{to}", job.verb, quoted(&entry.dataset))
 }
 
 fn took(seconds: u64) -> String {
