@@ -8,7 +8,7 @@ use crate::core::config::{Destination, Entry};
 use crate::core::name::Prefix;
 use crate::core::replication::{Kind, Plan, Side, Wish, plan};
 use crate::core::schedule::Week;
-use crate::core::span::{Epoch, HOUR, MINUTE};
+use crate::core::span::{Epoch, HOUR, MINUTE, Span};
 
 /// Ordered by gravity: a tree is in the state of its worst dataset.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -129,6 +129,25 @@ pub fn of_source(entry: &Entry, newest: Option<Epoch>, now: Epoch) -> Health {
         (Some(newest), Some(period)) if now - newest > 2 * period.seconds() => Health::Late,
         _ => Health::Ok,
     }
+}
+
+/// Whether the machine of a source that is pulled takes snapshots no more: the newest is older than `alert-after`, and
+/// than two periods. The period is the longest time between any two of the last few, which were `taken` then, oldest first.
+pub fn has_stopped(entry: &Entry, taken: &[Epoch], now: Epoch) -> bool {
+    const FEW: usize = 5;
+    let last = &taken[taken.len().saturating_sub(FEW)..];
+    let period = last.windows(2).map(|pair| pair[1] - pair[0]).max();
+    let (Some(_), Some(after), Some(period)) = (&entry.host, alert_after(entry), period) else {
+        return false;
+    };
+    let age = now - last[last.len() - 1];
+    age > after.seconds() && age > 2 * period
+}
+
+/// How old a replica of the entry may become before somebody is told of it.
+pub fn alert_after(entry: &Entry) -> Option<Span> {
+    let spans = entry.destinations.iter().filter_map(|to| to.alert_after);
+    spans.min_by_key(|span| span.seconds())
 }
 
 #[cfg(test)]
@@ -307,5 +326,36 @@ mod tests {
             [Health::Never, Health::Ok, Health::Late]
         );
         assert_eq!(of(1, Some(0)), Health::Ok);
+    }
+
+    #[test]
+    fn what_is_pulled_has_stopped_after_alert_after_and_two_periods() {
+        let text = "
+hosts: {laptop: {ssh: zam@laptop}}
+destinations: {usb: {root: u/zam, alert-after: 3d}, nas: {root: n/zam, alert-after: 1d}, away: {root: a/zam}}
+datasets: {tank: {destinations: [usb]}, 'laptop:a': {destinations: [usb, nas]}, 'laptop:b': {destinations: [away]}}";
+        let source = Source {
+            path: "zam.yaml".into(),
+            text: text.into(),
+        };
+        let (config, faults) = load(&[source]).expect("it parses");
+        assert!(faults.is_empty(), "{faults:?}");
+        let stops_after = |key, taken: &[Epoch]| {
+            let entry = config.entry(key).expect("an entry");
+            let mut days = 0..100;
+            days.find(|days| has_stopped(entry, taken, days * DAY + 1))
+        };
+        assert_eq!(stops_after("laptop:a", &[-HOUR, 0]), Some(1));
+        // One by hand does not make a week shorter.
+        let weekly = [-300, -21, -14, -7, -7, 0].map(|day| day * DAY);
+        assert_eq!(stops_after("laptop:a", &weekly), Some(14));
+        for (key, taken) in [
+            ("laptop:b", &[-HOUR, 0][..]),
+            ("tank", &[-HOUR, 0]),
+            ("laptop:a", &[0]),
+            ("laptop:a", &[]),
+        ] {
+            assert_eq!(stops_after(key, taken), None, "{key}");
+        }
     }
 }

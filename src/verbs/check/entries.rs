@@ -41,6 +41,7 @@ fn of_source(entry: &Entry, shown: &ShownEntry, now: DateTime<Utc>) -> Option<Tr
         }
         // Whether that matters, its replicas decide.
         Health::Unreachable => Some(Trouble::warning(about, "unreachable", why)),
+        Health::Late if entry.host.is_some() => Some(Trouble::critical(about, "late", why)),
         Health::Late => {
             let age = shown
                 .newest

@@ -3,11 +3,12 @@
 use chrono::{DateTime, Utc};
 
 use crate::core::config::{Config, Destination, Entry, Job, Verb, key};
-use crate::core::health::{Health, Judgement, judge, of_source};
+use crate::core::health::{Health, Judgement, alert_after, has_stopped, judge, of_source};
 use crate::core::listing::Tree;
 use crate::core::name::Dataset;
 use crate::core::replication::Side;
 use crate::core::selection::governs;
+use crate::core::span::Rough;
 use crate::core::unit_name::{instance, service};
 use crate::edge::command::Machine;
 use crate::edge::records::Records;
@@ -63,11 +64,12 @@ impl<'l> Look<'l> {
             snapshots += times.len();
             newest = older(newest, times.last().copied());
         }
-        let why = self.why_unreachable();
-        let state = match &why {
-            Some(_) => Health::Unreachable,
-            None if self.entry.host.is_some() => Health::Ok,
-            None => of_source(self.entry, newest, self.now.timestamp()),
+        let unreachable = self.why_unreachable();
+        let stopped = self.why_stopped();
+        let state = match (&unreachable, &stopped) {
+            (Some(_), _) => Health::Unreachable,
+            (None, Some(_)) => Health::Late,
+            (None, None) => of_source(self.entry, newest, self.now.timestamp()),
         };
         let jobs = self.entry.jobs();
         let jobs = jobs.iter().map(|job| self.job(job, systemd)).collect();
@@ -81,7 +83,7 @@ impl<'l> Look<'l> {
             snapshots: (state != Health::Unreachable).then_some(snapshots),
             newest: newest.and_then(time),
             state,
-            why,
+            why: unreachable.or(stopped),
             jobs,
             destinations,
         }
@@ -97,6 +99,22 @@ impl<'l> Look<'l> {
             }
             Err(error) => Some(format!("{error:#}")),
         }
+    }
+
+    /// Of which source that is pulled the machine takes no snapshots any more.
+    fn why_stopped(&self) -> Option<String> {
+        let (host, now) = (self.entry.host_name(), self.now.timestamp());
+        let mut sources = self.sources.iter();
+        let stopped =
+            sources.find(|source| has_stopped(self.entry, &self.times(host, source), now))?;
+        let newest = self.times(host, stopped).pop()?;
+        Some(format!(
+            "the newest snapshot {}_* of {} is {} old (alert-after {}), so its machine takes none any more",
+            self.config.prefix,
+            key(host, stopped),
+            Rough(now - newest),
+            alert_after(self.entry)?
+        ))
     }
 
     /// When our snapshots of a dataset were taken, in epoch seconds, oldest first.

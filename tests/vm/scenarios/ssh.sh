@@ -13,7 +13,7 @@ hosts:
   there: {ssh: root@localhost, identity: /etc/zam/keys/there}
 destinations:
   away: {host: there, root: backup/zam, replication-period: 1h, prune-period: 1d, windows: [{max-age: 1w, period: 1h}]}
-  here: {root: backup/pulled, replication-period: 1h}
+  here: {root: backup/pulled, replication-period: 1h, alert-after: 3d}
 datasets:
   tank/home: {recursive: true, snapshot-period: 10min, destinations: [away]}
   "there:tank/other": {recursive: true, destinations: [here]}
@@ -85,3 +85,14 @@ expect 0 systemctl --failed --no-legend
 equal "$output" ''
 systemctl start ssh.service
 expect 0 zam replicate tank/home
+
+say "where nobody takes snapshots any more, what is pulled from there is late, however well it is replicated"
+expect 0 zam replicate there:tank/other
+expect 0 zam status there:tank/other
+lacks "$output" late
+systemctl stop zam.target # its timers would catch up
+advance '4 days'
+expect 0 zam status there:tank/other
+has 'there:tank/other.* late'
+expect 1 zam check
+has 'there:tank/other: the newest snapshot zam_.* of there:tank/other is 4d old .alert-after 3d., so its machine takes none any more'
