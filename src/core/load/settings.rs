@@ -99,12 +99,19 @@ pub fn idle(node: &Node, faults: &mut Vec<Fault>) -> Option<Idle> {
             "an empty list is no time at all: name one like 22:00-06:00, or leave `windows` out",
         ));
     }
+    let run_at_last = fields.parse("otherwise", otherwise).unwrap_or_default();
+    let is_vain = run_at_last && windows.is_none();
+    if is_vain && let Some(node) = fields.node("otherwise") {
+        fields.faults.push(node.at.fault(
+            "without `windows` no slot is a last one, so this would never run: name windows, or leave `otherwise` out",
+        ));
+    }
     Some(Idle {
         windows: fields.list("windows", str::parse),
         on_ac_power: fields.flag("on-ac-power"),
         user_idle: fields.get("user-idle"),
         unmetered: fields.flag("unmetered"),
         pool: fields.flag("pool"),
-        run_at_last: fields.parse("otherwise", otherwise).unwrap_or_default(),
+        run_at_last,
     })
 }
