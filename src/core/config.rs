@@ -82,6 +82,8 @@ pub struct Entry {
     pub hooks: Hooks,
     /// Every setting that applies, and where it stands.
     pub settings: Vec<Setting>,
+    /// The settings that stand in the entry itself, `use` among them.
+    pub own: BTreeSet<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -117,6 +119,8 @@ pub struct Destination {
     pub parallel: Option<u8>,
     /// Every setting in its definition and in the entry, and where it stands.
     pub settings: Vec<Setting>,
+    /// The settings that stand in the entry.
+    pub own: BTreeSet<String>,
 }
 
 impl Destination {

@@ -7,6 +7,7 @@ pub mod complaint;
 pub mod config;
 pub mod divergence;
 pub mod event;
+pub mod exposed;
 pub mod fault;
 pub mod gate;
 pub mod health;

@@ -1,5 +1,6 @@
 //! What an entry excludes. A pattern is a path, a glob or a regular expression, and is matched against whole names.
 
+use std::fmt;
 use std::str::FromStr;
 
 use regex_lite::Regex;
@@ -12,6 +13,16 @@ pub struct Pattern {
     regex: Regex,
     /// A path or glob as it was written. A regular expression has none.
     glob: Option<String>,
+}
+
+/// As it was written.
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match &self.glob {
+            Some(glob) => f.write_str(glob),
+            None => write!(f, "/{}/", self.regex.as_str()),
+        }
+    }
 }
 
 impl FromStr for Pattern {
@@ -76,6 +87,11 @@ fn check_glob(text: &str) -> Result<(), String> {
 impl Pattern {
     pub fn matches(&self, dataset: &Dataset) -> bool {
         self.regex.is_match(dataset.as_str())
+    }
+
+    /// The regular expression by which it matches.
+    pub fn expression(&self) -> &str {
+        self.regex.as_str()
     }
 
     /// The one dataset that it names, if it is a full name.

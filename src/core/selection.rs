@@ -38,6 +38,34 @@ fn nearest_above<'c>(
     None
 }
 
+/// The recursive entry that governs what lies below a dataset and has no entry of its own. What its patterns say of
+/// single children is not known here.
+pub fn recursing_into<'c>(
+    config: &'c Config,
+    host: Option<&str>,
+    dataset: &Dataset,
+) -> Option<&'c Entry> {
+    recursive_above(config, host, dataset).filter(|entry| !is_excluded(entry, dataset))
+}
+
+/// The longest recursive entry that is the dataset itself, or above it, whatever it excludes.
+pub fn recursive_above<'c>(
+    config: &'c Config,
+    host: Option<&str>,
+    dataset: &Dataset,
+) -> Option<&'c Entry> {
+    for above in dataset.and_above() {
+        if config.is_dropped(host, &above) {
+            return None;
+        }
+        let entry = config.entry(&key(host, &above));
+        if let Some(entry) = entry.filter(|entry| entry.recursive) {
+            return Some(entry);
+        }
+    }
+    None
+}
+
 /// An excluded dataset takes its children with it.
 fn is_excluded(entry: &Entry, dataset: &Dataset) -> bool {
     let mut below = dataset

@@ -4,10 +4,10 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::core::config::{Config, Verb};
+use crate::core::config::Config;
+use crate::core::exposed::{Loss, exposed};
 use crate::core::fault::{Source, render};
 use crate::core::load::load;
-use crate::core::selection::governing;
 use crate::edge::outcome::Exit;
 use crate::edge::{files, last_good};
 
@@ -18,6 +18,8 @@ pub struct Loaded {
     pub faults: Vec<String>,
     /// How many faults there are; not all of them are rendered.
     pub errors: usize,
+    /// What is gone since the last good configuration and kept datasets from being pruned.
+    pub losses: Vec<Loss>,
     /// Whether this is the last good configuration, because nothing in the files of today can be in force.
     pub is_last_good: bool,
 }
@@ -32,6 +34,27 @@ impl Loaded {
         Exit::Misconfigured(format!("{errors} in the configuration"))
     }
 
+    /// Finds what is gone since the last good configuration.
+    fn compare(&mut self, good: Option<&[Source]>) {
+        let good = good.filter(|good| *good != self.sources);
+        if let Some(Ok((before, _))) = good.map(load) {
+            self.losses.extend(exposed(&before, &self.config));
+        }
+    }
+
+    /// Why pruning waits until a person has accepted what is gone. A few of many are enough, on a line.
+    fn waits_for_a_person(&self) -> Option<String> {
+        const ENOUGH: usize = 3;
+        let mut losses = self.losses.iter().map(Loss::to_string);
+        let first: Vec<String> = losses.by_ref().take(ENOUGH).collect();
+        let more = match losses.count() {
+            0 => String::new(),
+            more => format!("; and {more} more"),
+        };
+        let first = first.join("; ");
+        (!first.is_empty()).then(|| format!("{first}{more}; or accept that with zam reload"))
+    }
+
     /// In place of a configuration that could not be read at all.
     pub fn nothing(path: &Path, fault: String) -> Self {
         Loaded {
@@ -39,6 +62,7 @@ impl Loaded {
             sources: vec![source(path, String::new())],
             faults: vec![fault],
             errors: 1,
+            losses: vec![],
             is_last_good: false,
         }
     }
@@ -75,11 +99,15 @@ pub fn read(path: &Path) -> Result<Option<Loaded>, String> {
         Ok(good) => (good, None),
         Err(why) => (None, Some(why)),
     };
-    // Without it nobody can say whether a file is gone.
-    let gone = unreadable.or_else(|| gone(path, good.as_deref(), &files.sources));
-    let loaded = match files.load(gone) {
+    let missing_file = gone(path, good.as_deref(), &files.sources);
+    let loaded = match files.load() {
         Ok(mut loaded) if !loaded.config.entries.is_empty() => {
-            wait_for_a_gone_entry(&mut loaded, good.as_deref());
+            loaded.losses.extend(missing_file);
+            loaded.compare(good.as_deref());
+            // Without the last good one nobody can say what is gone.
+            let waits = unreadable.or_else(|| loaded.waits_for_a_person());
+            let of_faults = loaded.config.pruning_waits.take();
+            loaded.config.pruning_waits = of_faults.or(waits);
             return Ok(Some(loaded));
         }
         other => other,
@@ -113,46 +141,19 @@ fn last_good_instead(mut config: Config, sources: Vec<Source>, mut faults: Vec<S
         sources,
         faults,
         errors,
+        losses: vec![],
         is_last_good: true,
     }
 }
 
 /// Says that a file which was in force is not there: nothing says now what it said of its datasets. Without a copy of
 /// what was in force only the first file is known to be missed.
-fn gone(path: &Path, good: Option<&[Source]>, now: &[Source]) -> Option<String> {
+fn gone(path: &Path, good: Option<&[Source]>, now: &[Source]) -> Option<Loss> {
     let first = [source(path, String::new())];
     let mut expected = good.unwrap_or(&first).iter();
     let gone = expected.find(|source| now.iter().all(|other| other.path != source.path))?;
-    Some(format!(
-        "{} was part of the configuration and is gone: put it back, or accept that with zam reload",
-        gone.path
-    ))
-}
-
-/// A dataset whose entry was taken away falls to the entry above it, whose windows may give up most of it. Somebody who
-/// made a comment of the entry may have meant that it is left alone.
-fn wait_for_a_gone_entry(loaded: &mut Loaded, good: Option<&[Source]>) {
-    let Some(good) = good.filter(|good| *good != loaded.sources) else {
-        return;
-    };
-    let Ok((before, _)) = load(good) else {
-        return;
-    };
-    let config = &mut loaded.config;
-    for entry in &before.entries {
-        let key = &entry.key;
-        if config.pruning_waits.is_none()
-            && let Some(heir) = governing(config, entry.host_name(), &entry.dataset)
-            && heir.key != *key
-            && heir.jobs().iter().any(|job| job.verb == Verb::Prune)
-        {
-            config.pruning_waits = Some(format!(
-                "{key} had an entry of its own and has none now, so that {} would prune it: exclude it there, or accept that \
-                 with zam reload",
-                heir.key
-            ));
-        }
-    }
+    let what = format!("{} was part of the configuration and is gone", gone.path);
+    Some(Loss::new(what, "put it back"))
 }
 
 /// Whether the files still say what was read.
@@ -219,11 +220,11 @@ impl Files {
         self.unreadable.push(message);
     }
 
-    /// The configuration that the files give together. `gone` says why they may not be all.
+    /// The configuration that the files give together.
     ///
     /// # Errors
     /// The faults because of which they give none.
-    fn load(self, gone: Option<String>) -> Result<Loaded, Vec<String>> {
+    fn load(self) -> Result<Loaded, Vec<String>> {
         if !self.unreadable.is_empty() {
             return Err(self.unreadable);
         }
@@ -231,13 +232,14 @@ impl Files {
         let (mut config, faults) = loaded.map_err(|fault| vec![fault.render(&self.sources)])?;
         let errors = faults.len() + self.misnamed.len();
         if config.pruning_waits.is_none() {
-            config.pruning_waits = self.misnamed.first().cloned().or(gone);
+            config.pruning_waits = self.misnamed.first().cloned();
         }
         Ok(Loaded {
             config,
             faults: [render(&faults, &self.sources), self.misnamed].concat(),
             sources: self.sources,
             errors,
+            losses: vec![],
             is_last_good: false,
         })
     }

@@ -77,7 +77,7 @@ fn put_into_force(loaded: &Loaded, path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Keeps a copy of a configuration that has no fault. A file that is gone makes pruning wait; only a person may accept
+/// Keeps a copy of a configuration that has no fault. Something that is gone makes pruning wait; only a person may accept
 /// that, and not zam-reload.path, so a run that systemd started keeps the old copy.
 fn keep(loaded: &Loaded, path: &Path) -> Result<()> {
     if loaded.config.pruning_waits.is_some() && journal::is_journal() {
@@ -85,6 +85,9 @@ fn keep(loaded: &Loaded, path: &Path) -> Result<()> {
     } else if loaded.faults.is_empty() {
         last_good::keep(path, &loaded.sources)
             .context("cannot keep a copy of the configuration")?;
+        for loss in &loaded.losses {
+            journal::print(format!("accepted: {}", loss.what));
+        }
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ mod dbus;
 mod delegation;
 mod destroying;
 mod explain;
+mod exposed;
 mod faults;
 mod generator;
 mod house;

@@ -4,10 +4,11 @@
 //! A slip is made in the text of a sound configuration, as people make them: a letter of a key, the indentation of a line
 //! or a block, a line that stands twice, a value of another type or in a comment, a lost colon, brace or line break, a
 //! tab, a stray sign, a merge that nobody finished, a section under another name, a file that is missing, empty, or
-//! called otherwise. Slips that give another sound configuration no program can tell from
-//! a wish, so they are not made: a value that is changed to another legal one (`max-age: 1d` for `1y`, another template,
-//! another destination), a list from which an item is gone, a line or an entry that is taken out whole, and a file that
-//! is cut where something ends.
+//! called otherwise; and what kept datasets from being pruned as others are and is taken out whole: an entry, its
+//! recursion, what it excludes, its own windows, its templates, the prefix. Other slips that give a sound configuration
+//! no program can tell from a wish, so they are not made: a value that is changed to another legal one (`max-age: 1d` for
+//! `1y`, another template, another destination), a line of another setting that is taken out whole, and a file that is cut
+//! where something ends.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -116,8 +117,12 @@ fn settings(name: Option<&str>, templates: &[&str], dice: &mut Dice) -> Vec<Stri
     }
     if dice.roll(3) > 0 {
         settings.push(format!("windows: {}", dice.pick(&WINDOWS)));
+    } else if name.is_some() && dice.one_in(2) {
+        settings.push("windows: ~".into());
     }
-    if dice.roll(3) > 0 {
+    if name.is_some() && dice.one_in(6) {
+        settings.push("recursive: false".into());
+    } else if dice.roll(3) > 0 {
         settings.push("recursive: true".into());
         let below: Vec<&str> = EXISTING
             .into_iter()
@@ -255,12 +260,45 @@ fn end_of_block(lines: &[String], at: usize) -> usize {
     at + 1 + below.count()
 }
 
+/// The settings that keep datasets from being pruned by windows of others.
+const PROTECTIONS: [&str; 3] = ["recursive", "exclude", "prefix"];
+
+/// So do these in an entry.
+const IN_ENTRIES: [&str; 3] = ["windows", "use", "destinations"];
+
+/// Whether a line is an entry, or keeps datasets from being pruned as others are. A template's windows do not: whether an
+/// entry is to go by other ones, no program can tell.
+fn protects(lines: &[String], at: usize) -> Option<bool> {
+    let (begin, end) = key_of(&lines[at])?;
+    let key = &lines[at][begin..end];
+    let mut above = lines[..at].iter().rev();
+    let section = above.find(|line| !line.starts_with(' '));
+    let is_in_entry = section.is_some_and(|line| line.starts_with("datasets"));
+    let is_entry = begin == 2 && EXISTING.contains(&key);
+    Some(is_entry || PROTECTIONS.contains(&key) || is_in_entry && IN_ENTRIES.contains(&key))
+}
+
+/// A line without a setting in its braces, or without one item of what it excludes.
+fn without_protection(line: &str, dice: &mut Dice) -> Option<String> {
+    if dice.one_in(2) {
+        let setting = dice.pick(&["recursive: true", "recursive: false", "windows: ~"]);
+        let forms = [format!(", {setting}"), format!("{setting}, ")];
+        let form = forms.iter().find(|form| line.contains(*form))?;
+        return Some(line.replacen(form, "", 1));
+    }
+    let begin = line.find("exclude: [")? + "exclude: [".len();
+    let items = &line[begin..begin + line[begin..].find(']')?];
+    let (first, second) = items.split_once(", ").unwrap_or((items, ""));
+    let left = if dice.one_in(2) { first } else { second };
+    Some(line.replacen(items, left, 1))
+}
+
 /// One slip in one line or block; none where it would be no slip, or a wish.
 fn slip_in(lines: &mut Vec<String>, dice: &mut Dice) -> Option<()> {
     let at = dice.roll(lines.len());
     let line = lines[at].clone();
     let indent = line.len() - line.trim_start().len();
-    match dice.roll(18) {
+    match dice.roll(21) {
         // A letter of a key.
         0..=2 => {
             let keys = keys_of(&line);
@@ -366,6 +404,17 @@ fn slip_in(lines: &mut Vec<String>, dice: &mut Dice) -> Option<()> {
                 _ => format!("{line}{stray}"),
             };
         }
+        // What kept datasets from being pruned as others are, in a comment or taken out.
+        17 => {
+            if !protects(lines, at)? {
+                return None;
+            }
+            let end = end_of_block(lines, at);
+            for line in &mut lines[at..end] {
+                *line = format!("#{line}");
+            }
+        }
+        18 => lines[at] = without_protection(&line, dice)?,
         // A space after a colon, or a comma between items.
         _ => {
             let sign = if dice.one_in(2) { ": " } else { ", " };

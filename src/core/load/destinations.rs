@@ -92,8 +92,10 @@ impl<'n> Destinations<'n> {
             return None;
         }
         let mut settings = definition.map(faults)?;
-        settings.extend(overrides);
-        self.read(key.parse(faults)?, item.at, settings, faults)
+        settings.extend(&overrides);
+        let to = self.read(key.parse(faults)?, item.at, settings, faults)?;
+        let own = names(&overrides);
+        Some(Destination { own, ..to })
     }
 
     /// `at` is where a fault of the whole destination is shown.
@@ -130,6 +132,7 @@ impl<'n> Destinations<'n> {
             stall_timeout: fields.get("stall-timeout").unwrap_or(STALL_TIMEOUT),
             parallel: fields.parse("parallel", parallel),
             settings,
+            own: BTreeSet::new(),
             root: root?,
         };
         // A host at fault is reported at its definition. Without it the destination cannot be reached.
@@ -175,6 +178,10 @@ fn alert_after(fields: &mut Fields, replication_period: Option<Period>) -> Optio
         )));
     }
     Some(after)
+}
+
+pub fn names(map: &Map) -> BTreeSet<String> {
+    map.keys().map(|name| (*name).to_owned()).collect()
 }
 
 /// The settings of a map, for showing them. `use` is left out, because its templates are in the map by now.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::core::config::{Entry, Host, Window};
 use crate::core::fault::Fault;
-use crate::core::load::destinations::{Destinations, listed};
+use crate::core::load::destinations::{Destinations, listed, names};
 use crate::core::load::fields::{Fields, sound};
 use crate::core::load::hosts::Hosts;
 use crate::core::load::keys::{SETTINGS, TOP};
@@ -125,7 +125,8 @@ impl<'n> Reader<'n> {
             None => None,
         };
         let subject = Subject { key, host, dataset };
-        let entry = self.settings(Some(subject), settings, faults)?;
+        let mut entry = self.settings(Some(subject), settings, faults)?;
+        entry.own = names(&own.written);
         check_effect(&entry, &own.written, faults);
         if node.is_null() && entry.jobs().is_empty() {
             faults.push(key.at.fault(format!(
@@ -172,6 +173,7 @@ impl<'n> Reader<'n> {
             destinations,
             hooks: hooks.unwrap_or_default(),
             settings: listed,
+            own: BTreeSet::new(),
         })
     }
 }

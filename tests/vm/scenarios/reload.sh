@@ -120,6 +120,27 @@ equal "$(timers)" "$all"
 expect 0 systemctl --failed --no-legend
 equal "$output" ''
 
+say "what kept datasets from being pruned as others are is gone: pruning waits for a person, and the path unit is none"
+expect 0 systemctl stop zam-reload.path
+wait_for 120 ended
+zfs create -p tank/tree/kept/old
+for day in 01 02 03; do zfs snapshot "tank/tree/kept/old@zam_202610${day}T000000Z"; done
+rm -r /etc/zam/zam.d
+printf '%s\n' 'datasets:' '  tank/tree: {recursive: true, windows: [{max-age: 2h, period: 1h}]}' '  tank/tree/kept: {recursive: true}' >/etc/zam/zam.yaml
+expect 0 zam reload
+has 'accepted: /etc/zam/zam.d/more.yaml was part of the configuration and is gone'
+expect 0 systemctl start zam-reload.path
+sed -i 's/kept: {.*/kept: {}/' /etc/zam/zam.yaml
+wait_for 120 bash -c "journalctl -q -o cat -u zam-reload.service | grep -q 'tank/tree/kept was recursive'"
+wait_for 120 ended
+expect 75 zam prune tank/tree
+has 'tank/tree/kept was recursive and is not now, so that tank/tree would prune what is below it: exclude tank/tree/kept there'
+equal "$(snapshots tank/tree/kept/old | wc -l)" 3
+expect 0 zam reload
+has 'accepted: tank/tree/kept was recursive'
+expect 0 zam prune tank/tree
+equal "$(snapshots tank/tree/kept/old | wc -l)" 2
+
 say "however often something is saved, the path unit sees the next change"
 mkdir /run/systemd/system/zam-reload.service.d
 printf '%s\n' '[Unit]' StartLimitBurst=1 '[Service]' ExecStart= ExecStart=true >/run/systemd/system/zam-reload.service.d/quick.conf
