@@ -41,6 +41,9 @@ traced() {
   PATH=/root/traced:$PATH "$@"
 }
 
+# What a program has said when it ends, journald may not have written yet: on a busy machine it comes later.
+journalctl() { command journalctl --sync; command journalctl "$@"; }
+
 # contains TEXT PATTERN / lacks TEXT PATTERN: an extended regular expression.
 contains() { grep -qE -e "$2" <<<"$1" || fail "no '$2' in: $1"; }
 lacks() { ! grep -E -e "$2" <<<"$1" || fail "'$2' is in: $1"; }

@@ -104,7 +104,6 @@ sed '/tank\/other/d' /root/zam.yaml >/etc/zam/zam.yaml
 ended() { [[ $(systemctl is-active zam-reload.service) == inactive ]]; }
 gone() { [[ $(timers) != *other* ]] && ended; }
 wait_for 120 gone
-mkdir /etc/zam/zam.d
 sleep 1
 echo 'datasets: {tank/other: {}}' >/etc/zam/zam.d/more.yaml
 back() { [[ $(timers) == "$all" ]] && ended; }
@@ -125,11 +124,12 @@ expect 0 systemctl stop zam-reload.path
 wait_for 120 ended
 zfs create -p tank/tree/kept/old
 for day in 01 02 03; do zfs snapshot "tank/tree/kept/old@zam_202610${day}T000000Z"; done
-rm -r /etc/zam/zam.d
+rm /etc/zam/zam.d/more.yaml
 printf '%s\n' 'datasets:' '  tank/tree: {recursive: true, windows: [{max-age: 2h, period: 1h}]}' '  tank/tree/kept: {recursive: true}' >/etc/zam/zam.yaml
 expect 0 zam reload
 has 'accepted: /etc/zam/zam.d/more.yaml was part of the configuration and is gone'
 expect 0 systemctl start zam-reload.path
+# Replaces the file, as editors do.
 sed -i 's/kept: {.*/kept: {}/' /etc/zam/zam.yaml
 wait_for 120 bash -c "journalctl -q -o cat -u zam-reload.service | grep -q 'tank/tree/kept was recursive'"
 wait_for 120 ended

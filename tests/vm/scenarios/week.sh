@@ -49,7 +49,7 @@ equal "$(systemctl list-units --failed --no-legend 'zam*')" ''
 say "what each side holds is what the windows promise"
 slots() { snapshots "$1" | sed -E 's/zam_202611(..)T(..)00..Z/\1-\2/' | xargs; }
 expect 0 systemctl start zam@prune-tank-home.service
-contains "$(journalctl -q -o cat -n 4 -u zam@prune-tank-home.service)" 'not now: it is not due: done 1[123]h ago, and wanted every 1d'
+contains "$(journalctl -q -o cat -t zam -n 1 -u zam@prune-tank-home.service)" 'not now: it is not due: done 1[123]h ago, and wanted every 1d'
 expect 0 zam prune tank/home
 expect 0 zam prune --to local tank/home
 for dataset in tank/home tank/home/kid; do
