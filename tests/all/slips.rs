@@ -182,6 +182,10 @@ fn sound(dice: &mut Dice) -> Files {
     }
     let mut names: BTreeSet<&str> = BTreeSet::from(["tank"]);
     names.extend((0..dice.roll(6)).map(|_| dice.pick(&EXISTING)));
+    // One with children inside another, which would inherit them.
+    if dice.one_in(2) {
+        names.insert(dice.pick(&["tank/archive", "tank/machines"]));
+    }
     let mut files = Files::new();
     let mut datasets = vec!["datasets:".to_owned()];
     let mut more = vec!["datasets:".to_owned()];
@@ -268,14 +272,16 @@ const IN_ENTRIES: [&str; 3] = ["windows", "use", "destinations"];
 
 /// Whether a line is an entry, or keeps datasets from being pruned as others are. A template's windows do not: whether an
 /// entry is to go by other ones, no program can tell.
-fn protects(lines: &[String], at: usize) -> Option<bool> {
-    let (begin, end) = key_of(&lines[at])?;
+fn protects(lines: &[String], at: usize) -> bool {
+    let Some((begin, end)) = key_of(&lines[at]) else {
+        return false;
+    };
     let key = &lines[at][begin..end];
     let mut above = lines[..at].iter().rev();
     let section = above.find(|line| !line.starts_with(' '));
     let is_in_entry = section.is_some_and(|line| line.starts_with("datasets"));
     let is_entry = begin == 2 && EXISTING.contains(&key);
-    Some(is_entry || PROTECTIONS.contains(&key) || is_in_entry && IN_ENTRIES.contains(&key))
+    is_entry || PROTECTIONS.contains(&key) || is_in_entry && IN_ENTRIES.contains(&key)
 }
 
 /// A line without a setting in its braces, or without one item of what it excludes.
@@ -406,9 +412,9 @@ fn slip_in(lines: &mut Vec<String>, dice: &mut Dice) -> Option<()> {
         }
         // What kept datasets from being pruned as others are, in a comment or taken out.
         17 => {
-            if !protects(lines, at)? {
-                return None;
-            }
+            let protecting: Vec<usize> =
+                (0..lines.len()).filter(|at| protects(lines, *at)).collect();
+            let at = dice.pick(Some(&protecting[..]).filter(|lines| !lines.is_empty())?);
             let end = end_of_block(lines, at);
             for line in &mut lines[at..end] {
                 *line = format!("#{line}");
