@@ -18,20 +18,30 @@ pub fn governs(config: &Config, entry: &Entry, dataset: &Dataset) -> bool {
     governing(config, entry.host_name(), dataset).is_some_and(|best| best.key == entry.key)
 }
 
-/// The longest entry that is the dataset itself, or recursive and above it. What a dropped entry names goes to no shorter
-/// entry, because a typo in one policy must not put its datasets under another.
+/// The longest entry that is the dataset itself, or recursive and above it.
 fn nearest_above<'c>(
     config: &'c Config,
     host: Option<&str>,
     dataset: &Dataset,
 ) -> Option<&'c Entry> {
+    let covers = |entry: &Entry| entry.recursive || entry.dataset == *dataset;
+    longest(config, host, dataset, covers)
+}
+
+/// The longest entry on the path of a dataset of which this holds. What a dropped entry names goes to no shorter entry,
+/// because a typo in one policy must not put its datasets under another.
+fn longest<'c>(
+    config: &'c Config,
+    host: Option<&str>,
+    dataset: &Dataset,
+    is_wanted: impl Fn(&Entry) -> bool,
+) -> Option<&'c Entry> {
     for above in dataset.and_above() {
         if config.is_dropped(host, &above) {
             return None;
         }
-        if let Some(entry) = config.entry(&key(host, &above))
-            && (entry.recursive || above == *dataset)
-        {
+        let entry = config.entry(&key(host, &above));
+        if let Some(entry) = entry.filter(|entry| is_wanted(entry)) {
             return Some(entry);
         }
     }
@@ -54,16 +64,7 @@ pub fn recursive_above<'c>(
     host: Option<&str>,
     dataset: &Dataset,
 ) -> Option<&'c Entry> {
-    for above in dataset.and_above() {
-        if config.is_dropped(host, &above) {
-            return None;
-        }
-        let entry = config.entry(&key(host, &above));
-        if let Some(entry) = entry.filter(|entry| entry.recursive) {
-            return Some(entry);
-        }
-    }
-    None
+    longest(config, host, dataset, |entry| entry.recursive)
 }
 
 /// An excluded dataset takes its children with it.
@@ -81,18 +82,10 @@ fn is_excluded(entry: &Entry, dataset: &Dataset) -> bool {
 
 /// The entry above a dataset of this machine that leaves it out only because it is not recursive.
 pub fn passed_over_by<'c>(config: &'c Config, dataset: &Dataset) -> Option<&'c Entry> {
-    if nearest_above(config, None, dataset).is_some() {
-        return None;
+    match nearest_above(config, None, dataset) {
+        Some(_) => None,
+        None => longest(config, None, dataset, |_| true),
     }
-    for above in dataset.and_above() {
-        if config.is_dropped(None, &above) {
-            return None;
-        }
-        if let Some(entry) = config.entry(above.as_str()) {
-            return Some(entry);
-        }
-    }
-    None
 }
 
 /// The entry and the dataset that a command line's DATASET means: an entry, or a dataset inside one.

@@ -386,6 +386,14 @@ fn pruning_waits_where_the_windows_above_would_inherit_a_dataset() {
         why.contains("tank/archive had an entry of its own") && why.contains("zam reload"),
         "{why}"
     );
+    let five: String = ('a'..='e')
+        .map(|name| format!("  tank/{name}: {{}}\n"))
+        .collect();
+    let why = waits(&format!("{SHORT}{five}"), SHORT).expect("it waits");
+    assert!(
+        why.contains("tank/c had") && why.ends_with("; and 2 more; or accept that with zam reload"),
+        "{why}"
+    );
     let pulled = "hosts: {nas: {ssh: zam@nas}}\n\
                   destinations: {here: {root: backup, prune-period: 1d, windows: [{max-age: 1d, period: 1h}]}}\n";
     let all = "  nas:tank: {recursive: true, destinations: [here]}\n";
