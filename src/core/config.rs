@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::core::depths::Depths;
 use crate::core::fault::At;
 use crate::core::name::{Dataset, Label, Prefix};
 use crate::core::pattern::Pattern;
@@ -82,8 +83,7 @@ pub struct Entry {
     pub hooks: Hooks,
     /// Every setting that applies, and where it stands.
     pub settings: Vec<Setting>,
-    /// The settings that stand in the entry itself, `use` among them.
-    pub own: BTreeSet<String>,
+    pub depths: Depths,
 }
 
 #[derive(Clone, Debug)]
@@ -119,8 +119,7 @@ pub struct Destination {
     pub parallel: Option<u8>,
     /// Every setting in its definition and in the entry, and where it stands.
     pub settings: Vec<Setting>,
-    /// The settings that stand in the entry.
-    pub own: BTreeSet<String>,
+    pub depths: Depths,
 }
 
 impl Destination {

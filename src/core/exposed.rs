@@ -1,7 +1,8 @@
 //! What is gone from a configuration and kept datasets from being pruned as others are: an entry, its recursion, an item
-//! of its `exclude`, a setting of its own over those of templates, `defaults` and destinations, or the prefix. Somebody
-//! may have made a comment of the line so that they are left alone, or have lost it in a merge. So pruning waits until a
-//! person has accepted that (invariant 10). What somebody writes anew says itself what is kept.
+//! of its `exclude`, a setting over the same one elsewhere (in the entry over that of a template, in a template over that
+//! of `defaults`), or the prefix. Somebody may have made a comment of the line so that they are left alone, or have lost it
+//! in a merge. So pruning waits until a person has accepted that (invariant 10). What somebody writes anew says itself what
+//! is kept.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -171,34 +172,29 @@ impl<'c> After<'c> {
                 continue;
             }
             let about = format!("{} to {}", self.entry.key, to.name);
-            let overridden = before.and_then(|before| lost_override(before, to));
-            let lost = overridden.map(|name| falls_back(&about, name));
+            let setting = before.and_then(|before| lost_setting(before, to));
+            let lost = setting.map(|name| falls_back(&about, name));
             losses.extend(lost.or_else(|| self.lost("destinations")));
         }
         losses
     }
 
-    /// The entry said this itself, or used a template, and does neither now.
+    /// The setting is written in a place less, so that what was below holds.
     fn lost(&self, name: &str) -> Option<Loss> {
-        let now = &self.same?.own;
-        if now.contains(name) {
-            return None;
-        }
-        let mut names = [name, "use"].into_iter();
-        let lost = names.find(|name| self.entry.own.contains(*name) && !now.contains(*name))?;
-        Some(falls_back(&self.entry.key, lost))
+        let is_less = self.same?.depths.of(name) < self.entry.depths.of(name);
+        is_less.then(|| falls_back(&self.entry.key, name))
     }
 }
 
-/// The override of a replica's policy, or of its place, that is gone.
-fn lost_override(before: &Destination, now: &Destination) -> Option<&'static str> {
+/// The setting of a replica's policy, or of its place, that is written in a place less.
+fn lost_setting(before: &Destination, now: &Destination) -> Option<&'static str> {
     let mut names = ["windows", "prune-period", "root", "host"].into_iter();
-    names.find(|name| before.own.contains(*name) && !now.own.contains(*name))
+    names.find(|name| now.depths.of(name) < before.depths.of(name))
 }
 
 fn falls_back(about: &str, name: &str) -> Loss {
     let what = format!(
-        "{about} had `{name}` of its own and goes by what stands elsewhere now, so that more would be pruned"
+        "a `{name}` that {about} went by is gone, so that more would be pruned by what stands elsewhere"
     );
     Loss::new(what, "put it back")
 }

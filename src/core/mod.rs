@@ -5,6 +5,7 @@ pub mod alert;
 pub mod arrived;
 pub mod complaint;
 pub mod config;
+pub mod depths;
 pub mod divergence;
 pub mod event;
 pub mod exposed;

@@ -64,39 +64,42 @@ fn pruning_waits_where_something_is_gone() {
         (
             "tank: {use: short, windows: ~}",
             "tank: {use: short}",
-            "tank had `windows` of its own and goes by what stands elsewhere now, so that more would be pruned: put it back",
+            "a `windows` that tank went by is gone, so that more would be pruned by what stands elsewhere: put it back",
         ),
         (
             "tank: {use: short, windows: [{period: 1h}]}",
             "tank: {use: short}",
-            "tank had `windows` of its own and goes by what stands elsewhere now, so that more would be pruned: put it back",
+            "a `windows` that tank went by is gone, so that more would be pruned by what stands elsewhere: put it back",
+        ),
+        (
+            "tank: {use: [short, kept]}",
+            "tank: {use: short}",
+            "a `windows` that tank went by is gone, so that more would be pruned by what stands elsewhere: put it back",
         ),
         (
             "tank: {use: short, recursive: false}",
             "tank: {use: short}",
-            "tank had `recursive` of its own and goes by what stands elsewhere now, so that more would be pruned: put it back",
+            "a `recursive` that tank went by is gone, so that more would be pruned by what stands elsewhere: put it back",
         ),
         (
             "tank: {destinations: [{to: here, windows: ~}]}",
             "tank: {destinations: [here]}",
-            "tank to here had `windows` of its own and goes by what stands elsewhere now, so that more would be pruned: put it \
-             back",
+            "a `windows` that tank to here went by is gone, so that more would be pruned by what stands elsewhere: put it back",
         ),
         (
             "tank: {destinations: [{to: here, prune-period: ~}]}",
             "tank: {destinations: [{to: here, parallel: 2}]}",
-            "tank to here had `prune-period` of its own and goes by what stands elsewhere now, so that more would be pruned: put \
-             it back",
+            "a `prune-period` that tank to here went by is gone, so that more would be pruned by what stands elsewhere: put it back",
         ),
         (
             "tank: {destinations: [{to: here, root: backup/apart}]}",
             "tank: {destinations: [here]}",
-            "tank to here had `root` of its own and goes by what stands elsewhere now, so that more would be pruned: put it back",
+            "a `root` that tank to here went by is gone, so that more would be pruned by what stands elsewhere: put it back",
         ),
         (
             "tank: {use: sent, destinations: ~}",
             "tank: {use: sent}",
-            "tank had `destinations` of its own and goes by what stands elsewhere now, so that more would be pruned: put it back",
+            "a `destinations` that tank went by is gone, so that more would be pruned by what stands elsewhere: put it back",
         ),
         (
             "'nas:tank': {recursive: true, destinations: [here]}, 'nas:tank/a': {destinations: [{to: here, windows: ~}]}",
@@ -149,7 +152,11 @@ fn what_somebody_writes_anew_waits_for_nobody() {
             "tank: {use: short}, tank/a: {use: short}",
         ),
         ("tank: {use: short}", "tank: {use: short, recursive: false}"),
-        ("tank: {use: [short, kept]}", "tank: {use: short}"),
+        ("tank: {use: kept}", "tank: {use: short}"),
+        (
+            "tank: {use: short, windows: [{period: 1h}]}",
+            "tank: {use: [kept, short]}",
+        ),
         // It kept nothing: another entry has it, before and after.
         (
             "tank: {use: short, exclude: [tank/a/x]}, tank/a: {use: short}",
@@ -237,10 +244,62 @@ fn what_is_left_to_the_defaults_counts() {
     assert_eq!(
         said(&before, &with(daily, "tank: {recursive: true}")),
         [
-            "tank had `use` of its own and goes by what stands elsewhere now, so that more would be pruned: put it back"
+            "a `windows` that tank went by is gone, so that more would be pruned by what stands elsewhere: put it back"
         ]
     );
     let tree = "tank: {use: short, exclude: [tank/b]}, tank/a: {snapshot-period: 1h}";
     let before = with("exclude: [tank/a]", tree);
     assert_eq!(said(&before, &entries(tree)), [""; 0]);
+}
+
+/// The same line may stand in a template, in one that another uses, or in `defaults`.
+#[test]
+fn a_line_is_missed_wherever_it_stood() {
+    let short = "short: {recursive: true, windows: [{max-age: 1d, period: 1h}]}";
+    for (others, entry) in [
+        ("templates: {SHORT, t: {use: short, LINE}}", "{use: t}"),
+        (
+            "templates: {SHORT, t: {LINE}, u: {use: [short, t]}}",
+            "{use: u}",
+        ),
+        (
+            "templates: {SHORT, t: {use: short, LINE}, u: {use: t}}",
+            "{use: u}",
+        ),
+        ("templates: {SHORT}, defaults: {use: short, LINE}", "{}"),
+        (
+            "templates: {SHORT, t: {LINE}}, defaults: {use: short}",
+            "{use: t}",
+        ),
+    ] {
+        let with = |line: &str| {
+            let others = others.replace("SHORT", short).replace("LINE", line);
+            config(format!("{{{others}, datasets: {{tank: {entry}}}}}"))
+        };
+        assert_eq!(
+            said(&with("windows: ~"), &with("snapshot-period: 1h")),
+            [
+                "a `windows` that tank went by is gone, so that more would be pruned by what stands elsewhere: put it back"
+            ],
+            "{others}"
+        );
+    }
+}
+
+/// Without the host in its definition a destination's root is one of this machine.
+#[test]
+fn a_destination_that_lost_its_host_is_elsewhere() {
+    let with = |host: &str| {
+        config(format!(
+            "hosts: {{nas: {{ssh: zam@nas}}}}
+destinations: {{there: {{{host} root: backup, prune-period: 1d, windows: [{{max-age: 1d, period: 1h}}]}}}}
+datasets: {{tank: {{destinations: [there]}}}}"
+        ))
+    };
+    assert_eq!(
+        said(&with("host: nas,"), &with("")),
+        [
+            "a `host` that tank to there went by is gone, so that more would be pruned by what stands elsewhere: put it back"
+        ]
+    );
 }

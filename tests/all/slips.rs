@@ -4,8 +4,9 @@
 //! A slip is made in the text of a sound configuration, as people make them: a letter of a key, the indentation of a line
 //! or a block, a line that stands twice, a value of another type or in a comment, a lost colon, brace or line break, a
 //! tab, a stray sign, a merge that nobody finished, a section under another name, a file that is missing, empty, or
-//! called otherwise; and what kept datasets from being pruned as others are and is taken out whole: an entry, its
-//! recursion, what it excludes, its own windows, its templates, the prefix. Other slips that give a sound configuration
+//! called otherwise; and what kept datasets from being pruned as others are and is taken out whole: an entry, the prefix,
+//! or, of an entry, a template or `defaults`, recursion, what is excluded, windows, what is used, and destinations. Other
+//! slips that give a sound configuration
 //! no program can tell from a wish, so they are not made: a value that is changed to another legal one (`max-age: 1d` for
 //! `1y`, another template, another destination), a line of another setting that is taken out whole, and a file that is cut
 //! where something ends.
@@ -117,10 +118,10 @@ fn settings(name: Option<&str>, templates: &[&str], dice: &mut Dice) -> Vec<Stri
     }
     if dice.roll(3) > 0 {
         settings.push(format!("windows: {}", dice.pick(&WINDOWS)));
-    } else if name.is_some() && dice.one_in(2) {
+    } else if dice.one_in(2) {
         settings.push("windows: ~".into());
     }
-    if name.is_some() && dice.one_in(6) {
+    if dice.one_in(6) {
         settings.push("recursive: false".into());
     } else if dice.roll(3) > 0 {
         settings.push("recursive: true".into());
@@ -169,6 +170,9 @@ fn sound(dice: &mut Dice) -> Files {
     }
     if dice.one_in(2) {
         let mut part = vec!["defaults:".to_owned(), "  prune-period: 3h".into()];
+        if !templates.is_empty() && dice.one_in(3) {
+            part.push(format!("  use: {}", dice.pick(templates)));
+        }
         if dice.one_in(2) {
             part.push(format!("  windows: {}", dice.pick(&WINDOWS)));
         }
@@ -264,30 +268,37 @@ fn end_of_block(lines: &[String], at: usize) -> usize {
     at + 1 + below.count()
 }
 
-/// The settings that keep datasets from being pruned by windows of others.
-const PROTECTIONS: [&str; 3] = ["recursive", "exclude", "prefix"];
+/// The settings that may keep datasets from being pruned as others are.
+const PROTECTIONS: [&str; 7] = [
+    "recursive",
+    "exclude",
+    "prefix",
+    "windows",
+    "use",
+    "destinations",
+    "prune-period",
+];
 
-/// So do these in an entry.
-const IN_ENTRIES: [&str; 3] = ["windows", "use", "destinations"];
-
-/// Whether a line is an entry, or keeps datasets from being pruned as others are. A template's windows do not: whether an
-/// entry is to go by other ones, no program can tell.
-fn protects(lines: &[String], at: usize) -> bool {
-    let Some((begin, end)) = key_of(&lines[at]) else {
+/// Whether a line is an entry, or may keep datasets from being pruned as others are.
+fn protects(line: &str) -> bool {
+    let Some((begin, end)) = key_of(line) else {
         return false;
     };
-    let key = &lines[at][begin..end];
-    let mut above = lines[..at].iter().rev();
-    let section = above.find(|line| !line.starts_with(' '));
-    let is_in_entry = section.is_some_and(|line| line.starts_with("datasets"));
+    let key = &line[begin..end];
     let is_entry = begin == 2 && EXISTING.contains(&key);
-    is_entry || PROTECTIONS.contains(&key) || is_in_entry && IN_ENTRIES.contains(&key)
+    is_entry || PROTECTIONS.contains(&key)
 }
 
 /// A line without a setting in its braces, or without one item of what it excludes.
 fn without_protection(line: &str, dice: &mut Dice) -> Option<String> {
     if dice.one_in(2) {
-        let setting = dice.pick(&["recursive: true", "recursive: false", "windows: ~"]);
+        let setting = dice.pick(&[
+            "recursive: true",
+            "recursive: false",
+            "windows: ~",
+            "use: long",
+            "use: short",
+        ]);
         let forms = [format!(", {setting}"), format!("{setting}, ")];
         let form = forms.iter().find(|form| line.contains(*form))?;
         return Some(line.replacen(form, "", 1));
@@ -412,8 +423,8 @@ fn slip_in(lines: &mut Vec<String>, dice: &mut Dice) -> Option<()> {
         }
         // What kept datasets from being pruned as others are, in a comment or taken out.
         17 => {
-            let protecting: Vec<usize> =
-                (0..lines.len()).filter(|at| protects(lines, *at)).collect();
+            let all = 0..lines.len();
+            let protecting: Vec<usize> = all.filter(|at| protects(&lines[*at])).collect();
             let at = dice.pick(Some(&protecting[..]).filter(|lines| !lines.is_empty())?);
             let end = end_of_block(lines, at);
             for line in &mut lines[at..end] {

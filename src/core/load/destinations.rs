@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::core::config::{Destination, Setting};
+use crate::core::depths::Depths;
 use crate::core::fault::{At, Fault};
 use crate::core::load::fields::{Fields, sound};
 use crate::core::load::hosts::Hosts;
@@ -92,10 +93,11 @@ impl<'n> Destinations<'n> {
             return None;
         }
         let mut settings = definition.map(faults)?;
+        let mut depths = Depths::one(settings.keys());
+        depths.add(&Depths::one(overrides.keys()));
         settings.extend(&overrides);
         let to = self.read(key.parse(faults)?, item.at, settings, faults)?;
-        let own = names(&overrides);
-        Some(Destination { own, ..to })
+        Some(Destination { depths, ..to })
     }
 
     /// `at` is where a fault of the whole destination is shown.
@@ -132,7 +134,7 @@ impl<'n> Destinations<'n> {
             stall_timeout: fields.get("stall-timeout").unwrap_or(STALL_TIMEOUT),
             parallel: fields.parse("parallel", parallel),
             settings,
-            own: BTreeSet::new(),
+            depths: Depths::default(),
             root: root?,
         };
         // A host at fault is reported at its definition. Without it the destination cannot be reached.
@@ -178,10 +180,6 @@ fn alert_after(fields: &mut Fields, replication_period: Option<Period>) -> Optio
         )));
     }
     Some(after)
-}
-
-pub fn names(map: &Map) -> BTreeSet<String> {
-    map.keys().map(|name| (*name).to_owned()).collect()
 }
 
 /// The settings of a map, for showing them. `use` is left out, because its templates are in the map by now.

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::core::config::{Entry, Host, Window};
+use crate::core::depths::Depths;
 use crate::core::fault::Fault;
-use crate::core::load::destinations::{Destinations, listed, names};
+use crate::core::load::destinations::{Destinations, listed};
 use crate::core::load::fields::{Fields, sound};
 use crate::core::load::hosts::Hosts;
 use crate::core::load::keys::{SETTINGS, TOP};
@@ -126,7 +127,8 @@ impl<'n> Reader<'n> {
         };
         let subject = Subject { key, host, dataset };
         let mut entry = self.settings(Some(subject), settings, faults)?;
-        entry.own = names(&own.written);
+        entry.depths = self.defaults.depths.clone();
+        entry.depths.add(&own.depths);
         check_effect(&entry, &own.written, faults);
         if node.is_null() && entry.jobs().is_empty() {
             faults.push(key.at.fault(format!(
@@ -173,7 +175,7 @@ impl<'n> Reader<'n> {
             destinations,
             hooks: hooks.unwrap_or_default(),
             settings: listed,
-            own: BTreeSet::new(),
+            depths: Depths::default(),
         })
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::core::depths::Depths;
 use crate::core::fault::Fault;
 use crate::core::load::fields::unknown;
 use crate::core::load::keys::SETTINGS;
@@ -16,6 +17,7 @@ pub struct Layer<'n> {
     pub written: Map<'n>,
     /// What is written, over the settings of the templates in `use`.
     pub settings: Map<'n>,
+    pub depths: Depths,
     /// Whether all is well with the names, so that only values can be wrong.
     pub is_sound: bool,
 }
@@ -107,6 +109,7 @@ impl<'n> Templates<'n> {
         }
         check_values(&written, faults);
         layer.settings.extend(&written);
+        layer.depths.add(&Depths::one(written.keys()));
         layer.is_sound &= faults.len() == before;
         layer.written = written;
         layer
@@ -120,6 +123,7 @@ impl<'n> Templates<'n> {
         match self.resolved.get(name.as_str()) {
             Some(template) => {
                 layer.settings.extend(&template.settings);
+                layer.depths.add(&template.depths);
                 layer.is_sound &= template.is_sound;
             }
             // It uses itself, which is reported already.
