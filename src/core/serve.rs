@@ -77,6 +77,7 @@ impl Key {
                 self.named(name).map(drop)
             }
             ["zfs", "allow", dataset] => self.dataset(dataset),
+            ["zpool", "status", pool] => self.pool(pool),
             ["zfs", "receive", "-A", replica] => {
                 self.must_be(&[Role::Push], "discards no part of a stream")?;
                 self.dataset(replica)
@@ -223,6 +224,15 @@ impl Key {
         match self.named(name)? {
             (_, Mark::None) => Ok(()),
             _ => Err(format!("{name} is no dataset")),
+        }
+    }
+
+    fn pool(&self, name: &str) -> Verdict {
+        match self.roots.iter().any(|root| root.pool() == name) {
+            true => Ok(()),
+            false => Err(format!(
+                "the pool {name} holds nothing that this key is for"
+            )),
         }
     }
 

@@ -162,7 +162,14 @@ WatchdogSignal=SIGKILL
     }
 }
 
-/// Hooks run as root outside the sandbox (`+`). Those after the snapshot run whatever happened, but not after a skip.
+/// Runs each of its arguments in a shell of its own, but not after a skip. systemd would start no command behind one that
+/// failed, and what was frozen has to be thawed whatever became of another hook.
+const AFTER: &str = r#"[ "$SERVICE_RESULT" != exec-condition ] || exit 0
+failed=0
+for hook do /bin/sh -c "$hook" || failed=$?; done
+exit $failed"#;
+
+/// Hooks run as root outside the sandbox (`+`).
 fn hooks(job: &Job) -> String {
     let mut text = String::new();
     if job.verb != Verb::Snapshot {
@@ -172,9 +179,13 @@ fn hooks(job: &Job) -> String {
     for hook in &hooks.before {
         text += &format!("ExecStartPre=+/bin/sh -c {}\n", quote(hook));
     }
-    for hook in &hooks.after {
-        let guarded = format!("[ \"$SERVICE_RESULT\" != exec-condition ] || exit 0\n{hook}");
-        text += &format!("ExecStopPost=+/bin/sh -c {}\n", quote(&guarded));
+    if !hooks.after.is_empty() {
+        let after: String = hooks
+            .after
+            .iter()
+            .map(|hook| format!(" {}", quote(hook)))
+            .collect();
+        text += &format!("ExecStopPost=+/bin/sh -c {} after{after}\n", quote(AFTER));
     }
     text
 }

@@ -403,31 +403,70 @@ fn a_hook_does_what_it_does_in_a_shell() {
         assert!(verified.status.success(), "{hook:?}: {}", said(&verified));
         let text = fs::read_to_string(units.path().join("zam@snapshot-tank.service.d/50-zam.conf"))
             .expect("the drop-in");
-        let hooks: Vec<String> = text
+        let hooks: Vec<Vec<String>> = text
             .lines()
-            .filter_map(|line| line.split_once("=+/bin/sh -c "))
-            .map(|(_, word)| unquote(word))
+            .filter_map(|line| line.split_once("=+/bin/sh "))
+            .map(|(_, words)| words_of(words))
             .collect();
         assert_eq!(hooks.len(), 2, "{text}");
-        let output = |script: &str, result| {
-            run(
-                "sh",
-                Path::new("/"),
-                &["-c", script],
-                &[("SERVICE_RESULT", result)],
-            )
-            .stdout
-        };
-        for script in &hooks {
-            assert_eq!(
-                output(script, "success"),
-                output(hook, "success"),
-                "{hook:?} became {script:?}"
-            );
+        let expected = in_shell(&["-c".into(), hook.into()], "success");
+        for words in &hooks {
+            let output = in_shell(words, "success");
+            assert_eq!(output.stdout, expected.stdout, "{hook:?} became {words:?}");
         }
-        assert!(
-            output(&hooks[1], "exec-condition").is_empty(),
-            "after a skip"
-        );
+        let skipped = in_shell(&hooks[1], "exec-condition");
+        assert!(skipped.stdout.is_empty(), "after a skip");
     }
+}
+
+/// What was frozen is thawed, whatever became of the hook before that.
+#[test]
+fn each_hook_after_a_snapshot_runs_and_a_failed_one_is_told() {
+    let directory = tempdir().expect("a directory");
+    let after = ["echo one; exit 3", "echo 'two", "cd /; echo three"];
+    let config = serde_json::json!({"datasets": {"tank": {"snapshot-period": "1h", "hooks": {"after": after}}}});
+    fs::write(directory.path().join("zam.yaml"), config.to_string())
+        .expect("writing the configuration");
+    let (units, names) = readable(directory.path());
+    let verified = verify(units.path(), &names);
+    assert!(verified.status.success(), "{}", said(&verified));
+    let text = fs::read_to_string(units.path().join("zam@snapshot-tank.service.d/50-zam.conf"))
+        .expect("the drop-in");
+    let hooks: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("ExecStopPost=+/bin/sh "))
+        .collect();
+    let [words] = hooks[..] else {
+        panic!("one command, since systemd starts none behind one that failed: {text}");
+    };
+    let output = in_shell(&words_of(words), "exit-code");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "one\nthree\n");
+    assert!(!output.status.success());
+}
+
+fn in_shell(words: &[String], result: &str) -> Output {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    run("sh", Path::new("/"), &words, &[("SERVICE_RESULT", result)])
+}
+
+/// The words of a command, bare ones and those in double quotes.
+fn words_of(text: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let mut end = rest.find(' ').unwrap_or(rest.len());
+        if rest.starts_with('"') {
+            let bytes = rest.as_bytes();
+            end = 1;
+            while bytes[end] != b'"' {
+                end += 1 + usize::from(bytes[end] == b'\\');
+            }
+            end += 1;
+            words.push(unquote(&rest[..end]));
+        } else {
+            words.push(rest[..end].into());
+        }
+        rest = rest[end..].trim_start();
+    }
+    words
 }

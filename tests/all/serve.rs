@@ -55,6 +55,7 @@ fn sound() -> Vec<(String, [bool; 3])> {
                 &format!("{LIST} -d 0 nas/zam/tank@{NAME}"),
                 &format!("{LIST} -d 1 nas/zam/tank/a~b:c"),
                 "zfs allow nas/zam",
+                "zpool status nas",
                 "zfs get -Hp -o value readonly,canmount,encryptionroot nas/zam/tank",
                 &format!("zfs get -Hp -o value guid nas/zam/tank@{NAME}"),
             ],
@@ -141,7 +142,7 @@ const STRANGE_NAMES: [&str; 32] = [
 ];
 
 /// Whole commands that zam does not send.
-const STRANGE: [&str; 48] = [
+const STRANGE: [&str; 53] = [
     "sh",
     "sh -c reboot",
     "zfs",
@@ -190,6 +191,11 @@ const STRANGE: [&str; 48] = [
     "zfs send -t 1-abc;reboot",
     "zfs send -t -nv",
     "zpool destroy nas",
+    "zpool status",
+    "zpool status tank",
+    "zpool status nas tank",
+    "zpool status -v nas",
+    "zpool status nas/zam",
 ];
 
 /// What is written into a line that zam made.

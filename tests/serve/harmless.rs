@@ -5,6 +5,9 @@ use zam::core::serve::Role;
 /// Told in other words than in the program: which options there are, where names lie, and what each role destroys.
 pub(crate) fn is_harmless(role: Role, programs: &[Vec<String>]) -> bool {
     let words: Vec<&str> = programs.iter().flatten().map(String::as_str).collect();
+    if words.contains(&"zpool") {
+        return words == ["zpool", "status", "nas"];
+    }
     let is_within = |name: &str| {
         let dataset = name.split(['@', '#']).next().unwrap_or_default();
         let mut components = dataset.split('/');

@@ -126,7 +126,7 @@ done
   echo "restrict,command=\"zam serve --root backup/served --append-only\" $(cat /root/served.pub)"
 } >>/root/.ssh/authorized_keys
 systemctl start ssh.service
-wait_for 120 bash -c 'ssh-keyscan localhost 2>/dev/null | grep -q ed25519'
+wait_for bash -c 'ssh-keyscan localhost 2>/dev/null | grep -q ed25519'
 ssh-keyscan -T 60 localhost 2>/dev/null >>/root/.ssh/known_hosts
 cat >/etc/zam/zam.yaml <<EOF
 hosts:

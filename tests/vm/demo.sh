@@ -32,7 +32,7 @@ show "systemctl list-timers 'zam-*'"
 title "An hour passes (the machine's clock is set on); the timers fire"
 for time in 10:00 10:10 10:20 10:30 10:40 10:50 11:00; do
   clock "@$(($(date -u -d "2026-11-23 $time" +%s) - 1))"
-  wait_for 60 bash -c "zfs list -H -t snapshot -o name tank/home | grep -q T${time/:/}"
+  wait_for bash -c "zfs list -H -t snapshot -o name tank/home | grep -q T${time/:/}"
   echo "$time: $(zfs list -H -t snapshot -o name -r tank | wc -l) snapshots in tank"
 done
 sleep 3

@@ -44,7 +44,7 @@ pub fn run(run: &Run, to: Option<&str>, saved: Option<&Path>) -> Result<Outcome>
     let to = to.map(|name| run.destination(name)).transpose()?;
     let mut pruning = Pruning::new(run, to)?;
     let parts = match to {
-        Some(to) if is_for_pruner(run, to) => give_up_stale_parts(run, to)?,
+        Some(to) if saved.is_none() && is_for_pruner(run, to) => give_up_stale_parts(run, to)?,
         None if saved.is_none() => give_up_abandoned_parts(run)?,
         _ => Outcome::Done,
     };
@@ -77,7 +77,7 @@ pub fn run(run: &Run, to: Option<&str>, saved: Option<&Path>) -> Result<Outcome>
 
 /// Whether replication leaves to this pruning what only a user who may destroy can give up.
 fn is_for_pruner(run: &Run, to: &Destination) -> bool {
-    !run.dry && to.host.is_none() && run.config.prune_user() != run.config.user()
+    to.host.is_none() && run.config.prune_user() != run.config.user()
 }
 
 /// The pruning of one source, or of its replicas at one destination.

@@ -22,6 +22,8 @@ pub(super) struct ShownPlan {
     why: String,
     /// Why nothing can be sent until somebody, or another job, has done something.
     obstacle: Option<String>,
+    /// Whether the replica holds part of a stream that fits nothing any more, and that is given up first.
+    gives_up_part: bool,
     streams: Vec<ShownStream>,
     /// Then all that is newer follows, by a plan of its own.
     has_more: bool,
@@ -60,6 +62,7 @@ fn shown_plan(replication: &Replication, dataset: &Dataset, plan: Plan) -> Shown
     }
     ShownPlan {
         obstacle: obstacle(replication, dataset, &plan),
+        gives_up_part: plan.token == TokenUse::Discard,
         dataset: dataset.clone(),
         destination: replication.to.name.to_string(),
         replica: replication.to.replica(dataset),
@@ -110,6 +113,12 @@ fn print(plan: &ShownPlan) {
     ));
     if let Some(obstacle) = &plan.obstacle {
         journal::print(format!("  not yet: {obstacle}"));
+    }
+    if plan.gives_up_part {
+        journal::print(format!(
+            "  first gives up the part of a stream that {} holds, which fits nothing any more",
+            plan.replica
+        ));
     }
     for stream in &plan.streams {
         let from = match &stream.from {

@@ -53,6 +53,11 @@ fn give_up(replication: &Replication, dataset: &Dataset, source: &State) -> Resu
     if replication.plan(dataset, source)?.token != TokenUse::Discard {
         return Ok(());
     }
+    if replication.run.dry {
+        let what = format!("{replica} holds part of a stream that fits nothing any more");
+        journal::warn(format!("{what}: it would be given up"));
+        return Ok(());
+    }
     let now = list_one(there, &replica)?;
     if now.and_then(|state| state.resume_token).as_ref() == Some(token) {
         zfs::discard_token(there, &replica)?;

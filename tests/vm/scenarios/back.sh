@@ -53,7 +53,7 @@ expect 0 zfs change-key -i tank/secret/kid
 zpool sync
 zfs mount -a
 udevadm settle
-wait_for 120 test -e /dev/zvol/tank/disk
+wait_for test -e /dev/zvol/tank/disk
 equal "$(zfs get -Ho value readonly,canmount tank/home tank/home/kid tank/secret tank/secret/kid | sort -u | xargs)" 'off on'
 equal "$(zfs get -Ho value mounted tank/home tank/home/kid tank/secret tank/secret/kid | sort -u)" yes
 equal "$(contents)" "$before"

@@ -19,10 +19,10 @@ stamped() {
   local stamps=(/var/lib/systemd/timers/stamp-zam*)
   ((${#stamps[@]} == 10))
 }
-wait_for 120 stamped
-wait_for 120 has_snapshot tank/long 20261123T0400
+wait_for stamped
+wait_for has_snapshot tank/long 20261123T0400
 sleep 3
-wait_for 120 idle
+wait_for idle
 fill tank/long 16M
 zam snapshot tank/long >/dev/null
 clock '2026-11-23 04:30:00'
@@ -36,19 +36,19 @@ systemctl stop zam.target
 cut_power
 #--- power cut
 begun=$(uptime_seconds)
-wait_for 240 bash -c '[[ $(systemctl is-system-running) == running ]]'
+wait_for bash -c '[[ $(systemctl is-system-running) == running ]]'
 say "running $(uptime_seconds) s after the boot began: $(systemd-analyze | head -n 1)"
 expect 0 systemctl is-active 'zam@replicate:local-tank-long.service'
-wait_for 120 bash -c "systemctl show -p StatusText zam@replicate:local-tank-long.service | grep -q 'tank/long to local: [0-9.]* [KM]iB'"
+wait_for bash -c "systemctl show -p StatusText zam@replicate:local-tank-long.service | grep -q 'tank/long to local: [0-9.]* [KM]iB'"
 say "each caught up once"
 for i in 1 2 3 4; do
-  wait_for 120 has_snapshot tank/d$i 20261124T09
+  wait_for has_snapshot tank/d$i 20261124T09
   equal "$(snapshots tank/d$i | grep -c 20261124T09)" 1
 done
 long=replicate:local-tank-long
 for job in snapshot-tank-d1 snapshot-tank-d2 snapshot-tank-d3 snapshot-tank-d4 snapshot-tank-long prune-tank-d1 prune-tank-d2 \
   prune-tank-d3 prune-tank-d4 $long; do
-  [[ $job == "$long" ]] || wait_for 120 idle $job
+  [[ $job == "$long" ]] || wait_for idle $job
   equal "$(journalctl -q -b -o cat -u "zam@$job.service" | grep -cE '^(Finished|Started) ')" 1
 done
 
@@ -56,7 +56,7 @@ say "stopped, it goes on without its limit"
 expect 0 systemctl stop "zam@$long.service"
 sed -i 's/, rate-limit: 64KiB.s//' /etc/zam/zam.yaml
 expect 0 systemctl start "zam@$long.service"
-wait_for 120 idle $long
+wait_for idle $long
 equal "$(guids backup/zam/tank/long | tail -n 1)" "$(guids tank/long | tail -n 1)"
 expect 0 systemctl --failed --no-legend
 equal "$output" ''

@@ -21,14 +21,14 @@ has "zam.yaml:3:33: .10 fortnights. is not a span"
 expect 0 systemctl list-timers --no-pager 'zam-*'
 has '1 timers listed'
 has 'zam-snapshot-tank-home.timer'
-wait_for 120 systemctl is-failed --quiet zam-config.service
+wait_for systemctl is-failed --quiet zam-config.service
 expect 0 systemctl --failed --no-legend
 has 'zam-config.service'
 expect 0 journalctl -q --no-pager -o cat -u zam-config.service
 has '/etc/zam/zam.yaml:3:33: .10 fortnights. is not a span'
 expect 0 journalctl -q --no-pager -o cat -t zam-generator
 has '/etc/zam/zam.yaml:3:33'
-wait_for 120 test -e /var/lib/zam/alerts/config.json
+wait_for test -e /var/lib/zam/alerts/config.json
 expect 0 systemctl start zam@snapshot-tank-home.service
 expect 78 zam snapshot tank/other
 has '10 fortnights'
@@ -53,7 +53,7 @@ config <<EOF
 datasets:
   tank/home: {snapshot-period: 10min}
 EOF
-wait_for 120 systemctl is-active --quiet zam.target
+wait_for systemctl is-active --quiet zam.target
 expect 0 systemctl --failed --no-legend
 lacks "$output" 'zam-config'
 

@@ -13,9 +13,9 @@ EOF
 # at CLOCK SLOT: its snapshot is taken.
 at() {
   clock "$1"
-  wait_for 120 has_snapshot tank/home "$2"
+  wait_for has_snapshot tank/home "$2"
   sleep 1
-  wait_for 120 idle
+  wait_for idle
 }
 for minute in 10 20 30; do at "2026-11-23 10:$((minute - 1)):58" "20261123T10$minute"; done
 before=$(guids tank/home)
@@ -51,7 +51,7 @@ expect 0 systemctl list-timers --no-pager 'zam-*'
 has '2026-11-23 22:00:00 UTC .*zam-replicate:night-tank-home.timer'
 has '2026-11-23 10:50:00 UTC .*zam-snapshot-tank-home.timer'
 ln -sf /usr/share/zoneinfo/Asia/Tokyo /etc/localtime
-wait_for 120 bash -c "systemctl list-timers --no-pager 'zam-*' | grep -q '2026-11-23 22:00:00 JST .*zam-replicate:night-tank-home.timer'"
+wait_for bash -c "systemctl list-timers --no-pager 'zam-*' | grep -q '2026-11-23 22:00:00 JST .*zam-replicate:night-tank-home.timer'"
 expect 0 systemctl list-timers --no-pager 'zam-*'
 has '2026-11-23 19:50:00 JST .*zam-snapshot-tank-home.timer'
 expect 0 systemctl --failed --no-legend

@@ -34,7 +34,7 @@ zam snapshot tank/home >/dev/null
 zam snapshot tank/late >/dev/null
 # What zam itself says: whether systemd adds what a run consumed depends on how long that took.
 said() { journalctl -q -o cat -t zam -u "zam@replicate:$1.service"; }
-start() { expect 0 systemctl start "zam@replicate:$1.service"; wait_for 120 idle "replicate:$1"; }
+start() { expect 0 systemctl start "zam@replicate:$1.service"; wait_for idle "replicate:$1"; }
 
 say "on battery: not now; on mains: at once"
 expect 0 busctl get-property org.freedesktop.login1 /org/freedesktop/login1 org.freedesktop.login1.Manager OnExternalPower
@@ -65,11 +65,11 @@ say "otherwise: run: at the window's last slot it runs all the same"
 echo 0 >/root/power/AC/online
 for before in 22:14:57 22:29:57; do
   clock "2026-11-23 $before"
-  wait_for 120 bash -c "(( \$(journalctl -q -o cat -u zam@replicate:last-tank-late.service | grep -c 'not now: the machine runs on battery') >= ${before:3:1} ))"
+  wait_for bash -c "(( \$(journalctl -q -o cat -u zam@replicate:last-tank-late.service | grep -c 'not now: the machine runs on battery') >= ${before:3:1} ))"
 done
 expect 1 zfs list backup/zam/tank/late
 clock '2026-11-23 22:44:57'
-wait_for 120 bash -c "journalctl -q -o cat -u zam@replicate:last-tank-late.service | grep -q 'tank/late -> backup/zam/tank/late'"
+wait_for bash -c "journalctl -q -o cat -u zam@replicate:last-tank-late.service | grep -q 'tank/late -> backup/zam/tank/late'"
 equal "$(guids backup/zam/tank/late)" "$(guids tank/late | head -n 1)"
 expect 0 systemctl --failed --no-legend
 equal "$output" ''

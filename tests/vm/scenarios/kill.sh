@@ -13,7 +13,7 @@ install -d -m 700 /root/.ssh
 ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519
 cat /root/.ssh/id_ed25519.pub >>/root/.ssh/authorized_keys
 systemctl start ssh.service
-wait_for 120 meet localhost
+wait_for meet localhost
 for dataset in tank/src tank/src/a tank/src/b backup/near backup/far; do zfs create $dataset; done
 cat >/etc/zam/zam.yaml <<EOF
 hosts:
@@ -51,7 +51,7 @@ for ((round = 1; killed < kills && round < 4 * kills; round++)); do
   if ((round % 4 < 2)); then
     sleep "$((RANDOM % 2)).$((RANDOM % 10))"
   else
-    wait_for 300 bash -c "pgrep -f '^zfs receive' || ! kill -0 $run"
+    wait_for bash -c "pgrep -f '^zfs receive' || ! kill -0 $run"
     sleep "0.$((RANDOM % 6))"
   fi
   case $((RANDOM % 4)) in
@@ -68,7 +68,7 @@ say "$killed killed in $((round - 1)) rounds (zam ${hit[zam]}, zfs send ${hit[se
 ((killed >= kills)) || fail "too few kills hit"
 
 say "one undisturbed run brings all"
-wait_for 120 bash -c '! pgrep -f "^zfs (send|receive)"'
+wait_for bash -c '! pgrep -f "^zfs (send|receive)"'
 expect 0 zam replicate tank/src
 for dataset in $datasets; do
   for root in backup/near backup/far; do

@@ -38,14 +38,14 @@ say "the timers fire as time passes"
 for hour in 00 01; do
   for minute in 10 20 30 40 50; do
     clock "2026-11-23 $hour:$((minute - 1)):58"
-    wait_for 120 has_snapshot tank/home/ann "20261123T$hour$minute"
+    wait_for has_snapshot tank/home/ann "20261123T$hour$minute"
   done
   next=$(printf '%02d' $((10#$hour + 1)))
   clock "2026-11-23 $hour:59:58"
-  wait_for 120 has_snapshot tank/home/ann "20261123T${next}00"
-  wait_for 120 has_snapshot tank/root "20261123T${next}00"
+  wait_for has_snapshot tank/home/ann "20261123T${next}00"
+  wait_for has_snapshot tank/root "20261123T${next}00"
   sleep 2
-  wait_for 120 idle
+  wait_for idle
 done
 equal "$(minutes tank/root)" '0100 0200'
 equal "$(minutes tank/home/vm)" '0100 0200'
@@ -64,7 +64,7 @@ equal "$(sed -E 's/.*T(..):(..):00Z/\1\2/' <<<"$foretold" | xargs)" "$(minutes t
 
 say "replicas arrived, and hold what their windows want"
 expect 0 systemctl start zam@replicate:local-tank-home.service zam@replicate:local-tank-home-vm.service
-wait_for 120 idle
+wait_for idle
 for dataset in tank/home tank/home/ann; do
   # The first of each hour, and what was the newest when a run began.
   contains "$(minutes backup/zam/$dataset)" '^0010 (0050 )?0100 (0150 )?0200$'
@@ -80,13 +80,13 @@ equal "$(minutes backup/zam/tank/home/ann)" '0010 0100 0200'
 
 say "a day later: the first of each day, of each of the last three hours (one, caught up), and the newest stay"
 clock '2026-11-24 00:00:01'
-wait_for 120 has_snapshot tank/root 20261124T0000
+wait_for has_snapshot tank/root 20261124T0000
 sleep 3
-wait_for 120 idle
+wait_for idle
 expect 0 systemctl start zam@snapshot-tank-home.service
 expect 0 systemctl start zam@replicate:local-tank-home.service
 sleep 1
-wait_for 120 idle
+wait_for idle
 # Its own job ran at midnight, and is not due again.
 expect 0 zam prune --to local tank/home
 contains "$(minutes backup/zam/tank/home/ann)" '^0010 0000( 00..)?$'

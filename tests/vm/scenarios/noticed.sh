@@ -36,7 +36,7 @@ done
 systemctl daemon-reload
 for job in $jobs; do
   run_job $job
-  wait_for 60 grep -qF "failed zam@$job.service" /root/told
+  wait_for grep -qF "failed zam@$job.service" /root/told
 done
 rm -r /run/systemd/system/zam@*.service.d
 systemctl daemon-reload
@@ -53,7 +53,7 @@ expect 0 su - somebody -c 'zam ack'
 equal "$(his)" ''
 contains "$(login)" 'zam: 4 alerts'
 for job in $jobs; do run_job $job; done
-for job in $jobs; do wait_for 60 grep -qF "recovered zam@$job.service" /root/told; done
+for job in $jobs; do wait_for grep -qF "recovered zam@$job.service" /root/told; done
 over zam@snapshot-tank-home.service
 
 say "out of memory"
@@ -86,7 +86,7 @@ has '^tank/home: its newest snapshot is 3h old, although one is due every 1h$'
 run_job snapshot-tank-home
 run_job replicate:local-tank-home
 systemctl start zam.target
-wait_for 120 idle
+wait_for idle
 over zam@check.service
 
 say "a destination that is gone for longer than alert-after"
@@ -109,7 +109,7 @@ has '^2 "zam tank/home to local" - stale: backup/zam does not exist'
 zpool import backup
 run_job replicate:local-tank-home
 systemctl start zam.target
-wait_for 120 idle
+wait_for idle
 over zam@check.service
 expect 0 zam check --nagios
 has "^ZAM OK - 1 dataset and 1 replica \| 'lag tank/home local'=0s;;172800;0$"
@@ -126,7 +126,7 @@ contains "$(zam status)" '^tank/home +ok +1y in the future'
 run_job snapshot-tank-home
 run_job replicate:local-tank-home
 systemctl start zam.target
-wait_for 120 idle
+wait_for idle
 over zam@check.service
 
 say "an error in the configuration, and a command of notify that fails"
@@ -156,9 +156,9 @@ hourly_check
 noticed zam@check.service 'tank/home to never: stale: backup/never does not exist.*missing for 3d'
 write_config
 expect 0 zam reload
-wait_for 60 grep -qF 'recovered zam@replicate:never-tank-home.service' /root/told
+wait_for grep -qF 'recovered zam@replicate:never-tank-home.service' /root/told
 lacks "$(systemctl --failed --no-legend)" never
-wait_for 120 idle
+wait_for idle
 over zam@check.service
 
 say "nobody has checked for a while"

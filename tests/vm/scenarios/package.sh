@@ -10,7 +10,7 @@ before=$(ours)
 equal "$(users)" 0
 for dataset in tank/home tank/home/kid tank/far backup/pulled; do zfs create $dataset; done
 systemctl start ssh.service
-wait_for 120 meet localhost
+wait_for meet localhost
 
 say "the package installs, and starts nothing"
 expect 0 dpkg -i /root/zam.deb
@@ -44,7 +44,7 @@ for words in '' '--on nas' '--on site'; do expect 0 zam setup $words --check; do
 # run JOB: has systemd run it to its end.
 run() {
   systemctl start "zam@$1.service"
-  wait_for 300 idle "$1"
+  wait_for idle "$1"
   equal "$(systemctl show -p Result -p ExecMainStatus "zam@$1.service" | sort | xargs)" 'ExecMainStatus=0 Result=success'
 }
 take() {

@@ -16,7 +16,7 @@ zpool sync
 EOF
 # cut_in SECONDS: so long after a stream began, as its resume token shows, which comes with a transaction group.
 cat >/root/cut_in <<'EOF'
-(wait_for 120 streaming backup/zam/tank/home; sleep $1; cut_power) &
+(wait_for streaming backup/zam/tank/home; sleep $1; cut_power) &
 zam replicate tank/home
 fail "the run was over before the power was cut"
 EOF

@@ -21,11 +21,11 @@ say "a job that runs goes on"
 fill tank/big 12M
 zam snapshot tank/big >/dev/null
 systemctl start --no-block zam@replicate:local-tank-big.service
-wait_for 120 pgrep -f '^zfs receive'
+wait_for pgrep -f '^zfs receive'
 started=$(systemctl show -p ExecMainPID zam@replicate:local-tank-big.service)
 expect 0 zam reload
 equal "$(systemctl show -p ExecMainPID zam@replicate:local-tank-big.service)" "$started"
-wait_for 120 idle replicate:local-tank-big
+wait_for idle replicate:local-tank-big
 equal "$(guids backup/zam/tank/big)" "$(guids tank/big)"
 
 say "a new period is in force, and no timer stood still for it"
@@ -49,7 +49,7 @@ expect 0 zam reload
 say "an entry taken out leaves no failed timer, no stamp, no alert, and comes back as a new one"
 zfs rename tank/other tank/hidden
 expect 1 systemctl start zam@snapshot-tank-other.service
-wait_for 120 test -e /var/lib/zam/alerts/snapshot-tank-other.json
+wait_for test -e /var/lib/zam/alerts/snapshot-tank-other.json
 zfs rename tank/hidden tank/other
 cp /etc/zam/zam.yaml /root/zam.yaml
 sed -i '/tank\/other/d' /etc/zam/zam.yaml
@@ -75,8 +75,8 @@ equal "$(timers)" "$all"
 expect 0 systemctl daemon-reload
 expect 0 systemctl restart zam.target
 equal "$(timers)" "$all"
-wait_for 120 systemctl is-failed --quiet zam-config.service
-wait_for 120 bash -c "journalctl -q -o cat -t zam-generator | grep -q 'the last good configuration is in force instead'"
+wait_for systemctl is-failed --quiet zam-config.service
+wait_for bash -c "journalctl -q -o cat -t zam-generator | grep -q 'the last good configuration is in force instead'"
 expect 0 zam snapshot tank/other
 has 'fortnights'
 cp /root/zam.yaml /etc/zam/zam.yaml
@@ -88,7 +88,7 @@ say "a slip that stops one entry is told within the hour, although nobody but an
 sed -i 's/tank.other: {}/tank\/other: {snapshot-period: 10 fortnights}/' /etc/zam/zam.yaml
 expect 0 systemctl daemon-reload
 expect 0 systemctl start zam-units.service
-wait_for 120 test -e /var/lib/zam/alerts/config.json
+wait_for test -e /var/lib/zam/alerts/config.json
 contains "$(systemctl status zam-config.service || true)" 'fortnights'
 cp /root/zam.yaml /etc/zam/zam.yaml
 expect 0 zam reload
@@ -103,25 +103,25 @@ sed '/tank\/other/d' /root/zam.yaml >/etc/zam/zam.yaml
 # A path unit looks away while its service ends: what is saved in that moment is seen with the next change alone.
 ended() { [[ $(systemctl is-active zam-reload.service) == inactive ]]; }
 gone() { [[ $(timers) != *other* ]] && ended; }
-wait_for 120 gone
+wait_for gone
 sleep 1
 echo 'datasets: {tank/other: {}}' >/etc/zam/zam.d/more.yaml
 back() { [[ $(timers) == "$all" ]] && ended; }
-wait_for 120 back
+wait_for back
 echo 'datasets: [' >/etc/zam/zam.yaml
-wait_for 120 systemctl is-failed --quiet zam-reload.service
-wait_for 120 test -e /var/lib/zam/alerts/reload.json
+wait_for systemctl is-failed --quiet zam-reload.service
+wait_for test -e /var/lib/zam/alerts/reload.json
 equal "$(timers)" "$all"
 sed '/tank\/other/d' /root/zam.yaml >/etc/zam/zam.yaml
-wait_for 120 bash -c '[[ ! -e /var/lib/zam/alerts/reload.json ]]'
-wait_for 120 bash -c '! systemctl is-failed --quiet zam-reload.service'
+wait_for bash -c '[[ ! -e /var/lib/zam/alerts/reload.json ]]'
+wait_for bash -c '! systemctl is-failed --quiet zam-reload.service'
 equal "$(timers)" "$all"
 expect 0 systemctl --failed --no-legend
 equal "$output" ''
 
 say "what kept datasets from being pruned as others are is gone: pruning waits for a person, and the path unit is none"
 expect 0 systemctl stop zam-reload.path
-wait_for 120 ended
+wait_for ended
 zfs create -p tank/tree/kept/old
 for day in 01 02 03; do zfs snapshot "tank/tree/kept/old@zam_202610${day}T000000Z"; done
 rm /etc/zam/zam.d/more.yaml
@@ -131,8 +131,8 @@ has 'accepted: /etc/zam/zam.d/more.yaml was part of the configuration and is gon
 expect 0 systemctl start zam-reload.path
 # Replaces the file, as editors do.
 sed -i 's/kept: {.*/kept: {}/' /etc/zam/zam.yaml
-wait_for 120 bash -c "journalctl -q -o cat -u zam-reload.service | grep -q 'tank/tree/kept was recursive'"
-wait_for 120 ended
+wait_for bash -c "journalctl -q -o cat -u zam-reload.service | grep -q 'tank/tree/kept was recursive'"
+wait_for ended
 expect 75 zam prune tank/tree
 has 'tank/tree/kept was recursive and is not now, so that tank/tree would prune what is below it: exclude tank/tree/kept there'
 equal "$(snapshots tank/tree/kept/old | wc -l)" 3
@@ -145,12 +145,12 @@ say "however often something is saved, the path unit sees the next change"
 mkdir /run/systemd/system/zam-reload.service.d
 printf '%s\n' '[Unit]' StartLimitBurst=1 '[Service]' ExecStart= ExecStart=true >/run/systemd/system/zam-reload.service.d/quick.conf
 expect 0 systemctl daemon-reload
-wait_for 120 ended
+wait_for ended
 for _ in {1..4}; do
   before=$(systemctl show -p ExecMainPID --value zam-reload.service)
   ran() { [[ $(systemctl show -p ExecMainPID --value zam-reload.service) != "$before" ]] && ended; }
   sleep 1
   cat /root/zam.yaml >/etc/zam/zam.yaml
-  wait_for 60 ran
+  wait_for ran
 done
 equal "$(systemctl is-active zam-reload.path)" active

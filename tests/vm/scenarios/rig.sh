@@ -37,7 +37,7 @@ equal "$(content backup/a)" "$before"
 [[ $(content tank/a) != "$before" ]] || fail "content sees no difference"
 
 say "a failed expectation fails"
-for wrong in 'expect 0 false' 'expect 1 true' 'equal a b' 'contains abc d' 'lacks abc b' 'wait_for 1 false' 'false | true'; do
+for wrong in 'expect 0 false' 'expect 1 true' 'equal a b' 'contains abc d' 'lacks abc b' 'PATIENCE=1 wait_for false' 'false | true'; do
   code=0
   out=$(bash -c ". /root/vm/lib.sh; $wrong; echo went on" 2>&1) || code=$?
   equal "$code" 1

@@ -31,7 +31,7 @@ for round in first next; do
   for name in secret open plain; do
     fill tank/$name 200K
   done
-  wait_for 60 test -e /dev/zvol/tank/disk
+  wait_for test -e /dev/zvol/tank/disk
   dd if=/dev/urandom of=/dev/zvol/tank/disk bs=100K count=1 status=none
   for name in secret open plain disk; do run_job snapshot-tank-$name; done
   for job in $jobs; do run_job "replicate:$job"; done

@@ -7,16 +7,16 @@ for dataset in tank/home tank/home/kid tank/far backup/pulled; do zfs create $da
 install -d -m 700 /root/.ssh
 for key in push add fetch; do ssh-keygen -q -t ed25519 -N '' -f "/root/.ssh/$key"; done
 systemctl start ssh.service
-wait_for 120 meet localhost
+wait_for meet localhost
 cat >/etc/zam/zam.yaml <<EOF
 hosts:
   push: {ssh: far@localhost, identity: /root/.ssh/push}
   add: {ssh: far@localhost, identity: /root/.ssh/add}
   fetch: {ssh: far@localhost, identity: /root/.ssh/fetch}
 destinations:
-  pushed: {host: push, root: backup/far, compress: zstd, replication-period: 1h, prune-period: 1d, windows: [{max-age: 1d, period: 1d}]}
+  pushed: {host: push, root: backup/far, compress: zstd, idle: {pool: true}, replication-period: 1h, prune-period: 1d, windows: [{max-age: 1d, period: 1d}]}
   added: {host: add, root: backup/add, replication-period: 1h, rate-limit: 512KiB/s}
-  here: {root: backup/pulled, replication-period: 1h, rate-limit: 512KiB/s}
+  here: {root: backup/pulled, idle: {pool: true}, replication-period: 1h, rate-limit: 512KiB/s}
 datasets:
   tank/home: {recursive: true, snapshot-period: 1h, windows: [{max-age: 1d, period: 1d}], destinations: [pushed, added]}
   "fetch:tank/far": {destinations: [here]}
@@ -38,11 +38,15 @@ for permission in '-d -u far send' '-l -u far hold' '-l -u far bookmark' '-l -u 
 done
 expect 0 zam setup --on fetch --check
 
+say "each key may ask whether its pool is being scrubbed"
+expect 0 zam gate replicate --to pushed tank/home
+expect 0 zam gate replicate --to here fetch:tank/far
+
 take() { fill tank/home/kid "$1"; advance '2 sec'; zam snapshot tank/home >/dev/null; }
 # interrupt TO DATASET REPLICA: the receiver is killed in the middle of a stream of 16 seconds, and leaves a part of it.
 interrupt() {
   zam replicate $1 "$2" >/dev/null 2>&1 &
-  wait_for 120 streaming "$3"
+  wait_for streaming "$3"
   sleep 2
   pkill -9 -f '^zfs receive'
   wait $! || true

@@ -12,7 +12,7 @@ ip link set near up
 ip -n far addr add 10.99.0.2/24 dev far
 ip -n far link set far up
 ip netns exec far /usr/sbin/sshd -p 22 -o ListenAddress=10.99.0.2 -o UsePAM=no -o PidFile=/run/far.pid
-wait_for 120 meet 10.99.0.2
+wait_for meet 10.99.0.2
 for dataset in tank/home tank/other backup/zam backup/pulled; do zfs create "$dataset"; done
 cat >/etc/zam/zam.yaml <<EOF
 hosts:
@@ -30,7 +30,7 @@ silence() {
   local run begun code=0
   zam replicate "$1" >/root/run.log 2>&1 &
   run=$!
-  wait_for 120 streaming "$2"
+  wait_for streaming "$2"
   ip -n far link set far down
   begun=$(uptime_seconds)
   wait "$run" || code=$?
@@ -43,8 +43,8 @@ silence() {
   equal "$(pgrep -f '^ssh .*10.99.0.2' || true)" ''
   ip -n far link set far up
   # The kernel says "No route to host" until it has found the neighbour again.
-  wait_for 120 meet 10.99.0.2
-  wait_for 120 bash -c '! pgrep -f "^zfs (send|receive)"'
+  wait_for meet 10.99.0.2
+  wait_for bash -c '! pgrep -f "^zfs (send|receive)"'
 }
 for entry in tank/home far:tank/other; do
   dataset=${entry#far:}
@@ -71,7 +71,7 @@ for how in stall signal; do
   code=0
   zam replicate tank/home >/root/run.log 2>&1 &
   run=$!
-  wait_for 120 pgrep -f '^sleep 600'
+  wait_for pgrep -f '^sleep 600'
   begun=$(uptime_seconds)
   [[ $how == stall ]] || kill "$run"
   wait "$run" || code=$?

@@ -5,7 +5,7 @@ install -d -m 700 /etc/zam/keys /root/.ssh
 ssh-keygen -q -t ed25519 -N '' -f /etc/zam/keys/there
 cat /etc/zam/keys/there.pub >>/root/.ssh/authorized_keys
 systemctl start ssh.service
-wait_for 120 meet localhost
+wait_for meet localhost
 for dataset in tank/home tank/home/kid 'tank/home/with space' tank/other backup/zam backup/pulled; do zfs create "$dataset"; done
 fill tank/home 3M
 cat >/etc/zam/zam.yaml <<EOF
@@ -59,7 +59,7 @@ expect 0 zam reload
 sleep 1
 zam snapshot tank/home >/dev/null
 expect 0 systemctl start zam@replicate:away-tank-home.service
-wait_for 120 idle replicate:away-tank-home
+wait_for idle replicate:away-tank-home
 equal "$(guids backup/zam/tank/home)" "$(guids tank/home)"
 expect 0 systemctl --failed --no-legend
 equal "$output" ''
@@ -80,7 +80,7 @@ systemctl stop ssh.socket ssh.service 2>/dev/null || systemctl stop ssh.service
 expect 75 zam replicate tank/home
 has 'Connection refused'
 expect 0 systemctl start zam@replicate:away-tank-home.service
-wait_for 120 idle replicate:away-tank-home
+wait_for idle replicate:away-tank-home
 expect 0 systemctl --failed --no-legend
 equal "$output" ''
 systemctl start ssh.service

@@ -28,7 +28,7 @@ equal "$(of "$local.state")" never
 say "done: times, counts, and when it comes next, as systemd says"
 zam snapshot tank/home >/dev/null
 expect 0 systemctl start zam@snapshot-tank-home.service zam@replicate:local-tank-home.service
-wait_for 120 idle replicate:local-tank-home
+wait_for idle replicate:local-tank-home
 expect 0 zam status
 has '^tank/home and below +ok +[0-9]+(s|min) ago +4$'
 has '^  to local +ok +[0-9]+(s|min) ago +- +4$'
@@ -83,7 +83,7 @@ equal "$(zam status --json tank/home/kid | jq -r '.datasets[0] | .dataset, .snap
 
 say "what failed, with its last words"
 expect 1 bash -c 'systemctl start zam@replicate:local-tank-home.service; sleep 3; systemctl is-failed zam@replicate:local-tank-home.service && exit 1'
-wait_for 120 test -e /var/lib/zam/alerts/replicate:local-tank-home.json
+wait_for test -e /var/lib/zam/alerts/replicate:local-tank-home.json
 expect 0 zam status tank/home
 has 'ago: zam@replicate:local-tank-home.service failed .exit-code, 1.: .*the replica diverged'
 equal "$(of "$home | .jobs[] | select(.unit | contains(\"replicate\")).result")" exit-code

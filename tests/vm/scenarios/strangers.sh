@@ -22,7 +22,7 @@ echo "cannot open 'nothing at all'" >&2
 EOS
 install -m 644 /root/.ssh/id_ed25519.pub /etc/ssh/keys/root
 systemctl restart ssh.service
-wait_for 120 meet localhost
+wait_for meet localhost
 for dataset in tank/x tank/home tank/home/kid 'tank/home/with space' backup/pulled backup/csh; do zfs create "$dataset"; done
 # far USER [NAME]: the other machine, as USER; it is called NAME.
 far() {

@@ -15,13 +15,13 @@ EOF
 fill tank/big 25M
 zam snapshot tank/big >/dev/null
 systemctl start --no-block zam@replicate:local-tank-big.service
-wait_for 120 streaming backup/zam/tank/big
+wait_for streaming backup/zam/tank/big
 clock '2026-11-23 09:59:53'
 #--- suspend 20s
 contains "$(date -u +%T)" '^10:0[0-4]:'
-wait_for 120 has_snapshot tank/home '*T100?'
+wait_for has_snapshot tank/home '*T100?'
 sleep 1
-wait_for 120 idle
+wait_for idle
 equal "$(snapshots tank/home | wc -l)" 1
 contains "$(journalctl -q -o cat -u zam@replicate:local-tank-big.service)" 'the machine slept meanwhile; the next run goes on'
 contains "$(zfs get -Hpo value receive_resume_token backup/zam/tank/big)" '^1-'

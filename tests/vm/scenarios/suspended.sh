@@ -45,19 +45,19 @@ advance '2 sec'
 zam snapshot tank/home
 sync
 expect 0 systemctl start "$unit"
-wait_for 120 pgrep -f '^zfs receive'
+wait_for pgrep -f '^zfs receive'
 sleep 3
 #--- stall backup
 unit=zam@replicate:local-tank-home.service
-wait_for 300 bash -c "systemctl show -p Result --value $unit | grep -qE '^(exit-code|watchdog|timeout)'"
+wait_for bash -c "systemctl show -p Result --value $unit | grep -qE '^(exit-code|watchdog|timeout)'"
 expect 0 systemctl show -p Result,ActiveState,SubState "$unit"
-wait_for 120 test -s "/var/lib/zam/alerts/replicate:local-tank-home.json"
+wait_for test -s "/var/lib/zam/alerts/replicate:local-tank-home.json"
 cat "/var/lib/zam/alerts/replicate:local-tank-home.json"
 
 say "the source's own jobs go on"
 advance '2 sec'
-expect 0 timeout 60 zam snapshot tank/home
-expect 0 timeout 60 zam prune tank/home
+expect 0 timeout 1000 zam snapshot tank/home
+expect 0 timeout 1000 zam prune tank/home
 zpool sync tank
 sync -f / # not of the pool that hangs
 #--- power cut

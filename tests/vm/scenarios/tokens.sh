@@ -67,6 +67,8 @@ zfs destroy "$(newest tank/home)"
 take tank/home
 expect 0 zam replicate -n tank/home
 has ': incremental '
+has '^  first gives up the part of a stream that backup/zam/tank/home holds'
+contains "$(token backup/zam/tank/home)" '^1-'
 expect 0 zam replicate tank/home
 arrived tank/home
 equal "$(content backup/zam/tank/home)" "$(content "$(newest tank/home)")"

@@ -9,7 +9,7 @@ cat /root/.ssh/authorized_keys >/root/machine.pub
 ssh-keygen -q -t ed25519 -N '' -f /etc/zam/keys/there
 cat /etc/zam/keys/there.pub >>/root/.ssh/authorized_keys
 systemctl start ssh.service
-wait_for 120 meet localhost
+wait_for meet localhost
 cat >/etc/zam/zam.yaml <<EOF
 notify: ['echo "\$ZAM_EVENT \$ZAM_UNIT" >>/root/told']
 metrics-file: /root/zam.prom
@@ -52,7 +52,7 @@ tells() {
   local screen
   screen=$(mktemp)
   script -qfec "$1" "$screen" <>/root/never >/dev/null 2>&1 3>&- &
-  wait_for 120 grep -q 'zam: 1 alert (zam status tells more, zam ack silences this)' "$screen" || fail "$1: $(cat "$screen")"
+  wait_for grep -q 'zam: 1 alert (zam status tells more, zam ack silences this)' "$screen" || fail "$1: $(cat "$screen")"
   kill $!
 }
 for shell in bash zsh fish dash; do
@@ -79,26 +79,26 @@ chmod +x "$generator"
 expect 1 zam reload
 has 'zam-generator has not made all units'
 systemctl start zam-units.service 2>/dev/null || true
-wait_for 60 grep -qF 'failed zam-units.service' /root/told
+wait_for grep -qF 'failed zam-units.service' /root/told
 contains "$(systemctl --failed --no-legend)" zam-units.service
 contains "$(journalctl -u 'zam*' -o cat)" 'zam-generator has not made all units'
 contains "$(login)" 'zam-units.service failed'
 contains "$(zam status)" ' ago: zam-units.service failed'
-wait_for 60 grep -q '^zam_alerts 1$' /root/zam.prom
+wait_for grep -q '^zam_alerts 1$' /root/zam.prom
 expect 1 zam check
 has 'zam-snapshot-tank-home.timer: it is not active'
 contains "$(his)" 'zam-units.service failed'
 contains "$(systemctl show -p Wants --value timers.target)" zam-units.timer
 mv /root/generator "$generator"
 expect 0 zam reload
-wait_for 60 grep -qF 'recovered zam-units.service' /root/told
+wait_for grep -qF 'recovered zam-units.service' /root/told
 systemctl start zam-units.service
-wait_for 120 idle
+wait_for idle
 for job in $jobs; do run_job $job; done
 hourly_check
 expect 0 zam check
 equal "$(systemctl list-units --failed --no-legend 'zam*')" ''
-wait_for 60 grep -q '^zam_alerts 0$' /root/zam.prom
+wait_for grep -q '^zam_alerts 0$' /root/zam.prom
 lacks "$(zam status)" failed
 equal "$(login)" ''
 
@@ -109,7 +109,7 @@ mount -t tmpfs -o size=1M tmpfs /var/lib/zam
 cp -a /root/records/. /var/lib/zam
 dd if=/dev/zero of=/var/lib/zam/full bs=4k 2>/dev/null || true
 hourly_check
-wait_for 60 grep -qF 'failed zam@check.service' /root/told
+wait_for grep -qF 'failed zam@check.service' /root/told
 contains "$(systemctl --failed --no-legend)" zam@check.service
 contains "$(journalctl -u zam@check.service -o cat)" 'there is no room in /var/lib/zam'
 contains "$(login)" 'zam: there is no room in /var/lib/zam, so failures cannot be kept'
@@ -120,7 +120,7 @@ has '^zam_alerts 1$' /root/zam.prom
 rm /var/lib/zam/full
 hourly_check
 expect 0 zam check
-wait_for 60 grep -q '^zam_alerts 0$' /root/zam.prom
+wait_for grep -q '^zam_alerts 0$' /root/zam.prom
 lacks "$(zam status)" 'no room'
 equal "$(systemctl list-units --failed --no-legend 'zam*')" ''
 equal "$(login)" ''
@@ -129,7 +129,7 @@ say "a disk that has become read-only"
 : >/root/told
 mount -o remount,ro /var/lib/zam
 hourly_check
-wait_for 60 grep -qF 'failed zam@check.service' /root/told
+wait_for grep -qF 'failed zam@check.service' /root/told
 contains "$(login)" 'zam: /var/lib/zam is read-only, so failures cannot be kept'
 contains "$(zam status)" '/var/lib/zam is read-only'
 expect 1 zam check
@@ -138,7 +138,7 @@ has '^zam_alerts 1$' /root/zam.prom
 mount -o remount,rw /var/lib/zam
 hourly_check
 expect 0 zam check
-wait_for 60 grep -q '^zam_alerts 0$' /root/zam.prom
+wait_for grep -q '^zam_alerts 0$' /root/zam.prom
 equal "$(systemctl list-units --failed --no-legend 'zam*')" ''
 equal "$(login)" ''
 umount /var/lib/zam
@@ -148,13 +148,13 @@ mv /root/records /var/lib/zam
 say "the desktop of a user whose graphical session is active, unless it is told not to"
 systemd-run -q --uid=somebody -p PAMName=login -E XDG_SESSION_TYPE=wayland --unit=session sleep 3600
 user=$(id -u somebody)
-wait_for 120 test -S /run/user/$user/bus
-wait_for 120 bash -c "loginctl list-sessions --no-legend | grep -q somebody"
+wait_for test -S /run/user/$user/bus
+wait_for bash -c "loginctl list-sessions --no-legend | grep -q somebody"
 as_user() { setpriv --reuid=$user --regid=$user --clear-groups env DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/$user/bus "$@"; }
 as_user busctl --user monitor >/root/heard 2>&1 3>&- &
-wait_for 60 grep -q . /root/heard
+wait_for grep -q . /root/heard
 expect 0 zam notify --test
-wait_for 60 grep -q 'A ZFS job has failed' /root/heard
+wait_for grep -q 'A ZFS job has failed' /root/heard
 grep -q 'Member=Notify' /root/heard
 : >/root/heard
 sed -i '1i desktop: false' /etc/zam/zam.yaml

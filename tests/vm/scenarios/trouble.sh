@@ -208,7 +208,7 @@ expect 75 zam prune tank/home
 has 'locked by process 1: somebody'
 expect 0 systemctl daemon-reload
 systemctl start --no-block zam@prune-tank-home.service
-wait_for 60 pgrep -f '^zam prune -- tank/home'
+wait_for pgrep -f '^zam prune -- tank/home'
 expect 0 systemctl stop zam@prune-tank-home.service
 equal "$(systemctl show -p Result --value zam@prune-tank-home.service)" success
 exec 9>&-

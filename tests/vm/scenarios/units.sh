@@ -43,7 +43,7 @@ say "a failing job leaves an alert with its last words, told once; its next succ
 name=$(systemd-escape 'snapshot/tank/my-data x')
 zfs rename 'tank/my-data x' tank/hidden
 expect 1 systemctl start "$odd"
-wait_for 120 test -e "/var/lib/zam/alerts/$name.json"
+wait_for test -e "/var/lib/zam/alerts/$name.json"
 expect 0 jq -r '.unit, .result, .status, .lines[-1]' "/var/lib/zam/alerts/$name.json"
 has '^zam@snapshot-tank-my.x2ddata.x20x.service$'
 has '^exit-code$'
@@ -51,11 +51,11 @@ has 'tank/my-data x does not exist'
 expect 0 journalctl -q --no-pager -o cat -u "zam-notify@$name.service"
 has 'failed .exit-code, 1.: .*does not exist'
 expect 1 systemctl start "$odd"
-wait_for 120 bash -c "[[ \$(jq .count '/var/lib/zam/alerts/$name.json') == 2 ]]"
+wait_for bash -c "[[ \$(jq .count '/var/lib/zam/alerts/$name.json') == 2 ]]"
 equal "$(journalctl -q --no-pager -o cat -p err -u "zam-notify@$name.service" | grep -c failed)" 1
 zfs rename tank/hidden 'tank/my-data x'
 expect 0 systemctl start "$odd"
-wait_for 60 test ! -e "/var/lib/zam/alerts/$name.json"
+wait_for test ! -e "/var/lib/zam/alerts/$name.json"
 
 say "a job that the configuration does not know"
 expect 1 systemctl start zam@snapshot-tank-nowhere.service
@@ -85,6 +85,6 @@ expect 0 systemctl list-timers --no-pager 'zam-*'
 has '2 timers listed'
 #--- reboot
 say "after a boot the timers are there by themselves"
-wait_for 120 systemctl is-active --quiet zam.target
+wait_for systemctl is-active --quiet zam.target
 expect 0 systemctl list-timers --no-pager 'zam-*'
 has '2 timers listed'

@@ -5,7 +5,7 @@ unmask_hourly
 echo 1 >/sys/module/zfs/parameters/zfs_txg_timeout # so that short streams leave something to resume
 for dataset in tank/home tank/home/kid tank/alone; do zfs create $dataset; done
 systemctl start ssh.service
-wait_for 120 meet localhost
+wait_for meet localhost
 cat >/etc/zam/zam.yaml <<EOF
 notify: ['echo "\$ZAM_EVENT \$ZAM_UNIT" >>/root/told']
 metrics-file: /root/zam.prom
@@ -15,13 +15,13 @@ destinations:
   nas: {host: nas, root: backup/far, replication-period: 1h, prune-period: 1h, windows: [{max-age: 1d, period: 1d}]}
 datasets:
   tank/home: {recursive: true, snapshot-period: 1h, windows: [{max-age: 1d, period: 1d}], destinations: [local, nas]}
-  tank/alone: {snapshot-period: 1h, windows: [{max-age: 1d, period: 1d}], destinations: [local], hooks: {before: "bash -c 'exec 3<>/dev/tcp/127.0.0.1/22 && id -un >/root/hooked'"}}
+  tank/alone: {snapshot-period: 1h, windows: [{max-age: 1d, period: 1d}], destinations: [local], hooks: {before: "bash -c 'exec 3<>/dev/tcp/127.0.0.1/22 && id -un >/root/hooked'", after: ["exit \$(cat /root/code)", "id -un >/root/thawed"]}}
 EOF
 # run JOB [RESULT [EXIT]]: has systemd run a job to its end.
 run() {
   local said
   systemctl start "zam@$1.service" || true
-  wait_for 300 idle "$1"
+  wait_for idle "$1"
   said=$(systemctl show -p Result -p ExecMainStatus "zam@$1.service" | sort | xargs)
   [[ $said == "ExecMainStatus=${3-0} Result=${2-success}" ]] ||
     fail "$1: $said: $(journalctl -u "zam@$1.service" -o cat | tail -n 20)"
@@ -97,6 +97,19 @@ equal "$(zfs get -Ho value readonly,canmount backup/zam/tank/home/kid | xargs)" 
 for dataset in tank/home/kid tank/alone; do lacks "$(snapshots $dataset)" 20261101; done
 lacks "$(zam status)" failed
 
+say "a hook that fails keeps no other from thawing, and is told"
+equal "$(cat /root/thawed)" root
+rm /root/thawed
+echo 3 >/root/code
+advance '2 sec'
+run snapshot-tank-alone exit-code
+equal "$(cat /root/thawed)" root
+noticed zam@snapshot-tank-alone.service
+rm /root/code
+advance '2 sec'
+run snapshot-tank-alone
+over zam@snapshot-tank-alone.service
+
 say "without a permission a job fails and says so; its alert ends with its next success"
 zfs unallow -u zam snapshot tank/home
 advance '2 sec'
@@ -118,6 +131,9 @@ zfs destroy "tank/home/kid@$last"
 take 100K
 run replicate:local-tank-home success 75
 contains "$(said replicate:local-tank-home)" 'its pruning gives that up: zam prune --to local'
+expect 0 zam prune -n --to local tank/home
+has 'backup/zam/tank/home/kid holds part of a stream that fits nothing any more: it would be given up'
+contains "$(zfs get -Hpo value receive_resume_token backup/zam/tank/home/kid)" '^1-'
 run prune:local-tank-home
 run replicate:local-tank-home
 arrived backup/zam tank/home/kid

@@ -25,7 +25,7 @@ head -c 1M /dev/urandom | dd of=/dev/zvol/tank/disk bs=1M seek=3 conv=notrunc st
 both
 zfs set volmode=full backup/zam/tank/disk
 udevadm settle
-wait_for 120 test -e /dev/zvol/backup/zam/tank/disk
+wait_for test -e /dev/zvol/backup/zam/tank/disk
 equal "$(sha256sum </dev/zvol/backup/zam/tank/disk)" "$(sha256sum </dev/zvol/tank/disk)"
 zfs set volmode=none backup/zam/tank/disk
 

@@ -35,9 +35,9 @@ for ((time = $(date -ud '2026-11-02 12:00' +%s); time <= $(date -ud '2026-11-08 
   [[ $slot != 20261107T12* ]] || { say "back"; zpool import -N backup; }
   fill tank/home/kid 20K
   clock "@$((time - 2))"
-  wait_for 120 has_snapshot tank/home/kid "$slot"
+  wait_for has_snapshot tank/home/kid "$slot"
   sleep 1
-  wait_for 120 idle
+  wait_for idle
   [[ ! -s $alert ]] || alerts=$((alerts + 1))
 done
 
