@@ -99,7 +99,7 @@ impl Arrived {
     }
 
     /// The latest time of any dataset.
-    fn latest(&self) -> &str {
+    pub fn latest(&self) -> &str {
         let times = self.newest.values().map(|newest| newest.time.as_str());
         times.max().unwrap_or("-")
     }
@@ -153,22 +153,34 @@ impl Replicated {
     }
 }
 
-/// A job that has replicated everything of its entry to one destination by then.
-pub struct JobDone {
+/// A job that replicates an entry to one destination.
+pub struct Replicating {
     /// Which entry and destination, as in [`Arrived`].
     pub name: String,
-    /// As [`Prefix::time_of`] gives it.
-    pub time: String,
+    /// By when it had brought everything, as [`Prefix::time_of`] gives it. None: it never has.
+    pub done: Option<String>,
 }
 
-/// What all destinations may have of a source, as far as is known. A source under a new name is in no record of a
-/// destination, nor is what an earlier zam has sent; but a job that succeeded had sent it.
-pub fn replications(all: &[Arrived], jobs: &[JobDone], dataset: &Dataset) -> Vec<Replicated> {
+/// What all destinations may have of a source that was `made` at a time like those in names, as far as is known. A source
+/// under a new name is in no record of a destination, nor is what an earlier zam has sent; but a job that succeeded had sent
+/// it. A machine that was installed anew knows of no success either; but snapshots that are older than their dataset came
+/// with a stream, and where from, if not from a destination, nobody knows.
+pub fn replications(
+    all: &[Arrived],
+    jobs: &[Replicating],
+    dataset: &Dataset,
+    made: &str,
+) -> Vec<Replicated> {
     let mut replications = Vec::new();
     for arrived in all {
         let known = arrived.newest.get(dataset).cloned();
         let job = jobs.iter().find(|job| job.name == arrived.name);
-        let by_job = || Some(by_time(job?.time.as_str().min(arrived.latest())));
+        let by_job = || {
+            let done = job?.done.as_deref();
+            Some(by_time(
+                done.map_or(made, |done| done.min(arrived.latest())),
+            ))
+        };
         replications.extend(known.or_else(by_job).map(|newest| Replicated {
             id: Some(arrived.id),
             newest,
@@ -178,7 +190,7 @@ pub fn replications(all: &[Arrived], jobs: &[JobDone], dataset: &Dataset) -> Vec
         if !all.iter().any(|arrived| arrived.name == job.name) {
             replications.push(Replicated {
                 id: None,
-                newest: by_time(&job.time),
+                newest: by_time(job.done.as_deref().unwrap_or(made)),
             });
         }
     }
@@ -223,23 +235,33 @@ mod tests {
             ("usb-tank@3", "7 20240109T000000Z tank/other\n"),
             ("old-tank@4", "5 20240101T000000Z tank/b\n"),
             ("old-tank@5", "5 20240101T000000Z tank/other\n"),
+            ("other-tank@6", "5 20240101T000000Z tank/other\n"),
         ];
         let all = records.iter();
         let all: Vec<Arrived> = all
             .filter_map(|(file, text)| Arrived::parse(file, text))
             .collect();
-        let jobs = ["nas-tank", "usb-tank", "tape-tank"].map(|name| JobDone {
+        let done = Some("20240105T000000Z");
+        let jobs = [
+            ("nas-tank", done),
+            ("usb-tank", done),
+            ("tape-tank", done),
+            ("new-tank", None),
+            ("other-tank", None),
+        ];
+        let jobs = jobs.map(|(name, done)| Replicating {
             name: name.into(),
-            time: "20240105T000000Z".into(),
+            done: done.map(Into::into),
         });
         let mut found = String::new();
-        for it in replications(&all, &jobs, &dataset("tank/b")) {
+        for it in replications(&all, &jobs, &dataset("tank/b"), "20231224T000000Z") {
             let Newest { createtxg, time } = it.newest;
             found += &format!("{:?} {createtxg} {}, ", it.id, &time[..8]);
         }
         assert_eq!(
             found,
-            "Some(1) 7 20240103, Some(2) 0 20240102, Some(3) 0 20240105, Some(4) 5 20240101, None 0 20240105, "
+            "Some(1) 7 20240103, Some(2) 0 20240102, Some(3) 0 20240105, Some(4) 5 20240101, \
+             Some(6) 0 20231224, None 0 20240105, None 0 20231224, "
         );
     }
 

@@ -132,16 +132,18 @@ pub fn of_source(entry: &Entry, newest: Option<Epoch>, now: Epoch) -> Health {
 }
 
 /// Whether the machine of a source that is pulled takes snapshots no more: the newest is older than `alert-after`, and
-/// than two periods. The period is the longest time between any two of the last few, which were `taken` then, oldest first.
+/// than two periods. The period is the longest time between any two of the last few, which were `taken` then, oldest first;
+/// a single one says nothing of it.
 pub fn has_stopped(entry: &Entry, taken: &[Epoch], now: Epoch) -> bool {
     const FEW: usize = 5;
     let last = &taken[taken.len().saturating_sub(FEW)..];
     let period = last.windows(2).map(|pair| pair[1] - pair[0]).max();
-    let (Some(_), Some(after), Some(period)) = (&entry.host, alert_after(entry), period) else {
+    let (Some(_), Some(after), Some(newest)) = (&entry.host, alert_after(entry), last.last())
+    else {
         return false;
     };
-    let age = now - last[last.len() - 1];
-    age > after.seconds() && age > 2 * period
+    let age = now - newest;
+    age > after.seconds() && age > 2 * period.unwrap_or_default()
 }
 
 /// How old a replica of the entry may become before somebody is told of it.
@@ -346,13 +348,13 @@ datasets: {tank: {destinations: [usb]}, 'laptop:a': {destinations: [usb, nas]}, 
             days.find(|days| has_stopped(entry, taken, days * DAY + 1))
         };
         assert_eq!(stops_after("laptop:a", &[-HOUR, 0]), Some(1));
+        assert_eq!(stops_after("laptop:a", &[0]), Some(1));
         // One by hand does not make a week shorter.
         let weekly = [-300, -21, -14, -7, -7, 0].map(|day| day * DAY);
         assert_eq!(stops_after("laptop:a", &weekly), Some(14));
         for (key, taken) in [
             ("laptop:b", &[-HOUR, 0][..]),
             ("tank", &[-HOUR, 0]),
-            ("laptop:a", &[0]),
             ("laptop:a", &[]),
         ] {
             assert_eq!(stops_after(key, taken), None, "{key}");

@@ -90,6 +90,8 @@ impl Record {
         }
         match self.gravest() {
             Some(Gravity::Critical) => Outcome::Failed,
+            // Nobody knows whether all is well now.
+            _ if self.is_old(now) => Outcome::Failed,
             _ => Outcome::Done,
         }
     }
@@ -103,6 +105,11 @@ impl Record {
         }
         if let Some(age) = self.age(now) {
             journal::print(format!("(as it was {age} ago)"));
+        }
+        if self.is_old(now) {
+            journal::print(
+                "that is too old to say how it is now: systemctl status zam-check.timer",
+            );
         }
     }
 
@@ -288,6 +295,10 @@ mod tests {
         let later = record.time + TimeDelta::hours(4);
         assert_eq!(record.nagios(record.time, &mut Vec::new()), Level::Ok);
         assert_eq!(record.nagios(later, &mut Vec::new()), Level::Unknown);
+        for format in [Format::Plain, Format::Json] {
+            assert_eq!(record.show(format, record.time), Outcome::Done);
+            assert_eq!(record.show(format, later), Outcome::Failed);
+        }
         for line in record.checkmk(later) {
             let is_explained = line.ends_with(" (as it was 4h ago)");
             assert!(line.starts_with("3 \"zam") && is_explained, "{line}");

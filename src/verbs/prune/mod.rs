@@ -2,6 +2,7 @@
 
 mod destroying;
 mod listing;
+mod meeting;
 mod parts;
 mod sent;
 mod shown;
@@ -42,6 +43,9 @@ pub fn run(run: &Run, to: Option<&str>, saved: Option<&Path>) -> Result<Outcome>
         return Err(Waits(format!("pruning waits: {why}")).into());
     }
     let to = to.map(|name| run.destination(name)).transpose()?;
+    if let Some(to) = to {
+        meeting::refuse(run, to)?;
+    }
     let mut pruning = Pruning::new(run, to)?;
     let parts = match to {
         Some(to) if saved.is_none() && is_for_pruner(run, to) => give_up_stale_parts(run, to)?,
@@ -137,20 +141,22 @@ impl<'p> Pruning<'p> {
         Planned {
             dataset: &target.source,
             destination: self.to.map(|to| to.name.as_str()),
-            plan: pruning::plan(&self.wish(&target.source), state, source),
+            plan: pruning::plan(&self.wish(&target.source, state), state, source),
             pruned: &target.pruned,
             state,
             source,
         }
     }
 
-    /// The wish for the side that is pruned. A source has to keep also what its destinations may need.
-    fn wish(&self, source: &Dataset) -> Keeping<'p> {
+    /// The wish for the side that is pruned, as it was `listed`. A source has to keep also what its destinations may need.
+    fn wish(&self, source: &Dataset, listed: &State) -> Keeping<'p> {
+        let prefix = &self.run.config.prefix;
         let sent = self.sent.as_ref();
+        let replicated = sent.map(|sent| sent.of_source(prefix, source, listed.creation));
         Keeping {
-            prefix: &self.run.config.prefix,
+            prefix,
             windows: self.windows,
-            replicated: sent.map_or(Vec::new(), |sent| sent.of_source(source)),
+            replicated: replicated.unwrap_or_default(),
             now: self.run.now,
         }
     }
@@ -199,7 +205,8 @@ impl<'p> Pruning<'p> {
             Some(listed) => Some(self.source_now(planned.dataset, listed, state)?),
             None => None,
         };
-        let plan = pruning::plan(&self.wish(planned.dataset), state, source.as_ref());
+        let wish = self.wish(planned.dataset, planned.state);
+        let plan = pruning::plan(&wish, state, source.as_ref());
         Ok(plan.given_up().cloned().collect())
     }
 

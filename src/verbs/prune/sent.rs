@@ -1,8 +1,9 @@
 //! What the destinations of a source may have, beside what their bookmarks on it say.
 
-use crate::core::arrived::{Arrived, JobDone, Replicated, name, replications};
+use crate::core::arrived::{Arrived, Replicated, Replicating, name, replications};
 use crate::core::config::Verb;
-use crate::core::name::Dataset;
+use crate::core::name::{Dataset, Prefix};
+use crate::core::span::Epoch;
 use crate::core::unit_name::instance;
 use crate::edge::arrived;
 use crate::edge::records::Records;
@@ -10,7 +11,7 @@ use crate::verbs::Run;
 
 pub(super) struct Sent {
     arrived: Vec<Arrived>,
-    jobs: Vec<JobDone>,
+    jobs: Vec<Replicating>,
 }
 
 impl Sent {
@@ -18,30 +19,44 @@ impl Sent {
     pub(super) fn of(run: &Run) -> Sent {
         Sent {
             arrived: arrived::all(),
-            jobs: successes(run),
+            jobs: jobs(run),
         }
     }
 
-    pub(super) fn of_source(&self, dataset: &Dataset) -> Vec<Replicated> {
-        replications(&self.arrived, &self.jobs, dataset)
+    /// `made` is when the dataset was made.
+    pub(super) fn of_source(
+        &self,
+        prefix: &Prefix,
+        dataset: &Dataset,
+        made: Epoch,
+    ) -> Vec<Replicated> {
+        let made = in_name(prefix, made);
+        replications(&self.arrived, &self.jobs, dataset, &made)
     }
 }
 
-fn successes(run: &Run) -> Vec<JobDone> {
-    let mut successes = Vec::new();
-    let prefix = &run.config.prefix;
+fn jobs(run: &Run) -> Vec<Replicating> {
+    let mut replicating = Vec::new();
     for job in run.entry.jobs() {
-        let records = Records::of(run.config.user_of(&job));
-        if let (Verb::Replicate, Some(to)) = (job.verb, job.destination)
-            && let Some(success) = records.last(&instance(&job))
-        {
-            // Its second pass may have brought what was taken while it ran.
-            let seconds = success.seconds.unwrap_or_default();
-            let snapshot = prefix.snapshot(success.time.saturating_add_unsigned(seconds));
-            let time = prefix.time_of(&snapshot).unwrap_or_default().into();
+        if let (Verb::Replicate, Some(to)) = (job.verb, job.destination) {
+            let success = Records::of(run.config.user_of(&job)).last(&instance(&job));
+            let done = success.map(|success| {
+                // Its second pass may have brought what was taken while it ran.
+                let seconds = success.seconds.unwrap_or_default();
+                in_name(
+                    &run.config.prefix,
+                    success.time.saturating_add_unsigned(seconds),
+                )
+            });
             let name = name(run.entry, to);
-            successes.push(JobDone { name, time });
+            replicating.push(Replicating { name, done });
         }
     }
-    successes
+    replicating
+}
+
+/// The time as it stands in the name of a snapshot.
+fn in_name(prefix: &Prefix, time: Epoch) -> String {
+    let snapshot = prefix.snapshot(time);
+    prefix.time_of(&snapshot).unwrap_or_default().into()
 }

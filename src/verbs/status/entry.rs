@@ -103,18 +103,31 @@ impl<'l> Look<'l> {
 
     /// Of which source that is pulled the machine takes no snapshots any more.
     fn why_stopped(&self) -> Option<String> {
-        let (host, now) = (self.entry.host_name(), self.now.timestamp());
+        let now = self.now.timestamp();
         let mut sources = self.sources.iter();
-        let stopped =
-            sources.find(|source| has_stopped(self.entry, &self.times(host, source), now))?;
-        let newest = self.times(host, stopped).pop()?;
+        let stopped = sources.find(|source| has_stopped(self.entry, &self.taken(source), now))?;
+        let newest = self.taken(stopped).pop()?;
         Some(format!(
             "the newest snapshot {}_* of {} is {} old (alert-after {}), so its machine takes none any more",
             self.config.prefix,
-            key(host, stopped),
+            key(self.entry.host_name(), stopped),
             Rough(now - newest),
             alert_after(self.entry)?
         ))
+    }
+
+    /// When snapshots of a source were taken, as far as anybody knows: where all are gone from it, a replica has the newest.
+    fn taken(&self, source: &Dataset) -> Vec<i64> {
+        let taken = self.times(self.entry.host_name(), source);
+        if !taken.is_empty() {
+            return taken;
+        }
+        let mut newest = None;
+        for to in &self.entry.destinations {
+            let there = self.times(to.host_name(), &to.replica(source));
+            newest = newest.max(there.last().copied());
+        }
+        Vec::from_iter(newest)
     }
 
     /// When our snapshots of a dataset were taken, in epoch seconds, oldest first.

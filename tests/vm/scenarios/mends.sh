@@ -1,7 +1,7 @@
 # machines: debian13 (refusals and tokens look at both, where 2.1 and 2.3 differ most)
 # A replica that cannot go on: what its mend needs is kept until somebody comes to it, whatever pruning does; and what
 # would not arrive at all arrives, or names the command that helps.
-for dataset in tank/back tank/tree tank/tree/a tank/tree/b tank/older tank/clone tank/twin tank/away tank/home backup/zam; do zfs create $dataset; done
+for dataset in tank/back tank/tree tank/tree/a tank/tree/b tank/older tank/fresh tank/clone tank/twin tank/away tank/home backup/zam; do zfs create $dataset; done
 cat >/etc/zam/zam.yaml <<EOF
 defaults: {snapshot-period: 1h, windows: [{max-age: 1d, period: 1h}], destinations: [local]}
 destinations:
@@ -12,6 +12,7 @@ datasets:
   tank/back: {}
   tank/tree: {recursive: true}
   tank/older: {}
+  tank/fresh: {}
   tank/clone: {}
   tank/twin: {}
   tank/away: {}
@@ -91,6 +92,22 @@ zfs send -R "backup/zam/tank/older@$(second tank/broken)" | zfs receive -u -x re
 zfs destroy -r tank/broken
 zfs mount tank/older
 mended tank/older
+
+say "the newest was restored on a machine that was installed anew: what came along stays until the first replication"
+begun tank/fresh
+common=$(snapshots tank/fresh | tail -n 1)
+zfs destroy -r tank/fresh
+rm -r /var/lib/zam/done
+advance '8 days'
+zfs send -R "backup/zam/tank/fresh@$common" | zfs receive -u -x readonly -x canmount tank/fresh
+zfs mount tank/fresh
+for _ in 1 2; do take tank/fresh; done
+expect 0 zam prune tank/fresh
+contains "$(snapshots tank/fresh)" "$common"
+expect 0 zam replicate tank/fresh
+arrived tank/fresh
+expect 0 zam prune tank/fresh
+lacks "$(snapshots tank/fresh)" "$common"
 
 say "a promoted clone was put in its place"
 begun tank/clone

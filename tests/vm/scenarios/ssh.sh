@@ -45,6 +45,21 @@ expect 0 zam prune --to away tank/home -n
 has 'keep .*backup/zam/tank/home@'
 expect 0 zam prune --to away tank/home
 
+say "one machine under two names: neither destination prunes what the other keeps"
+ssh-keyscan -T 60 -t ed25519 127.0.0.1 2>/dev/null >>/root/.ssh/known_hosts
+cp /etc/zam/zam.yaml /root/zam.yaml
+sed -i 's/^  there: .*/&\n  same: {ssh: root@127.0.0.1, identity: \/etc\/zam\/keys\/there}/; s/\[away\]/[away, again]/' /etc/zam/zam.yaml
+sed -i 's/^  away: .*/&\n  again: {host: same, root: backup\/zam, replication-period: 1h, prune-period: 1d, windows: [{max-age: 1d, period: 1d}]}/' /etc/zam/zam.yaml
+expect 0 zam replicate --to again tank/home
+for to in away again; do
+  expect 75 zam prune --to $to tank/home
+  has 'keep tank/home in one and the same place'
+done
+sed -i 's/max-age: 1d, period: 1d/max-age: 1w, period: 1h/' /etc/zam/zam.yaml
+expect 0 zam prune --to again tank/home
+mv /root/zam.yaml /etc/zam/zam.yaml
+expect 0 zam prune --to away tank/home
+
 say "pull: the other machine takes its own snapshots"
 zfs snapshot tank/other@zam_20261101T000000Z
 zfs snapshot tank/other@zam_20261102T000000Z
@@ -96,3 +111,6 @@ expect 0 zam status there:tank/other
 has 'there:tank/other.* late'
 expect 1 zam check
 has 'there:tank/other: the newest snapshot zam_.* of there:tank/other is 4d old .alert-after 3d., so its machine takes none any more'
+zfs destroy tank/other@% # one that gave its tool up has none of zam's, but the bookmark
+expect 1 zam check
+has 'there:tank/other: the newest snapshot zam_.* of there:tank/other is 4d old'
