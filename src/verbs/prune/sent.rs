@@ -1,7 +1,7 @@
 //! What the destinations of a source may have, beside what their bookmarks on it say.
 
 use crate::core::arrived::{Arrived, Replicated, Replicating, name, replications};
-use crate::core::config::Verb;
+use crate::core::config::{Job, Verb};
 use crate::core::name::{Dataset, Prefix};
 use crate::core::span::Epoch;
 use crate::core::unit_name::instance;
@@ -39,20 +39,21 @@ fn jobs(run: &Run) -> Vec<Replicating> {
     let mut replicating = Vec::new();
     for job in run.entry.jobs() {
         if let (Verb::Replicate, Some(to)) = (job.verb, job.destination) {
-            let success = Records::of(run.config.user_of(&job)).last(&instance(&job));
-            let done = success.map(|success| {
-                // Its second pass may have brought what was taken while it ran.
-                let seconds = success.seconds.unwrap_or_default();
-                in_name(
-                    &run.config.prefix,
-                    success.time.saturating_add_unsigned(seconds),
-                )
+            replicating.push(Replicating {
+                name: name(run.entry, to),
+                done: done(run, &job),
             });
-            let name = name(run.entry, to);
-            replicating.push(Replicating { name, done });
         }
     }
     replicating
+}
+
+/// By when the job had brought everything: its second pass may have brought what was taken while it ran.
+fn done(run: &Run, job: &Job) -> Option<String> {
+    let success = Records::of(run.config.user_of(job)).last(&instance(job))?;
+    let seconds = success.seconds.unwrap_or_default();
+    let end = success.time.saturating_add_unsigned(seconds);
+    Some(in_name(&run.config.prefix, end))
 }
 
 /// The time as it stands in the name of a snapshot.
