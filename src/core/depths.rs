@@ -21,8 +21,14 @@ impl Depths {
         }
     }
 
+    /// The first of these settings that is written in less places than before.
+    pub fn less<'n>(&self, before: &Depths, names: &[&'n str]) -> Option<&'n str> {
+        let is_less = |name: &&&str| self.of(name) < before.of(name);
+        names.iter().find(is_less).copied()
+    }
+
     /// 0: it is written nowhere.
-    pub fn of(&self, name: &str) -> usize {
+    fn of(&self, name: &str) -> usize {
         self.0.get(name).copied().unwrap_or_default()
     }
 }

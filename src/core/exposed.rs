@@ -11,6 +11,10 @@ use crate::core::config::{Config, Destination, Entry, Host, Verb, Window, key};
 use crate::core::pattern::Pattern;
 use crate::core::selection::{governing, recursing_into, recursive_above};
 
+/// What says of an entry, and of a replica, what is pruned, and how.
+const OF_ENTRY: [&str; 3] = ["recursive", "windows", "destinations"];
+const OF_REPLICA: [&str; 4] = ["windows", "prune-period", "root", "host"];
+
 /// Something that is gone.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Loss {
@@ -47,6 +51,28 @@ pub fn exposed(before: &Config, now: &Config) -> Vec<Loss> {
         losses.extend(after.replicas());
     }
     losses
+}
+
+/// The first entry that has lost something, whether or not anything is pruned under `now`: a second change may do that, and
+/// the first was then its half.
+pub fn lessened<'c>(before: &'c Config, now: &Config) -> Option<&'c Entry> {
+    let has_all_of = |entry: &&Entry| {
+        let same = now.entry(&entry.key);
+        same.is_some_and(|same| before.prefix == now.prefix && has_all(same, entry))
+    };
+    before.entries.iter().find(|entry| !has_all_of(entry))
+}
+
+fn has_all(now: &Entry, before: &Entry) -> bool {
+    let left: BTreeSet<&str> = now.exclude.iter().map(Pattern::expression).collect();
+    let mut excluded = before.exclude.iter();
+    let has_destination = |to: &Destination| {
+        let same = now.destinations.iter().find(|same| same.name == to.name);
+        same.is_some_and(|same| same.depths.less(&to.depths, &OF_REPLICA).is_none())
+    };
+    now.depths.less(&before.depths, &OF_ENTRY).is_none()
+        && excluded.all(|item| left.contains(item.expression()))
+        && before.destinations.iter().all(has_destination)
 }
 
 /// Snapshots under the other prefix may be another program's, or those that were to stay for ever.
@@ -172,7 +198,7 @@ impl<'c> After<'c> {
                 continue;
             }
             let about = format!("{} to {}", self.entry.key, to.name);
-            let setting = before.and_then(|before| lost_setting(before, to));
+            let setting = before.and_then(|before| to.depths.less(&before.depths, &OF_REPLICA));
             let lost = setting.map(|name| falls_back(&about, name));
             losses.extend(lost.or_else(|| self.lost("destinations")));
         }
@@ -181,15 +207,9 @@ impl<'c> After<'c> {
 
     /// The setting is written in a place less, so that what was below holds.
     fn lost(&self, name: &str) -> Option<Loss> {
-        let is_less = self.same?.depths.of(name) < self.entry.depths.of(name);
-        is_less.then(|| falls_back(&self.entry.key, name))
+        let lost = self.same?.depths.less(&self.entry.depths, &[name])?;
+        Some(falls_back(&self.entry.key, lost))
     }
-}
-
-/// The setting of a replica's policy, or of its place, that is written in a place less.
-fn lost_setting(before: &Destination, now: &Destination) -> Option<&'static str> {
-    let mut names = ["windows", "prune-period", "root", "host"].into_iter();
-    names.find(|name| now.depths.of(name) < before.depths.of(name))
 }
 
 fn falls_back(about: &str, name: &str) -> Loss {

@@ -1,7 +1,7 @@
 //! What is gone from a configuration and kept datasets from being pruned: pruning waits for a person, and for nothing else.
 
 use zam::core::config::Config;
-use zam::core::exposed::exposed;
+use zam::core::exposed::{exposed, lessened};
 use zam::core::fault::Source;
 use zam::core::load::load;
 
@@ -182,6 +182,38 @@ fn what_somebody_writes_anew_waits_for_nobody() {
     ] {
         let reasons = said(&entries(before), &entries(after));
         assert!(reasons.is_empty(), "{before} {after}: {reasons:?}");
+    }
+}
+
+/// The first of two changes prunes nothing, and is not to be the ground on which the second one counts as written anew.
+#[test]
+fn what_has_less_is_known_even_if_nothing_is_pruned() {
+    let tree = "tank: {use: short, exclude: [tank/b]}, tank/a: {recursive: true, destinations: [{to: here, windows: ~}]}";
+    for (after, expected) in [
+        ("tank/b: {}", Some("tank")),
+        ("tank: {exclude: [tank/b]}, tank/a: {}", Some("tank")),
+        (
+            "tank: {use: kept, recursive: true, exclude: [tank/b]}",
+            Some("tank/a"),
+        ),
+        (
+            "tank: {use: short}, tank/a: {recursive: true}",
+            Some("tank"),
+        ),
+        (&tree.replace("recursive: true, ", ""), Some("tank/a")),
+        (&tree.replace(", windows: ~", ""), Some("tank/a")),
+        (
+            &tree.replace("destinations: [{to: here, windows: ~}]", ""),
+            Some("tank/a"),
+        ),
+        (tree, None),
+        (&tree.replace("use: short", "use: [short, kept]"), None),
+        (&tree.replace("[tank/b]", "[tank/c, tank/b]"), None),
+        (&format!("{tree}, tank/new: {{use: short}}"), None),
+    ] {
+        let (before, after) = (entries(tree), entries(after));
+        let found = lessened(&before, &after);
+        assert_eq!(found.map(|entry| entry.key.as_str()), expected);
     }
 }
 
