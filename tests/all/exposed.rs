@@ -191,7 +191,10 @@ fn what_has_less_is_known_even_if_nothing_is_pruned() {
     let tree = "tank: {use: short, exclude: [tank/b]}, tank/a: {recursive: true, destinations: [{to: here, windows: ~}]}";
     for (after, expected) in [
         ("tank/b: {}", Some("tank")),
-        ("tank: {exclude: [tank/b]}, tank/a: {}", Some("tank")),
+        (
+            "tank: {recursive: true, exclude: [tank/b]}, tank/a: {}",
+            Some("tank"),
+        ),
         (
             "tank: {use: kept, recursive: true, exclude: [tank/b]}",
             Some("tank/a"),
