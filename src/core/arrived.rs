@@ -153,11 +153,11 @@ impl Replicated {
     }
 }
 
-/// A job that replicates an entry to one destination.
+/// The replication of an entry to one destination.
 pub struct Replicating {
     /// Which entry and destination, as in [`Arrived`].
     pub name: String,
-    /// By when it had brought everything, as [`Prefix::time_of`] gives it. None: it never has.
+    /// By when its job had brought everything, as [`Prefix::time_of`] gives it. None: it never has.
     pub done: Option<String>,
 }
 

@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::core::depths::Depths;
 use crate::core::fault::At;
 use crate::core::name::{Dataset, Label, Prefix};
 use crate::core::pattern::Pattern;
 use crate::core::period::Period;
+use crate::core::places::Places;
 use crate::core::scalars::{Compression, Rate};
 use crate::core::schedule::{self, Timing};
 use crate::core::span::Span;
@@ -83,7 +83,7 @@ pub struct Entry {
     pub hooks: Hooks,
     /// Every setting that applies, and where it stands.
     pub settings: Vec<Setting>,
-    pub depths: Depths,
+    pub places: Places,
 }
 
 #[derive(Clone, Debug)]
@@ -119,7 +119,7 @@ pub struct Destination {
     pub parallel: Option<u8>,
     /// Every setting in its definition and in the entry, and where it stands.
     pub settings: Vec<Setting>,
-    pub depths: Depths,
+    pub places: Places,
 }
 
 impl Destination {

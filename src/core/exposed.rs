@@ -68,9 +68,9 @@ fn has_all(now: &Entry, before: &Entry) -> bool {
     let mut excluded = before.exclude.iter();
     let has_destination = |to: &Destination| {
         let same = now.destinations.iter().find(|same| same.name == to.name);
-        same.is_some_and(|same| same.depths.less(&to.depths, &OF_REPLICA).is_none())
+        same.is_some_and(|same| same.places.fallen(&to.places, &OF_REPLICA).is_none())
     };
-    now.depths.less(&before.depths, &OF_ENTRY).is_none()
+    now.places.fallen(&before.places, &OF_ENTRY).is_none()
         && excluded.all(|item| left.contains(item.expression()))
         && before.destinations.iter().all(has_destination)
 }
@@ -198,16 +198,16 @@ impl<'c> After<'c> {
                 continue;
             }
             let about = format!("{} to {}", self.entry.key, to.name);
-            let setting = before.and_then(|before| to.depths.less(&before.depths, &OF_REPLICA));
+            let setting = before.and_then(|before| to.places.fallen(&before.places, &OF_REPLICA));
             let lost = setting.map(|name| falls_back(&about, name));
             losses.extend(lost.or_else(|| self.lost("destinations")));
         }
         losses
     }
 
-    /// The setting is written in a place less, so that what was below holds.
+    /// What said this is gone, and what holds now was below it, or stands further below.
     fn lost(&self, name: &str) -> Option<Loss> {
-        let lost = self.same?.depths.less(&self.entry.depths, &[name])?;
+        let lost = self.same?.places.fallen(&self.entry.places, &[name])?;
         Some(falls_back(&self.entry.key, lost))
     }
 }

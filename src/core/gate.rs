@@ -50,14 +50,15 @@ pub fn is_due(period: Period, week: &Week, now: Moment, last: Option<Moment>) ->
     last.is_none_or(|last| turn(period, week, last) != turn(period, week, now))
 }
 
-/// The number of the period to which a moment belongs. With a period of a day or more, a whole window belongs to the day
-/// on which it opens, as the clock on the wall has it: in UTC two nights may open on one day.
+/// The number of the period to which a moment belongs. With a period of a day or more, a window belongs to the day on which
+/// it opens, as the clock on the wall has it, since in UTC two nights may open on one day; in one that stays open for days,
+/// each day begins at the hour at which it has opened, as its slots do.
 fn turn(period: Period, week: &Week, at: Moment) -> i64 {
     if week.is_always_open() || period.seconds() < DAY {
         return period.bucket(at.epoch);
     }
     let open_for = week.open_for(at.weekday, at.minute);
-    period.bucket(at.wall - i64::from(open_for) * MINUTE)
+    period.bucket(at.wall - i64::from(open_for) * MINUTE % DAY)
 }
 
 /// Whether no other slot comes before the window closes.
@@ -133,6 +134,22 @@ mod tests {
             not_now_at("1w", night, 7 * 24 * HOUR + 22 * HOUR, Some(22 * HOUR)),
             None
         );
+    }
+
+    /// As often as its timer fires for it: each day at the hour at which the window has opened.
+    #[test]
+    fn a_window_of_several_days_has_a_run_a_day() {
+        let (day, week) = (r#"["Mon-Fri"]"#, r#"["22:00-06:00", "Sat,Sun"]"#);
+        assert_eq!(not_now_at("1d", day, 24 * HOUR, Some(0)), None);
+        assert!(not_now_at("1d", day, 47 * HOUR, Some(24 * HOUR)).is_some());
+        // Friday 22:00 to Monday 06:00.
+        let friday = 4 * 24 * HOUR + 22 * HOUR;
+        for later in [24, 48] {
+            let last = Some(friday + (later - 24) * HOUR);
+            assert_eq!(not_now_at("1d", week, friday + later * HOUR, last), None);
+        }
+        assert!(not_now_at("1d", week, friday + 23 * HOUR, Some(friday)).is_some());
+        assert!(not_now_at("1w", week, friday + 55 * HOUR, Some(friday)).is_some());
     }
 
     /// The clock is put forward between them, in Berlin an hour after the first has opened.

@@ -8,7 +8,7 @@ use crate::core::config::{Destination, Entry};
 use crate::core::name::Prefix;
 use crate::core::replication::{Kind, Plan, Side, Wish, plan};
 use crate::core::schedule::Week;
-use crate::core::span::{Epoch, HOUR, MINUTE, Span};
+use crate::core::span::{DAY, Epoch, HOUR, MINUTE, Span};
 
 /// Ordered by gravity: a tree is in the state of its worst dataset.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -133,7 +133,7 @@ pub fn of_source(entry: &Entry, newest: Option<Epoch>, now: Epoch) -> Health {
 
 /// Whether the machine of a source that is pulled takes snapshots no more: the newest is older than `alert-after`, and
 /// than two periods. The period is the longest time between any two of the last few, which were `taken` then, oldest first;
-/// a single one says nothing of it.
+/// a single one says nothing of it, and a week is assumed.
 pub fn has_stopped(entry: &Entry, taken: &[Epoch], now: Epoch) -> bool {
     const FEW: usize = 5;
     let last = &taken[taken.len().saturating_sub(FEW)..];
@@ -143,7 +143,7 @@ pub fn has_stopped(entry: &Entry, taken: &[Epoch], now: Epoch) -> bool {
         return false;
     };
     let age = now - newest;
-    age > after.seconds() && age > 2 * period.unwrap_or_default()
+    age > after.seconds() && age > 2 * period.unwrap_or(7 * DAY)
 }
 
 /// How old a replica of the entry may become before somebody is told of it.
@@ -158,7 +158,6 @@ mod tests {
     use crate::core::fault::Source;
     use crate::core::listing::{Snapshot, State};
     use crate::core::load::load;
-    use crate::core::span::DAY;
 
     /// Snapshots of ours taken at these hours, in this order; the same hour is the same snapshot on both sides.
     fn state(hours: &[i64]) -> State {
@@ -348,7 +347,7 @@ datasets: {tank: {destinations: [usb]}, 'laptop:a': {destinations: [usb, nas]}, 
             days.find(|days| has_stopped(entry, taken, days * DAY + 1))
         };
         assert_eq!(stops_after("laptop:a", &[-HOUR, 0]), Some(1));
-        assert_eq!(stops_after("laptop:a", &[0]), Some(1));
+        assert_eq!(stops_after("laptop:a", &[0]), Some(14));
         // One by hand does not make a week shorter.
         let weekly = [-300, -21, -14, -7, -7, 0].map(|day| day * DAY);
         assert_eq!(stops_after("laptop:a", &weekly), Some(14));

@@ -105,7 +105,9 @@ fn drop_in(job: &Job, user: &str, source: &str) -> String {
     };
     let words = format!("{}{to} -- {}", job.verb, quote(&job.entry.key));
     let condition = if is_gated(job) {
-        format!("ExecCondition=zam gate {words}\n")
+        // As root: a user who does not exist, and a sandbox that cannot be made, would count as a skip, which nobody is told
+        // of; and systemd hands no key to a condition (its issue 35788).
+        format!("ExecCondition=+zam gate {words}\n")
     } else {
         String::new()
     };
@@ -166,7 +168,7 @@ WatchdogSignal=SIGKILL
 /// failed, and what was frozen has to be thawed whatever became of another hook.
 const AFTER: &str = r#"[ "$SERVICE_RESULT" != exec-condition ] || exit 0
 failed=0
-for hook do /bin/sh -c "$hook" || failed=$?; done
+for hook do /bin/sh -c "$hook" || failed=1; done
 exit $failed"#;
 
 /// Hooks run as root outside the sandbox (`+`).

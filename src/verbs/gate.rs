@@ -12,7 +12,7 @@ use crate::core::span::{Rough, Span};
 use crate::core::unit_name::instance;
 use crate::edge::command::Machine;
 use crate::edge::outcome::Exit::Undecided;
-use crate::edge::outcome::Outcome;
+use crate::edge::outcome::{Outcome, is_later};
 use crate::edge::records::Records;
 use crate::edge::{clock, idle, journal, zfs};
 use crate::verbs::JobName;
@@ -95,7 +95,12 @@ fn being_scanned(job: &Job) -> Result<Option<String>> {
         pools.push((Machine::new(to.host.as_ref()), to.root.pool()));
     }
     for (machine, pool) in pools {
-        if zfs::is_scanning(&machine, pool)? {
+        let is_scanning = match zfs::is_scanning(&machine, pool) {
+            // The job itself says that nobody is there, and that is no failure.
+            Err(error) if is_later(&error) => false,
+            asked => asked?,
+        };
+        if is_scanning {
             let on_host = machine.on_host();
             return Ok(Some(format!(
                 "the pool {pool}{on_host} is being scrubbed or resilvered"

@@ -153,10 +153,6 @@ fn what_somebody_writes_anew_waits_for_nobody() {
         ),
         ("tank: {use: short}", "tank: {use: short, recursive: false}"),
         ("tank: {use: kept}", "tank: {use: short}"),
-        (
-            "tank: {use: short, windows: [{period: 1h}]}",
-            "tank: {use: [kept, short]}",
-        ),
         // It kept nothing: another entry has it, before and after.
         (
             "tank: {use: short, exclude: [tank/a/x]}, tank/a: {use: short}",
@@ -337,4 +333,68 @@ datasets: {{tank: {{destinations: [there]}}}}"
             "a `host` that tank to there went by is gone, so that more would be pruned by what stands elsewhere: put it back"
         ]
     );
+}
+
+const SHORT: &str = "windows: [{max-age: 1d, period: 1h}]";
+const LONG: &str = "windows: [{max-age: 1w, period: 1h}]";
+
+fn pair(before: &str, after: &str) -> Vec<String> {
+    let read = |text: &str| config(text.replace("SHORT", SHORT).replace("LONG", LONG));
+    said(&read(before), &read(after))
+}
+
+/// Something new below it does not make up for a line that is gone.
+#[test]
+fn what_is_new_elsewhere_hides_no_loss() {
+    let here = "destinations: {here: {root: b, prune-period: 1d";
+    for (before, after) in [
+        (
+            "{templates: {t: {SHORT}}, datasets: {tank: {use: t, windows: ~}}}".to_owned(),
+            "{defaults: {LONG}, templates: {t: {SHORT}}, datasets: {tank: {use: t}}}".to_owned(),
+        ),
+        (
+            "{datasets: {tank: {snapshot-period: 1h, windows: [{period: 1h}]}}}".into(),
+            "{defaults: {SHORT}, datasets: {tank: {snapshot-period: 1h}}}".into(),
+        ),
+        (
+            "{templates: {t: {recursive: true, SHORT}}, datasets: {tank: {use: t, recursive: false}}}".into(),
+            "{defaults: {recursive: true}, templates: {t: {recursive: true, SHORT}}, datasets: {tank: {use: t}}}".into(),
+        ),
+        (
+            format!("{{{here}}}}}, datasets: {{tank: {{destinations: [{{to: here, windows: [{{period: 1d}}]}}]}}}}}}"),
+            format!("{{{here}, LONG}}}}, datasets: {{tank: {{destinations: [here]}}}}}}"),
+        ),
+    ] {
+        assert_eq!(pair(&before, &after).len(), 1, "{before} {after}");
+    }
+}
+
+#[test]
+fn another_template_and_a_tidied_file_wait_for_nobody() {
+    let templates =
+        "templates: {base: {LONG}, server: {use: base, windows: [{period: 1h}]}, desktop: {SHORT}}";
+    for (before, after) in [
+        (
+            format!("{{{templates}, datasets: {{tank: {{use: server}}}}}}"),
+            format!("{{{templates}, datasets: {{tank: {{use: desktop}}}}}}"),
+        ),
+        (
+            format!("{{{templates}, datasets: {{tank: {{use: [base, server]}}}}}}"),
+            format!("{{{templates}, datasets: {{tank: {{use: desktop}}}}}}"),
+        ),
+        (
+            "{defaults: {windows: [{period: 1h}]}, datasets: {tank: {LONG}}}".into(),
+            "{datasets: {tank: {SHORT}}}".into(),
+        ),
+        (
+            "{templates: {a: {LONG}}, datasets: {tank: {use: a}}}".into(),
+            "{templates: {b: {LONG}}, datasets: {tank: {use: b}}}".into(),
+        ),
+        (
+            "{datasets: {tank: {LONG}}}".into(),
+            "{templates: {b: {LONG}}, datasets: {tank: {use: b}}}".into(),
+        ),
+    ] {
+        assert_eq!(pair(&before, &after), [""; 0], "{before} {after}");
+    }
 }

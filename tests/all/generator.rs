@@ -423,7 +423,7 @@ fn a_hook_does_what_it_does_in_a_shell() {
 #[test]
 fn each_hook_after_a_snapshot_runs_and_a_failed_one_is_told() {
     let directory = tempdir().expect("a directory");
-    let after = ["echo one; exit 3", "echo 'two", "cd /; echo three"];
+    let after = ["echo one; exit 75", "echo 'two", "cd /; echo three"];
     let config = serde_json::json!({"datasets": {"tank": {"snapshot-period": "1h", "hooks": {"after": after}}}});
     fs::write(directory.path().join("zam.yaml"), config.to_string())
         .expect("writing the configuration");

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use crate::core::config::{Destination, Setting};
-use crate::core::depths::Depths;
 use crate::core::fault::{At, Fault};
 use crate::core::load::fields::{Fields, sound};
 use crate::core::load::hosts::Hosts;
@@ -13,6 +12,7 @@ use crate::core::load::settings::{idle, schedulable, windows};
 use crate::core::load::tree::{Map, Node};
 use crate::core::name::{Dataset, Label};
 use crate::core::period::Period;
+use crate::core::places::{Place, Places};
 use crate::core::scalars::{parallel, text};
 use crate::core::span::Span;
 
@@ -93,11 +93,12 @@ impl<'n> Destinations<'n> {
             return None;
         }
         let mut settings = definition.map(faults)?;
-        let mut depths = Depths::one(settings.keys());
-        depths.add(&Depths::one(overrides.keys()));
+        let mut places = Places::default();
+        places.put(&Place::Below, settings.keys());
+        places.put(&Place::Entry, overrides.keys());
         settings.extend(&overrides);
         let to = self.read(key.parse(faults)?, item.at, settings, faults)?;
-        Some(Destination { depths, ..to })
+        Some(Destination { places, ..to })
     }
 
     /// `at` is where a fault of the whole destination is shown.
@@ -134,7 +135,7 @@ impl<'n> Destinations<'n> {
             stall_timeout: fields.get("stall-timeout").unwrap_or(STALL_TIMEOUT),
             parallel: fields.parse("parallel", parallel),
             settings,
-            depths: Depths::default(),
+            places: Places::default(),
             root: root?,
         };
         // A host at fault is reported at its definition. Without it the destination cannot be reached.

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::core::config::{Entry, Host, Window};
-use crate::core::depths::Depths;
 use crate::core::fault::Fault;
 use crate::core::load::destinations::{Destinations, listed};
 use crate::core::load::fields::{Fields, sound};
@@ -20,6 +19,7 @@ use crate::core::name::Dataset;
 use crate::core::nearest::nearest;
 use crate::core::pattern::Pattern;
 use crate::core::period::Period;
+use crate::core::places::{Place, Places};
 use crate::core::span::Span;
 
 const HOUR: Period = Period::Seconds(3600);
@@ -46,7 +46,7 @@ impl<'n> Reader<'n> {
     /// uses them.
     pub fn new(sections: &'n Sections<'n>, hosts: &'n Hosts, faults: &mut Vec<Fault>) -> Self {
         let templates = Templates::new(sections, faults);
-        let defaults = templates.over(sections.defaults.clone(), faults);
+        let defaults = templates.over(&Place::Below, sections.defaults.clone(), faults);
         let reader = Reader {
             sections,
             hosts,
@@ -111,7 +111,7 @@ impl<'n> Reader<'n> {
             )));
             return None;
         }
-        let own = self.templates.layer(node, faults);
+        let own = self.templates.layer(&Place::Entry, node, faults);
         let mut settings = self.defaults.settings.clone();
         match host {
             None => self.check_pool(key, faults),
@@ -127,8 +127,8 @@ impl<'n> Reader<'n> {
         };
         let subject = Subject { key, host, dataset };
         let mut entry = self.settings(Some(subject), settings, faults)?;
-        entry.depths = self.defaults.depths.clone();
-        entry.depths.add(&own.depths);
+        entry.places = self.defaults.places.clone();
+        entry.places.add(&own.places);
         check_effect(&entry, &own.written, faults);
         if node.is_null() && entry.jobs().is_empty() {
             faults.push(key.at.fault(format!(
@@ -175,7 +175,7 @@ impl<'n> Reader<'n> {
             destinations,
             hooks: hooks.unwrap_or_default(),
             settings: listed,
-            depths: Depths::default(),
+            places: Places::default(),
         })
     }
 }

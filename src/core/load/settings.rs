@@ -8,7 +8,7 @@ use crate::core::load::keys::{HOOKS, IDLE, WINDOW};
 use crate::core::load::tree::Node;
 use crate::core::period::Period;
 use crate::core::scalars::{otherwise, text};
-use crate::core::schedule;
+use crate::core::schedule::{self, Week};
 use crate::core::span::Span;
 
 /// A period that a timer can follow.
@@ -100,14 +100,17 @@ pub fn idle(node: &Node, faults: &mut Vec<Fault>) -> Option<Idle> {
         ));
     }
     let run_at_last = fields.parse("otherwise", otherwise).unwrap_or_default();
-    let is_vain = run_at_last && windows.is_none();
-    if is_vain && let Some(node) = fields.node("otherwise") {
+    let windows: Vec<schedule::Window> = fields.list("windows", str::parse);
+    if run_at_last
+        && Week::new(&windows).is_always_open()
+        && let Some(node) = fields.node("otherwise")
+    {
         fields.faults.push(node.at.fault(
-            "without `windows` no slot is a last one, so this would never run: name windows, or leave `otherwise` out",
+            "without `windows` that close no slot is a last one, so this would never run: name some, or leave `otherwise` out",
         ));
     }
     Some(Idle {
-        windows: fields.list("windows", str::parse),
+        windows,
         on_ac_power: fields.flag("on-ac-power"),
         user_idle: fields.get("user-idle"),
         unmetered: fields.flag("unmetered"),

@@ -3,12 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::core::depths::Depths;
 use crate::core::fault::Fault;
 use crate::core::load::fields::unknown;
 use crate::core::load::keys::SETTINGS;
 use crate::core::load::sections::Sections;
 use crate::core::load::tree::{Map, Node, Value, items};
+use crate::core::places::{Place, Places};
 use crate::core::scalars::text;
 
 /// Settings by name.
@@ -17,7 +17,7 @@ pub struct Layer<'n> {
     pub written: Map<'n>,
     /// What is written, over the settings of the templates in `use`.
     pub settings: Map<'n>,
-    pub depths: Depths,
+    pub places: Places,
     /// Whether all is well with the names, so that only values can be wrong.
     pub is_sound: bool,
 }
@@ -58,7 +58,8 @@ impl<'n> Templates<'n> {
         let mut on_way = BTreeSet::from([name]);
         while let Some(template) = way.last_mut() {
             let Some(item) = template.rest.next() else {
-                let layer = self.layer(template.node, faults);
+                let place = Place::Template(template.name.into());
+                let layer = self.layer(&place, template.node, faults);
                 self.resolved.insert(template.name, layer);
                 on_way.remove(template.name);
                 way.pop();
@@ -83,18 +84,18 @@ impl<'n> Templates<'n> {
         (!self.resolved.contains_key(name)).then_some(Open { name, node, rest })
     }
 
-    /// The settings of a map, over what its templates say.
-    pub fn layer(&self, node: &'n Node, faults: &mut Vec<Fault>) -> Layer<'n> {
+    /// The settings of a map that stands in this place, over what its templates say.
+    pub fn layer(&self, place: &Place, node: &'n Node, faults: &mut Vec<Fault>) -> Layer<'n> {
         let before = faults.len();
         let written = node.map(faults).unwrap_or_default();
         let is_whole = faults.len() == before;
-        let mut layer = self.over(written, faults);
+        let mut layer = self.over(place, written, faults);
         layer.is_sound &= is_whole;
         layer
     }
 
     /// What is written, over what its templates say.
-    pub fn over(&self, mut written: Map<'n>, faults: &mut Vec<Fault>) -> Layer<'n> {
+    pub fn over(&self, place: &Place, mut written: Map<'n>, faults: &mut Vec<Fault>) -> Layer<'n> {
         let before = faults.len();
         for (key, _) in written.values().filter(|(key, _)| !is_setting(&key.text)) {
             faults.push(unknown(key, &SETTINGS));
@@ -109,7 +110,7 @@ impl<'n> Templates<'n> {
         }
         check_values(&written, faults);
         layer.settings.extend(&written);
-        layer.depths.add(&Depths::one(written.keys()));
+        layer.places.put(place, written.keys());
         layer.is_sound &= faults.len() == before;
         layer.written = written;
         layer
@@ -123,7 +124,7 @@ impl<'n> Templates<'n> {
         match self.resolved.get(name.as_str()) {
             Some(template) => {
                 layer.settings.extend(&template.settings);
-                layer.depths.add(&template.depths);
+                layer.places.add(&template.places);
                 layer.is_sound &= template.is_sound;
             }
             // It uses itself, which is reported already.

@@ -197,8 +197,11 @@ pub fn known(name: &str, machine: &str, port: Option<u16>) -> Step {
             "\
 touch /etc/ssh/ssh_known_hosts && chmod 644 /etc/ssh/ssh_known_hosts
 {{ ssh-keygen -F {name} -f ~/.ssh/known_hosts 2>/dev/null || ssh-keyscan -T 30{port} -- {word}; }} |
-  grep -v '^#' >>/etc/ssh/ssh_known_hosts
-ssh-keygen -lF {name} -f /etc/ssh/ssh_known_hosts"
+  grep -v '^#' >>/etc/ssh/ssh_known_hosts || {{
+  echo {word}' shows no key: run this once more when it does, with its own name for an alias of ssh_config(5)' >&2
+  unknown=yes
+}}
+ssh-keygen -lF {name} -f /etc/ssh/ssh_known_hosts || true"
         ),
     }
 }
@@ -223,6 +226,7 @@ pub fn name_users(path: &str, users: &Users) -> Step {
         ),
         commands: format!(
             "\
+[ -z \"${{unknown-}}\" ] || exit 1 # nor could the jobs reach it
 mkdir -p -m 755 \"$(dirname {path})\"
 [ ! -s {path} ] || echo >>{path}
 echo 'user: {worker}' >>{path}

@@ -112,10 +112,12 @@ impl Needs {
                 "\
 home=$(getent passwd {user} | cut -d : -f 6)
 install -d -m 700 -o {user} \"$home/.ssh\"
-touch \"$home/.ssh/authorized_keys\"
-sed -i '\\|{blob}|d' \"$home/.ssh/authorized_keys\"
-printf '%s\\n' {line} >>\"$home/.ssh/authorized_keys\"
-chown {user} \"$home/.ssh/authorized_keys\"",
+keys=$home/.ssh/authorized_keys
+touch \"$keys\"
+[ -z \"$(tail -c 1 \"$keys\")\" ] || echo >>\"$keys\"
+sed -i '\\|{blob}|d' \"$keys\"
+printf '%s\\n' {line} >>\"$keys\"
+chown {user} \"$keys\"",
                 blob = public_key.blob
             ),
         }

@@ -1,5 +1,6 @@
 //! Two destinations of an entry that are one and the same place, under two names of its machine (a LAN's and a VPN's, say).
-//! The configuration cannot know that; the bookmarks of both are named after the same root dataset.
+//! The configuration cannot know that; the bookmarks of both are named after the same root dataset. The halves of a mirror
+//! have that in common too, but not the name of the root. Of what is pulled nothing is remembered here.
 
 use anyhow::Result;
 
@@ -19,7 +20,8 @@ pub(super) fn refuse(run: &Run, to: &Destination) -> Result<()> {
     };
     let mut others = run.entry.destinations.iter();
     let is_met = |other: &&Destination| {
-        other.name != to.name && other.windows != to.windows && place(other) == Some(here)
+        let is_other = other.name != to.name && other.windows != to.windows;
+        is_other && other.root == to.root && place(other) == Some(here)
     };
     let Some(other) = others.find(is_met) else {
         return Ok(());

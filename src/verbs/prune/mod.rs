@@ -43,7 +43,9 @@ pub fn run(run: &Run, to: Option<&str>, saved: Option<&Path>) -> Result<Outcome>
         return Err(Waits(format!("pruning waits: {why}")).into());
     }
     let to = to.map(|name| run.destination(name)).transpose()?;
-    if let Some(to) = to {
+    if let Some(to) = to
+        && saved.is_none()
+    {
         meeting::refuse(run, to)?;
     }
     let mut pruning = Pruning::new(run, to)?;

@@ -11,7 +11,7 @@ use crate::verbs::Run;
 
 pub(super) struct Sent {
     arrived: Vec<Arrived>,
-    jobs: Vec<Replicating>,
+    replicating: Vec<Replicating>,
 }
 
 impl Sent {
@@ -19,7 +19,7 @@ impl Sent {
     pub(super) fn of(run: &Run) -> Sent {
         Sent {
             arrived: arrived::all(),
-            jobs: jobs(run),
+            replicating: replicating(run),
         }
     }
 
@@ -31,19 +31,20 @@ impl Sent {
         made: Epoch,
     ) -> Vec<Replicated> {
         let made = in_name(prefix, made);
-        replications(&self.arrived, &self.jobs, dataset, &made)
+        replications(&self.arrived, &self.replicating, dataset, &made)
     }
 }
 
-fn jobs(run: &Run) -> Vec<Replicating> {
-    let mut replicating = Vec::new();
-    for job in run.entry.jobs() {
-        if let (Verb::Replicate, Some(to)) = (job.verb, job.destination) {
-            replicating.push(Replicating {
-                name: name(run.entry, to),
-                done: done(run, &job),
-            });
-        }
+/// Those by hand too, which have no job.
+fn replicating(run: &Run) -> Vec<Replicating> {
+    let (jobs, mut replicating) = (run.entry.jobs(), Vec::new());
+    for to in &run.entry.destinations {
+        let mut jobs = jobs.iter().filter(|job| job.verb == Verb::Replicate);
+        let job = jobs.find(|job| job.destination.is_some_and(|other| other.name == to.name));
+        replicating.push(Replicating {
+            name: name(run.entry, to),
+            done: job.and_then(|job| done(run, job)),
+        });
     }
     replicating
 }

@@ -22,8 +22,8 @@ pub(super) struct ShownPlan {
     why: String,
     /// Why nothing can be sent until somebody, or another job, has done something.
     obstacle: Option<String>,
-    /// Whether the replica holds part of a stream that fits nothing any more, and that is given up first.
-    gives_up_part: bool,
+    /// Whether the replica holds part of a stream that fits nothing any more, and has to be given up first.
+    has_stale_part: bool,
     streams: Vec<ShownStream>,
     /// Then all that is newer follows, by a plan of its own.
     has_more: bool,
@@ -62,7 +62,7 @@ fn shown_plan(replication: &Replication, dataset: &Dataset, plan: Plan) -> Shown
     }
     ShownPlan {
         obstacle: obstacle(replication, dataset, &plan),
-        gives_up_part: plan.token == TokenUse::Discard,
+        has_stale_part: plan.token == TokenUse::Discard,
         dataset: dataset.clone(),
         destination: replication.to.name.to_string(),
         replica: replication.to.replica(dataset),
@@ -114,9 +114,9 @@ fn print(plan: &ShownPlan) {
     if let Some(obstacle) = &plan.obstacle {
         journal::print(format!("  not yet: {obstacle}"));
     }
-    if plan.gives_up_part {
+    if plan.has_stale_part {
         journal::print(format!(
-            "  first gives up the part of a stream that {} holds, which fits nothing any more",
+            "  {} holds part of a stream that fits nothing any more: that is given up first",
             plan.replica
         ));
     }

@@ -80,6 +80,13 @@ fn is_bound(machine: &Machine, needs: &Needs, config: &Config) -> bool {
         }
     };
     let answer: Value = serde_json::from_slice(&answer.stdout).unwrap_or_default();
+    let (there, version) = (&answer["version"], env!("CARGO_PKG_VERSION"));
+    if there != version {
+        let host = machine.on_host();
+        journal::warn(format!(
+            "zam is {there}{host} and {version} here: what the newer one asks for, the older one may refuse"
+        ));
+    }
     let wanted = serde_json::json!({
         "role": needs.role,
         "roots": needs.roots,

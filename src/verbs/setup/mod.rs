@@ -73,7 +73,8 @@ impl Missing {
         }
         for command in &self.needless {
             journal::print(format!(
-                "\n# No job of this configuration needs this; to take it away: {command}"
+                "\n# No job of this configuration needs this, but one of another machine that uses the account may; to take it \
+                 away: {command}"
             ));
         }
     }

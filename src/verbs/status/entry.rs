@@ -116,18 +116,17 @@ impl<'l> Look<'l> {
         ))
     }
 
-    /// When snapshots of a source were taken, as far as anybody knows: where all are gone from it, a replica has the newest.
+    /// When snapshots of a source were taken, as far as anybody knows: where all are gone from it, a replica has the last.
     fn taken(&self, source: &Dataset) -> Vec<i64> {
         let taken = self.times(self.entry.host_name(), source);
         if !taken.is_empty() {
             return taken;
         }
-        let mut newest = None;
-        for to in &self.entry.destinations {
-            let there = self.times(to.host_name(), &to.replica(source));
-            newest = newest.max(there.last().copied());
-        }
-        Vec::from_iter(newest)
+        let destinations = self.entry.destinations.iter();
+        let there = destinations.map(|to| self.times(to.host_name(), &to.replica(source)));
+        there
+            .max_by_key(|times| times.last().copied())
+            .unwrap_or_default()
     }
 
     /// When our snapshots of a dataset were taken, in epoch seconds, oldest first.

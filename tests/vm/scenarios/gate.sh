@@ -14,7 +14,7 @@ datasets:
 EOF
 unit=zam@replicate:night-tank-home.service
 expect 0 systemctl cat "$unit"
-has 'ExecCondition=zam gate replicate --to night -- "tank/home"'
+has 'ExecCondition=.zam gate replicate --to night -- "tank/home"'
 expect 0 systemctl list-timers --no-pager 'zam-replicate*'
 has '2026-10-23 22:00:00 CEST'
 said() { journalctl -q -o cat -u "$unit"; }

@@ -67,7 +67,7 @@ zfs destroy "$(newest tank/home)"
 take tank/home
 expect 0 zam replicate -n tank/home
 has ': incremental '
-has '^  first gives up the part of a stream that backup/zam/tank/home holds'
+has '^  backup/zam/tank/home holds part of a stream that fits nothing any more: that is given up first'
 contains "$(token backup/zam/tank/home)" '^1-'
 expect 0 zam replicate tank/home
 arrived tank/home
