@@ -4,6 +4,8 @@
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::Error;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -32,6 +34,14 @@ pub fn ask() {
 
 pub fn is_wanted() -> bool {
     WANTED.load(Ordering::Relaxed)
+}
+
+/// Sleeps, unless the run is to end.
+pub fn sleep(seconds: u64) {
+    let until = Instant::now() + Duration::from_secs(seconds);
+    while Instant::now() < until && !is_wanted() {
+        thread::sleep(Duration::from_millis(100));
+    }
 }
 
 pub fn stopped() -> Error {

@@ -23,7 +23,8 @@ use anyhow::{Context, Result, bail};
 
 use crate::core::config::Destination;
 use crate::core::schedule::Week;
-use crate::edge::outcome::Outcome;
+use crate::core::span::DAY;
+use crate::edge::outcome::{Outcome, is_later};
 use crate::edge::{clock, journal, stop};
 use crate::verbs::replicate::replication::Replication;
 use crate::verbs::replicate::shown::ShownPlan;
@@ -63,7 +64,7 @@ pub fn run(run: &Run, to: Option<&str>) -> Result<Outcome> {
 }
 
 fn replicate(run: &Run, to: &Destination, shown: &mut Vec<ShownPlan>) -> Result<Outcome> {
-    let mut replication = Replication::begin(run, to)?;
+    let mut replication = begin(run, to)?;
     if run.dry || run.json {
         shown::show(&replication, shown)?;
     }
@@ -84,12 +85,38 @@ fn replicate(run: &Run, to: &Destination, shown: &mut Vec<ShownPlan>) -> Result<
     Ok(outcome.max(second))
 }
 
+/// Begins, at last when a machine that has just woken up has its network: until the next slot of a rare job it may sleep
+/// again.
+fn begin<'r>(run: &'r Run, to: &'r Destination) -> Result<Replication<'r>> {
+    const PAUSES: [u64; 3] = [10, 30, 60];
+    let is_rare = to
+        .replication_period
+        .is_some_and(|period| period.seconds() >= DAY);
+    for seconds in PAUSES {
+        match Replication::begin(run, to) {
+            Err(error) if is_rare && is_of_systemd() && is_later(&error) => {
+                journal::print(format!("{error:#}; trying again in {seconds} s"));
+                stop::sleep(seconds);
+            }
+            begun => return begun,
+        }
+        if stop::is_wanted() {
+            return Err(stop::stopped());
+        }
+    }
+    Replication::begin(run, to)
+}
+
+fn is_of_systemd() -> bool {
+    std::env::var_os("ZAM_INSTANCE").is_some()
+}
+
 /// Has a run that systemd started end with its windows; a run by hand may leave them.
 fn stop_at_the_windows_end(to: &Destination) {
     let Some(idle) = &to.idle else {
         return;
     };
-    if idle.windows.is_empty() || std::env::var_os("ZAM_INSTANCE").is_none() {
+    if idle.windows.is_empty() || !is_of_systemd() {
         return;
     }
     let week = Week::new(&idle.windows);

@@ -98,7 +98,17 @@ expect 0 systemctl start zam@replicate:away-tank-home.service
 wait_for idle replicate:away-tank-home
 expect 0 systemctl --failed --no-legend
 equal "$output" ''
+# A laptop that has just woken up: what is rare waits a moment for the network.
+sed -i '/^  away:/s/replication-period: 1h/replication-period: 1d/' /etc/zam/zam.yaml
+expect 0 zam reload
+rm /var/lib/zam/done/replicate:away*
+expect 0 systemctl start zam@replicate:away-tank-home.service
+wait_for bash -c "journalctl -q -o cat -u zam@replicate:away-tank-home.service | grep -q 'cannot reach there.*; trying again in 10 s'"
 systemctl start ssh.service
+wait_for idle replicate:away-tank-home
+equal "$(guids backup/zam/tank/home)" "$(guids tank/home)"
+sed -i '/^  away:/s/replication-period: 1d/replication-period: 1h/' /etc/zam/zam.yaml
+expect 0 zam reload
 expect 0 zam replicate tank/home
 
 say "where nobody takes snapshots any more, what is pulled from there is late, however well it is replicated"
