@@ -372,15 +372,15 @@ fn what_is_new_elsewhere_hides_no_loss() {
 #[test]
 fn another_template_and_a_tidied_file_wait_for_nobody() {
     let templates =
-        "templates: {base: {LONG}, server: {use: base, windows: [{period: 1h}]}, desktop: {SHORT}}";
+        "templates: {base: {LONG}, server: {use: base, windows: [{period: 1h}]}, laptop: {SHORT}}";
     for (before, after) in [
         (
             format!("{{{templates}, datasets: {{tank: {{use: server}}}}}}"),
-            format!("{{{templates}, datasets: {{tank: {{use: desktop}}}}}}"),
+            format!("{{{templates}, datasets: {{tank: {{use: laptop}}}}}}"),
         ),
         (
             format!("{{{templates}, datasets: {{tank: {{use: [base, server]}}}}}}"),
-            format!("{{{templates}, datasets: {{tank: {{use: desktop}}}}}}"),
+            format!("{{{templates}, datasets: {{tank: {{use: laptop}}}}}}"),
         ),
         (
             "{defaults: {windows: [{period: 1h}]}, datasets: {tank: {LONG}}}".into(),
