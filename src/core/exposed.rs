@@ -11,8 +11,7 @@ use crate::core::config::{Config, Destination, Entry, Host, Verb, Window, key};
 use crate::core::pattern::Pattern;
 use crate::core::selection::{governing, recursing_into, recursive_above};
 
-/// What says of an entry, and of a replica, what is pruned, and how.
-const OF_ENTRY: [&str; 3] = ["recursive", "windows", "destinations"];
+/// What says of a replica what is pruned, and where it is.
 const OF_REPLICA: [&str; 4] = ["windows", "prune-period", "root", "host"];
 
 /// Something that is gone.
@@ -51,28 +50,6 @@ pub fn exposed(before: &Config, now: &Config) -> Vec<Loss> {
         losses.extend(after.replicas());
     }
     losses
-}
-
-/// The first entry that has lost something, whether or not anything is pruned under `now`: a second change may do that, and
-/// the first was then its half.
-pub fn lessened<'c>(before: &'c Config, now: &Config) -> Option<&'c Entry> {
-    let has_all_of = |entry: &&Entry| {
-        let same = now.entry(&entry.key);
-        same.is_some_and(|same| before.prefix == now.prefix && has_all(same, entry))
-    };
-    before.entries.iter().find(|entry| !has_all_of(entry))
-}
-
-fn has_all(now: &Entry, before: &Entry) -> bool {
-    let left: BTreeSet<&str> = now.exclude.iter().map(Pattern::expression).collect();
-    let mut excluded = before.exclude.iter();
-    let has_destination = |to: &Destination| {
-        let same = now.destinations.iter().find(|same| same.name == to.name);
-        same.is_some_and(|same| same.places.fallen(&to.places, &OF_REPLICA).is_none())
-    };
-    now.places.fallen(&before.places, &OF_ENTRY).is_none()
-        && excluded.all(|item| left.contains(item.expression()))
-        && before.destinations.iter().all(has_destination)
 }
 
 /// Snapshots under the other prefix may be another program's, or those that were to stay for ever.

@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Ordered by what is over what.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     /// `defaults`; of a destination in an entry, its definition.
     Below,
+    /// A template that `defaults` use.
+    TemplateBelow(Arc<str>),
     Template(Arc<str>),
     Entry,
 }
@@ -37,6 +38,16 @@ impl Places {
         }
     }
 
+    /// Of `defaults`, whose templates are below those of each entry.
+    pub fn of_defaults(mut self) -> Places {
+        for place in self.0.values_mut().flatten() {
+            if let Place::Template(name) = place {
+                *place = Place::TemplateBelow(name.clone());
+            }
+        }
+        self
+    }
+
     /// The first of these settings that holds by what was below before, or stands in no such place as before.
     pub fn fallen<'n>(&self, before: &Places, names: &[&'n str]) -> Option<&'n str> {
         let has_fallen = |name: &&&str| {
@@ -58,7 +69,7 @@ impl Places {
 impl Place {
     fn kind(&self) -> u8 {
         match self {
-            Place::Below => 0,
+            Place::Below | Place::TemplateBelow(_) => 0,
             Place::Template(_) => 1,
             Place::Entry => 2,
         }

@@ -105,8 +105,7 @@ fn drop_in(job: &Job, user: &str, source: &str) -> String {
     };
     let words = format!("{}{to} -- {}", job.verb, quote(&job.entry.key));
     let condition = if is_gated(job) {
-        // As root: a user who does not exist, and a sandbox that cannot be made, would count as a skip, which nobody is told
-        // of; and systemd hands no key to a condition (its issue 35788).
+        // As root, because a sandbox that cannot be made would count as a skip, which nobody is told of.
         format!("ExecCondition=+zam gate {words}\n")
     } else {
         String::new()

@@ -10,7 +10,7 @@ use anyhow::{Result, anyhow};
 
 use crate::core::config::Host;
 use crate::core::{said, shell};
-use crate::edge::outcome::Exit::Later;
+use crate::edge::outcome::Exit::Unreachable;
 use crate::edge::outcome::is_later;
 use crate::edge::process;
 use crate::edge::program::{local, not_started};
@@ -158,7 +158,7 @@ fn unreachable(host: &Host, failure: &Failure) -> anyhow::Error {
     if said::refuses_options(&failure.stderr) {
         return anyhow!(text);
     }
-    Later(text).into()
+    Unreachable(text).into()
 }
 
 /// The line by which a shell on another machine runs the program.

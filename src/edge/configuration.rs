@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::core::config::Config;
-use crate::core::exposed::{Loss, exposed, lessened};
+use crate::core::exposed::{Loss, exposed};
 use crate::core::fault::{Source, render};
 use crate::core::load::load;
 use crate::edge::outcome::Exit;
@@ -20,8 +20,6 @@ pub struct Loaded {
     pub errors: usize,
     /// What is gone since the last good configuration and kept datasets from being pruned.
     pub losses: Vec<Loss>,
-    /// The first entry that is gone since then, or has lost something, even if no pruning goes by that today.
-    pub lessened: Option<String>,
     /// Whether this is the last good configuration, because nothing in the files of today can be in force.
     pub is_last_good: bool,
 }
@@ -41,7 +39,6 @@ impl Loaded {
         let good = good.filter(|good| *good != self.sources);
         if let Some(Ok((before, _))) = good.map(load) {
             self.losses.extend(exposed(&before, &self.config));
-            self.lessened = lessened(&before, &self.config).map(|entry| entry.key.clone());
         }
     }
 
@@ -66,7 +63,6 @@ impl Loaded {
             faults: vec![fault],
             errors: 1,
             losses: vec![],
-            lessened: None,
             is_last_good: false,
         }
     }
@@ -146,7 +142,6 @@ fn last_good_instead(mut config: Config, sources: Vec<Source>, mut faults: Vec<S
         faults,
         errors,
         losses: vec![],
-        lessened: None,
         is_last_good: true,
     }
 }
@@ -245,7 +240,6 @@ impl Files {
             sources: self.sources,
             errors,
             losses: vec![],
-            lessened: None,
             is_last_good: false,
         })
     }

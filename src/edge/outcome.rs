@@ -21,7 +21,7 @@ impl Outcome {
     /// What an error makes of the run that met it.
     pub fn of(error: &anyhow::Error) -> Self {
         match error.downcast_ref() {
-            Some(Exit::Later(_)) => Outcome::Later,
+            Some(Exit::Later(_) | Exit::Unreachable(_)) => Outcome::Later,
             Some(Exit::Waits(_) | Exit::Locked(_)) => Outcome::Waits,
             _ => Outcome::Failed,
         }
@@ -45,6 +45,8 @@ impl From<Outcome> for ExitCode {
 pub enum Exit {
     /// Another run may not meet it: exit 75.
     Later(String),
+    /// So is another machine that is not reached.
+    Unreachable(String),
     /// The configuration leaves it in doubt what may be pruned: exit 75, and 78 after a day.
     Waits(String),
     /// Somebody keeps locked what is locked for moments only: exit 75, and 1 after a day.
@@ -61,6 +63,7 @@ impl fmt::Display for Exit {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
             Exit::Later(text)
+            | Exit::Unreachable(text)
             | Exit::Waits(text)
             | Exit::Locked(text)
             | Exit::Misconfigured(text)
@@ -75,6 +78,11 @@ impl std::error::Error for Exit {}
 /// Whether another run may not meet this error.
 pub fn is_later(error: &anyhow::Error) -> bool {
     Outcome::of(error) == Outcome::Later
+}
+
+/// Whether it is that another machine is not reached.
+pub fn is_unreachable(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(Exit::Unreachable(_)))
 }
 
 /// The exit code of a run that ended with an error.
@@ -100,6 +108,7 @@ mod tests {
             (anyhow!("something else"), 1),
             (Exit::Usage(text()).into(), 2),
             (Exit::Later(text()).into(), 75),
+            (Exit::Unreachable(text()).into(), 75),
             (Exit::Waits(text()).into(), 75),
             (Exit::Misconfigured(text()).into(), 78),
             (Exit::Undecided(text()).into(), 255),

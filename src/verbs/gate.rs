@@ -10,13 +10,13 @@ use crate::core::config::{Idle, Job};
 use crate::core::gate::{Moment, is_last_slot, not_now};
 use crate::core::span::{Rough, Span};
 use crate::core::unit_name::instance;
-use crate::edge::command::Machine;
 use crate::edge::outcome::Exit::Undecided;
-use crate::edge::outcome::{Outcome, is_later};
+use crate::edge::outcome::Outcome;
 use crate::edge::records::Records;
-use crate::edge::{clock, idle, journal, zfs};
+use crate::edge::{clock, idle, journal};
 use crate::verbs::JobName;
 use crate::verbs::loading::load;
+use crate::verbs::scans::{self, Where};
 
 /// Whether the job called `name` of the entry with this `key` may run now: [`Outcome::Done`] means yes, anything else a
 /// skip.
@@ -70,10 +70,10 @@ fn not_idle(job: &Job, wanted: &Idle, now: i64) -> Result<Option<String>> {
     if wanted.unmetered && idle::is_metered()? {
         return Ok(Some("the network is metered".into()));
     }
-    if wanted.pool {
-        return being_scanned(job);
+    match job.destination.filter(|_| wanted.pool) {
+        Some(to) => scans::look(job.entry, to, Where::Here),
+        None => Ok(None),
     }
-    Ok(None)
 }
 
 fn in_use(wanted: Span, now: i64) -> Result<Option<String>> {
@@ -85,27 +85,4 @@ fn in_use(wanted: Span, now: i64) -> Result<Option<String>> {
         )),
         Some(_) => None,
     })
-}
-
-/// A pool on either side of the job that is being scrubbed or resilvered.
-fn being_scanned(job: &Job) -> Result<Option<String>> {
-    let entry = job.entry;
-    let mut pools = vec![(Machine::new(entry.host.as_ref()), entry.dataset.pool())];
-    if let Some(to) = job.destination {
-        pools.push((Machine::new(to.host.as_ref()), to.root.pool()));
-    }
-    for (machine, pool) in pools {
-        let is_scanning = match zfs::is_scanning(&machine, pool) {
-            // The job itself says that nobody is there, and that is no failure.
-            Err(error) if is_later(&error) => false,
-            asked => asked?,
-        };
-        if is_scanning {
-            let on_host = machine.on_host();
-            return Ok(Some(format!(
-                "the pool {pool}{on_host} is being scrubbed or resilvered"
-            )));
-        }
-    }
-    Ok(None)
 }

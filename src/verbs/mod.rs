@@ -13,6 +13,7 @@ pub mod prune;
 pub mod reload;
 pub mod replicate;
 mod say;
+mod scans;
 pub mod serve;
 pub mod settle;
 pub mod setup;

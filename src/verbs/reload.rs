@@ -77,17 +77,11 @@ fn put_into_force(loaded: &Loaded, path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Keeps a copy of a configuration that has no fault. Something that is gone makes pruning wait, or will with the next
-/// change; only a person may accept that, and not zam-reload.path, so a run that systemd started keeps the old copy.
+/// Keeps a copy of a configuration that has no fault. Something that is gone makes pruning wait; only a person may accept
+/// that, and not zam-reload.path, so a run that systemd started keeps the old copy.
 fn keep(loaded: &Loaded, path: &Path) -> Result<()> {
-    let waits = loaded.config.pruning_waits.is_some();
-    if journal::is_journal() && (waits || loaded.lessened.is_some()) {
+    if loaded.config.pruning_waits.is_some() && journal::is_journal() {
         loaded.warn_if_pruning_waits();
-        if let Some(key) = loaded.lessened.as_ref().filter(|_| !waits) {
-            journal::print(format!(
-                "{key} has less than before, or is gone; zam reload by hand accepts that as the last good configuration"
-            ));
-        }
     } else if loaded.faults.is_empty() {
         last_good::keep(path, &loaded.sources)
             .context("cannot keep a copy of the configuration")?;

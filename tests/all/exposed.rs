@@ -1,7 +1,7 @@
 //! What is gone from a configuration and kept datasets from being pruned: pruning waits for a person, and for nothing else.
 
 use zam::core::config::Config;
-use zam::core::exposed::{exposed, lessened};
+use zam::core::exposed::exposed;
 use zam::core::fault::Source;
 use zam::core::load::load;
 
@@ -181,41 +181,6 @@ fn what_somebody_writes_anew_waits_for_nobody() {
     }
 }
 
-/// The first of two changes prunes nothing, and is not to be the ground on which the second one counts as written anew.
-#[test]
-fn what_has_less_is_known_even_if_nothing_is_pruned() {
-    let tree = "tank: {use: short, exclude: [tank/b]}, tank/a: {recursive: true, destinations: [{to: here, windows: ~}]}";
-    for (after, expected) in [
-        ("tank/b: {}", Some("tank")),
-        (
-            "tank: {recursive: true, exclude: [tank/b]}, tank/a: {}",
-            Some("tank"),
-        ),
-        (
-            "tank: {use: kept, recursive: true, exclude: [tank/b]}",
-            Some("tank/a"),
-        ),
-        (
-            "tank: {use: short}, tank/a: {recursive: true}",
-            Some("tank"),
-        ),
-        (&tree.replace("recursive: true, ", ""), Some("tank/a")),
-        (&tree.replace(", windows: ~", ""), Some("tank/a")),
-        (
-            &tree.replace("destinations: [{to: here, windows: ~}]", ""),
-            Some("tank/a"),
-        ),
-        (tree, None),
-        (&tree.replace("use: short", "use: [short, kept]"), None),
-        (&tree.replace("[tank/b]", "[tank/c, tank/b]"), None),
-        (&format!("{tree}, tank/new: {{use: short}}"), None),
-    ] {
-        let (before, after) = (entries(tree), entries(after));
-        let found = lessened(&before, &after);
-        assert_eq!(found.map(|entry| entry.key.as_str()), expected);
-    }
-}
-
 #[test]
 fn everything_that_is_gone_is_named() {
     let before = entries("tank: {use: short, exclude: [tank/a]}, tank/b: {}, tank/c: {}");
@@ -359,6 +324,10 @@ fn what_is_new_elsewhere_hides_no_loss() {
         (
             "{templates: {t: {recursive: true, SHORT}}, datasets: {tank: {use: t, recursive: false}}}".into(),
             "{defaults: {recursive: true}, templates: {t: {recursive: true, SHORT}}, datasets: {tank: {use: t}}}".into(),
+        ),
+        (
+            "{templates: {short: {SHORT}, kept: {windows: ~}}, datasets: {tank: {use: kept}}}".into(),
+            "{defaults: {use: short}, templates: {short: {SHORT}, kept: {windows: ~}}, datasets: {tank: {snapshot-period: 1h}}}".into(),
         ),
         (
             format!("{{{here}}}}}, datasets: {{tank: {{destinations: [{{to: here, windows: [{{period: 1d}}]}}]}}}}}}"),

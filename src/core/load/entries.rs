@@ -127,7 +127,7 @@ impl<'n> Reader<'n> {
         };
         let subject = Subject { key, host, dataset };
         let mut entry = self.settings(Some(subject), settings, faults)?;
-        entry.places = self.defaults.places.clone();
+        entry.places = self.defaults.places.clone().of_defaults();
         entry.places.add(&own.places);
         check_effect(&entry, &own.written, faults);
         if node.is_null() && entry.jobs().is_empty() {

@@ -93,15 +93,18 @@ pub fn hooks(node: &Node, faults: &mut Vec<Fault>) -> Option<Hooks> {
 
 pub fn idle(node: &Node, faults: &mut Vec<Fault>) -> Option<Idle> {
     let mut fields = Fields::new(node.map(faults)?, &IDLE, faults);
-    let windows = fields.node("windows");
-    if let Some(node) = windows.filter(|node| node.items().is_empty()) {
+    let node = fields.node("windows");
+    if let Some(node) = node.filter(|node| node.items().is_empty()) {
         fields.faults.push(node.at.fault(
             "an empty list is no time at all: name one like 22:00-06:00, or leave `windows` out",
         ));
     }
     let run_at_last = fields.parse("otherwise", otherwise).unwrap_or_default();
     let windows: Vec<schedule::Window> = fields.list("windows", str::parse);
+    let is_whole =
+        node.is_none_or(|node| !windows.is_empty() && node.items().len() == windows.len());
     if run_at_last
+        && is_whole
         && Week::new(&windows).is_always_open()
         && let Some(node) = fields.node("otherwise")
     {

@@ -8,6 +8,7 @@ mod metrics;
 mod publish;
 mod record;
 mod troubles;
+mod users;
 
 use anyhow::{Result, bail};
 use chrono::{DateTime, Utc};
@@ -74,6 +75,7 @@ fn check(loaded: &Loaded, now: DateTime<Utc>) -> Result<Record> {
     let pools = zfs::pools()?;
     let mut troubles = troubles::of_configuration(loaded);
     troubles.extend(troubles::of_timers(config, &known));
+    troubles.extend(users::of_users(config));
     let known = known.unwrap_or_default();
     let before = last_check::before(config.user(), now);
     let datasets = look(config, &chosen, &trees, &known, &before, now);

@@ -21,14 +21,16 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::core::config::Destination;
+use crate::core::config::{Destination, Idle, Verb};
+use crate::core::gate::is_last_slot;
 use crate::core::schedule::Week;
 use crate::core::span::DAY;
-use crate::edge::outcome::{Outcome, is_later};
+use crate::edge::outcome::{Exit::Later, Outcome, is_unreachable};
 use crate::edge::{clock, journal, stop};
 use crate::verbs::replicate::replication::Replication;
 use crate::verbs::replicate::shown::ShownPlan;
-use crate::verbs::{Run, print_json, report};
+use crate::verbs::scans::{self, Where};
+use crate::verbs::{JobName, Run, print_json, report};
 
 pub use stale::give_up_stale_parts;
 
@@ -65,6 +67,9 @@ pub fn run(run: &Run, to: Option<&str>) -> Result<Outcome> {
 
 fn replicate(run: &Run, to: &Destination, shown: &mut Vec<ShownPlan>) -> Result<Outcome> {
     let mut replication = begin(run, to)?;
+    if is_of_systemd() {
+        look_for_scans(run, to)?;
+    }
     if run.dry || run.json {
         shown::show(&replication, shown)?;
     }
@@ -89,12 +94,12 @@ fn replicate(run: &Run, to: &Destination, shown: &mut Vec<ShownPlan>) -> Result<
 /// again.
 fn begin<'r>(run: &'r Run, to: &'r Destination) -> Result<Replication<'r>> {
     const PAUSES: [u64; 3] = [10, 30, 60];
-    let is_rare = to
-        .replication_period
-        .is_some_and(|period| period.seconds() >= DAY);
+    let is_polled = to.idle.as_ref().is_some_and(Idle::is_polled);
+    let period = to.replication_period.filter(|_| !is_polled);
+    let is_rare = period.is_some_and(|period| period.seconds() >= DAY);
     for seconds in PAUSES {
         match Replication::begin(run, to) {
-            Err(error) if is_rare && is_of_systemd() && is_later(&error) => {
+            Err(error) if is_rare && is_of_systemd() && is_unreachable(&error) => {
                 journal::print(format!("{error:#}; trying again in {seconds} s"));
                 stop::sleep(seconds);
             }
@@ -105,6 +110,25 @@ fn begin<'r>(run: &'r Run, to: &'r Destination) -> Result<Replication<'r>> {
         }
     }
     Replication::begin(run, to)
+}
+
+/// Looks for scrubs on other machines, where the gate does not go.
+///
+/// # Errors
+/// There is one ([`Later`]), or that machine cannot be asked.
+fn look_for_scans(run: &Run, to: &Destination) -> Result<()> {
+    let Some(idle) = to.idle.as_ref().filter(|idle| idle.pool) else {
+        return Ok(());
+    };
+    let job = JobName::new(Verb::Replicate, Some(to.name.as_str())).find_in(run.entry);
+    let is_last = |job| is_last_slot(&job, clock::moment());
+    if idle.run_at_last && job.is_some_and(is_last) {
+        return Ok(());
+    }
+    match scans::look(run.entry, to, Where::Elsewhere)? {
+        Some(why) => Err(Later(format!("not now: {why}")).into()),
+        None => Ok(()),
+    }
 }
 
 fn is_of_systemd() -> bool {

@@ -38,9 +38,15 @@ for permission in '-d -u far send' '-l -u far hold' '-l -u far bookmark' '-l -u 
 done
 expect 0 zam setup --on fetch --check
 
-say "each key may ask whether its pool is being scrubbed"
-expect 0 zam gate replicate --to pushed tank/home
-expect 0 zam gate replicate --to here fetch:tank/far
+say "each key may ask whether its pool is being scrubbed, as a job of systemd's does"
+echo 1 >/sys/module/zfs/parameters/zfs_scan_suspend_progress
+zpool scrub tank backup
+expect 75 env ZAM_INSTANCE=replicate:pushed-tank-home zam replicate --to pushed tank/home
+has 'not now: the pool backup on push is being scrubbed'
+expect 75 env ZAM_INSTANCE=replicate:here-fetch:tank-far zam replicate --to here fetch:tank/far
+has 'not now: the pool tank on fetch is being scrubbed'
+zpool scrub -s tank backup
+echo 0 >/sys/module/zfs/parameters/zfs_scan_suspend_progress
 
 take() { fill tank/home/kid "$1"; advance '2 sec'; zam snapshot tank/home >/dev/null; }
 # interrupt TO DATASET REPLICA: the receiver is killed in the middle of a stream of 16 seconds, and leaves a part of it.

@@ -15,7 +15,7 @@ destinations:
   nas: {host: nas, root: backup/far, replication-period: 1h, prune-period: 1h, windows: [{max-age: 1d, period: 1d}]}
 datasets:
   tank/home: {recursive: true, snapshot-period: 1h, windows: [{max-age: 1d, period: 1d}], destinations: [local, nas]}
-  tank/alone: {snapshot-period: 1h, windows: [{max-age: 1d, period: 1d}], destinations: [local], hooks: {before: "bash -c 'exec 3<>/dev/tcp/127.0.0.1/22 && id -un >/root/hooked'", after: ["exit \$(cat /root/code)", "id -un >/root/thawed"]}}
+  tank/alone: {snapshot-period: 1h, windows: [{max-age: 1d, period: 1d}], destinations: [local], hooks: {before: "bash -c 'exec 3<>/dev/tcp/127.0.0.1/22 && id -un >/root/hooked'", after: ["exit \$(cat /root/code || echo 0)", "id -un >/root/thawed"]}}
 EOF
 # run JOB [RESULT [EXIT]]: has systemd run a job to its end.
 run() {
