@@ -8,6 +8,7 @@ use crate::core::config::{Destination, Entry};
 use crate::core::listing::{Snapshot, State};
 use crate::core::name::{Dataset, Prefix};
 use crate::core::replication::{Plan, TokenUse};
+use crate::core::span::Epoch;
 use crate::core::unit_name::escape;
 
 /// So many datasets that are gone are remembered: one may come back, restored from its replica.
@@ -133,6 +134,8 @@ pub struct Replicated {
     /// None: nobody knows which bookmarks are of this destination, so that none counts.
     pub id: Option<u32>,
     pub newest: Newest,
+    /// Only of what was taken before: it came with a stream.
+    pub before: Option<Epoch>,
 }
 
 impl Replicated {
@@ -149,7 +152,8 @@ impl Replicated {
         let is_unmarked = marked.is_none_or(|marked| {
             snapshot.createtxg > *marked && snapshot.createtxg <= newest.createtxg
         });
-        is_unmarked && time <= newest.time.as_str()
+        let is_before = self.before.is_none_or(|made| snapshot.creation < made);
+        is_unmarked && is_before && time <= newest.time.as_str()
     }
 }
 
@@ -161,7 +165,7 @@ pub struct Replicating {
     pub done: Option<String>,
 }
 
-/// What all destinations may have of a source that was `made` at a time like those in names, as far as is known. A source
+/// What all destinations may have of a source that was `made` then, as far as is known. A source
 /// under a new name is in no record of a destination, nor is what an earlier zam has sent; but a job that succeeded had sent
 /// it. A machine that was installed anew knows of no success either; but snapshots that are older than their dataset came
 /// with a stream, and where from, if not from a destination, nobody knows.
@@ -169,32 +173,47 @@ pub fn replications(
     all: &[Arrived],
     jobs: &[Replicating],
     dataset: &Dataset,
-    made: &str,
+    made: Epoch,
 ) -> Vec<Replicated> {
     let mut replications = Vec::new();
     for arrived in all {
         let known = arrived.newest.get(dataset).cloned();
         let job = jobs.iter().find(|job| job.name == arrived.name);
-        let by_job = || {
-            let done = job?.done.as_deref();
-            Some(by_time(
-                done.map_or(made, |done| done.min(arrived.latest())),
-            ))
-        };
-        replications.extend(known.or_else(by_job).map(|newest| Replicated {
-            id: Some(arrived.id),
-            newest,
-        }));
+        let id = Some(arrived.id);
+        let before = None;
+        replications.extend(match (known, job.map(|job| &job.done)) {
+            (Some(newest), _) => Some(Replicated { id, newest, before }),
+            (None, Some(Some(done))) => {
+                let newest = by_time(done.as_str().min(arrived.latest()));
+                Some(Replicated { id, newest, before })
+            }
+            (None, Some(None)) => Some(restored(id, made)),
+            (None, None) => None,
+        });
     }
     for job in jobs {
         if !all.iter().any(|arrived| arrived.name == job.name) {
-            replications.push(Replicated {
-                id: None,
-                newest: by_time(job.done.as_deref().unwrap_or(made)),
+            replications.push(match &job.done {
+                Some(done) => Replicated {
+                    id: None,
+                    newest: by_time(done),
+                    before: None,
+                },
+                None => restored(None, made),
             });
         }
     }
     replications
+}
+
+/// What is older than a source that was `made` then, whatever its name.
+fn restored(id: Option<u32>, made: Epoch) -> Replicated {
+    const AFTER_EVERY_TIME: &str = "~";
+    Replicated {
+        id,
+        newest: by_time(AFTER_EVERY_TIME),
+        before: Some(made),
+    }
 }
 
 /// Of this everything may be there that has no bookmark, and was taken by then.
@@ -254,14 +273,18 @@ mod tests {
             done: done.map(Into::into),
         });
         let mut found = String::new();
-        for it in replications(&all, &jobs, &dataset("tank/b"), "20231224T000000Z") {
+        for it in replications(&all, &jobs, &dataset("tank/b"), 77) {
             let Newest { createtxg, time } = it.newest;
-            found += &format!("{:?} {createtxg} {}, ", it.id, &time[..8]);
+            let before = it
+                .before
+                .map_or(String::new(), |made| format!(" before {made}"));
+            let time = time.split('T').next().unwrap_or_default();
+            found += &format!("{:?} {createtxg} {time}{before}, ", it.id);
         }
         assert_eq!(
             found,
             "Some(1) 7 20240103, Some(2) 0 20240102, Some(3) 0 20240105, Some(4) 5 20240101, \
-             Some(6) 0 20231224, None 0 20240105, None 0 20231224, "
+             Some(6) 0 ~ before 77, None 0 20240105, None 0 ~ before 77, "
         );
     }
 

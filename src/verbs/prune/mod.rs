@@ -154,7 +154,7 @@ impl<'p> Pruning<'p> {
     fn wish(&self, source: &Dataset, listed: &State) -> Keeping<'p> {
         let prefix = &self.run.config.prefix;
         let sent = self.sent.as_ref();
-        let replicated = sent.map(|sent| sent.of_source(prefix, source, listed.creation));
+        let replicated = sent.map(|sent| sent.of_source(source, listed.creation));
         Keeping {
             prefix,
             windows: self.windows,

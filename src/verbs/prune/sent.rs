@@ -24,14 +24,8 @@ impl Sent {
     }
 
     /// `made` is when the dataset was made.
-    pub(super) fn of_source(
-        &self,
-        prefix: &Prefix,
-        dataset: &Dataset,
-        made: Epoch,
-    ) -> Vec<Replicated> {
-        let made = in_name(prefix, made);
-        replications(&self.arrived, &self.replicating, dataset, &made)
+    pub(super) fn of_source(&self, dataset: &Dataset, made: Epoch) -> Vec<Replicated> {
+        replications(&self.arrived, &self.replicating, dataset, made)
     }
 }
 
