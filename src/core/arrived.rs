@@ -165,10 +165,10 @@ pub struct Replicating {
     pub done: Option<String>,
 }
 
-/// What all destinations may have of a source that was `made` then, as far as is known. A source
-/// under a new name is in no record of a destination, nor is what an earlier zam has sent; but a job that succeeded had sent
-/// it. A machine that was installed anew knows of no success either; but snapshots that are older than their dataset came
-/// with a stream, and where from, if not from a destination, nobody knows.
+/// What all destinations may have of a source that was `made` then, as far as is known. A source under a new name is in no
+/// record of a destination, nor is what an earlier zam has sent; but a job that succeeded had sent it. A machine that was
+/// installed anew knows of no success either; but snapshots that are older than their dataset came with a stream, and where
+/// from, if not from a destination, nobody knows.
 pub fn replications(
     all: &[Arrived],
     jobs: &[Replicating],
@@ -177,43 +177,37 @@ pub fn replications(
 ) -> Vec<Replicated> {
     let mut replications = Vec::new();
     for arrived in all {
-        let known = arrived.newest.get(dataset).cloned();
-        let job = jobs.iter().find(|job| job.name == arrived.name);
         let id = Some(arrived.id);
-        let before = None;
-        replications.extend(match (known, job.map(|job| &job.done)) {
-            (Some(newest), _) => Some(Replicated { id, newest, before }),
-            (None, Some(Some(done))) => {
-                let newest = by_time(done.as_str().min(arrived.latest()));
-                Some(Replicated { id, newest, before })
-            }
-            (None, Some(None)) => Some(restored(id, made)),
-            (None, None) => None,
+        let known = arrived.newest.get(dataset).cloned();
+        let known = known.map(|newest| Replicated {
+            id,
+            newest,
+            before: None,
         });
+        let job = jobs.iter().find(|job| job.name == arrived.name);
+        let by_job = || Some(by_job(job?, id, arrived.latest(), made));
+        replications.extend(known.or_else(by_job));
     }
     for job in jobs {
         if !all.iter().any(|arrived| arrived.name == job.name) {
-            replications.push(match &job.done {
-                Some(done) => Replicated {
-                    id: None,
-                    newest: by_time(done),
-                    before: None,
-                },
-                None => restored(None, made),
-            });
+            replications.push(by_job(job, None, AFTER_EVERY_TIME, made));
         }
     }
     replications
 }
 
-/// What is older than a source that was `made` then, whatever its name.
-fn restored(id: Option<u32>, made: Epoch) -> Replicated {
-    const AFTER_EVERY_TIME: &str = "~";
-    Replicated {
-        id,
-        newest: by_time(AFTER_EVERY_TIME),
-        before: Some(made),
-    }
+/// What follows the times in all names.
+const AFTER_EVERY_TIME: &str = "~";
+
+/// What the job has brought, at most until `latest`. If it never has, what is older than a source that was `made` then,
+/// whatever its name.
+fn by_job(job: &Replicating, id: Option<u32>, latest: &str, made: Epoch) -> Replicated {
+    let (time, before) = match &job.done {
+        Some(done) => (done.as_str().min(latest), None),
+        None => (AFTER_EVERY_TIME, Some(made)),
+    };
+    let newest = by_time(time);
+    Replicated { id, newest, before }
 }
 
 /// Of this everything may be there that has no bookmark, and was taken by then.

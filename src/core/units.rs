@@ -181,12 +181,11 @@ fn hooks(job: &Job) -> String {
         text += &format!("ExecStartPre=+/bin/sh -c {}\n", quote(hook));
     }
     if !hooks.after.is_empty() {
-        let after: String = hooks
-            .after
-            .iter()
-            .map(|hook| format!(" {}", quote(hook)))
-            .collect();
-        text += &format!("ExecStopPost=+/bin/sh -c {} after{after}\n", quote(AFTER));
+        text += &format!("ExecStopPost=+/bin/sh -c {} after", quote(AFTER));
+        for hook in &hooks.after {
+            text += &format!(" {}", quote(hook));
+        }
+        text += "\n";
     }
     text
 }

@@ -394,15 +394,7 @@ fn a_hook_does_what_it_does_in_a_shell() {
         "echo one &",
         "echo one\necho two\n",
     ] {
-        let directory = tempdir().expect("a directory");
-        let config = serde_json::json!({"datasets": {"tank": {"snapshot-period": "1h", "hooks": {"before": hook, "after": hook}}}});
-        fs::write(directory.path().join("zam.yaml"), config.to_string())
-            .expect("writing the configuration");
-        let (units, names) = readable(directory.path());
-        let verified = verify(units.path(), &names);
-        assert!(verified.status.success(), "{hook:?}: {}", said(&verified));
-        let text = fs::read_to_string(units.path().join("zam@snapshot-tank.service.d/50-zam.conf"))
-            .expect("the drop-in");
+        let text = drop_in_with(serde_json::json!({"before": hook, "after": hook}));
         let hooks: Vec<Vec<String>> = text
             .lines()
             .filter_map(|line| line.split_once("=+/bin/sh "))
@@ -422,16 +414,8 @@ fn a_hook_does_what_it_does_in_a_shell() {
 /// What was frozen is thawed, whatever became of the hook before that.
 #[test]
 fn each_hook_after_a_snapshot_runs_and_a_failed_one_is_told() {
-    let directory = tempdir().expect("a directory");
     let after = ["echo one; exit 75", "echo 'two", "cd /; echo three"];
-    let config = serde_json::json!({"datasets": {"tank": {"snapshot-period": "1h", "hooks": {"after": after}}}});
-    fs::write(directory.path().join("zam.yaml"), config.to_string())
-        .expect("writing the configuration");
-    let (units, names) = readable(directory.path());
-    let verified = verify(units.path(), &names);
-    assert!(verified.status.success(), "{}", said(&verified));
-    let text = fs::read_to_string(units.path().join("zam@snapshot-tank.service.d/50-zam.conf"))
-        .expect("the drop-in");
+    let text = drop_in_with(serde_json::json!({"after": after}));
     let hooks: Vec<&str> = text
         .lines()
         .filter_map(|line| line.strip_prefix("ExecStopPost=+/bin/sh "))
@@ -442,6 +426,20 @@ fn each_hook_after_a_snapshot_runs_and_a_failed_one_is_told() {
     let output = in_shell(&words_of(words), "exit-code");
     assert_eq!(String::from_utf8_lossy(&output.stdout), "one\nthree\n");
     assert!(!output.status.success());
+}
+
+/// The drop-in of a snapshot with these hooks, in which systemd finds no fault.
+fn drop_in_with(hooks: serde_json::Value) -> String {
+    let directory = tempdir().expect("a directory");
+    let config =
+        serde_json::json!({"datasets": {"tank": {"snapshot-period": "1h", "hooks": hooks}}});
+    fs::write(directory.path().join("zam.yaml"), config.to_string())
+        .expect("writing the configuration");
+    let (units, names) = readable(directory.path());
+    let verified = verify(units.path(), &names);
+    assert!(verified.status.success(), "{config}: {}", said(&verified));
+    fs::read_to_string(units.path().join("zam@snapshot-tank.service.d/50-zam.conf"))
+        .expect("the drop-in")
 }
 
 fn in_shell(words: &[String], result: &str) -> Output {

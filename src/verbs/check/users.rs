@@ -17,3 +17,23 @@ pub(super) fn of_users(config: &Config) -> Vec<Trouble> {
     }
     troubles
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::fault::Source;
+    use crate::core::load::load;
+
+    #[test]
+    fn a_user_who_does_not_exist_is_told_and_one_who_does_is_not() {
+        for (user, expected) in [("nobody", 0), ("root", 0), ("zam-of-no-machine", 1)] {
+            let text = format!(
+                "user: {user}\nprune-user: root\ndatasets: {{tank: {{snapshot-period: 1h}}}}"
+            );
+            let path = "zam.yaml".into();
+            let (config, faults) = load(&[Source { path, text }]).expect("it parses");
+            assert!(faults.is_empty(), "{faults:?}");
+            assert_eq!(of_users(&config).len(), expected, "{user}");
+        }
+    }
+}
