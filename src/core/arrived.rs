@@ -178,15 +178,12 @@ pub fn replications(
     let mut replications = Vec::new();
     for arrived in all {
         let id = Some(arrived.id);
-        let known = arrived.newest.get(dataset).cloned();
-        let known = known.map(|newest| Replicated {
-            id,
-            newest,
-            before: None,
-        });
-        let job = jobs.iter().find(|job| job.name == arrived.name);
-        let by_job = || Some(by_job(job?, id, arrived.latest(), made));
-        replications.extend(known.or_else(by_job));
+        if let Some(newest) = arrived.newest.get(dataset).cloned() {
+            let before = None;
+            replications.push(Replicated { id, newest, before });
+        } else if let Some(job) = jobs.iter().find(|job| job.name == arrived.name) {
+            replications.push(by_job(job, id, arrived.latest(), made));
+        }
     }
     for job in jobs {
         if !all.iter().any(|arrived| arrived.name == job.name) {
@@ -206,16 +203,12 @@ fn by_job(job: &Replicating, id: Option<u32>, latest: &str, made: Epoch) -> Repl
         Some(done) => (done.as_str().min(latest), None),
         None => (AFTER_EVERY_TIME, Some(made)),
     };
-    let newest = by_time(time);
-    Replicated { id, newest, before }
-}
-
-/// Of this everything may be there that has no bookmark, and was taken by then.
-fn by_time(time: &str) -> Newest {
-    Newest {
+    // No bookmark goes before it: all may be there that was taken by then.
+    let newest = Newest {
         createtxg: 0,
         time: time.into(),
-    }
+    };
+    Replicated { id, newest, before }
 }
 
 #[cfg(test)]

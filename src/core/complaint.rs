@@ -2,34 +2,35 @@
 //! greeting, a warning about a locale), or name nobody.
 
 /// `cannot create snapshot 'tank/a@x': out of space`
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Complaint<'t> {
+#[derive(Debug, PartialEq, Eq)]
+pub struct Complaint {
     /// A dataset, or one of its snapshots or bookmarks.
-    pub name: &'t str,
-    pub reason: &'t str,
+    pub name: String,
+    pub reason: String,
 }
 
 /// The reason of a first attempt that ZFS itself repeated (two snapshots in one transaction group): it refuses nothing.
 const TRY_AGAIN: &str = "pool I/O is currently suspended";
 
-/// All that have a name and a reason, in their order.
-pub fn complaints(stderr: &str) -> impl Iterator<Item = Complaint<'_>> {
-    stderr.lines().filter_map(|line| {
-        let (_, rest) = line.trim().strip_prefix("cannot ")?.split_once(" '")?;
-        let (name, reason) = rest.split_once("': ")?;
-        Some(Complaint { name, reason })
-    })
+/// The name and the reason of a complaint, if the line is one that has both.
+fn parts(line: &str) -> Option<(&str, &str)> {
+    let (_, rest) = line.trim().strip_prefix("cannot ")?.split_once(" '")?;
+    rest.split_once("': ")
 }
 
 /// Those of `datasets` that `zfs snapshot` refused, each once, with the reason. If zfs names a dataset itself and not its
 /// snapshot (it cannot be opened; its `snapshot_limit` is reached), everything below it is refused as well.
-pub fn refused<'t>(stderr: &'t str, datasets: &[&'t str]) -> Vec<Complaint<'t>> {
-    let mut complaints: Vec<Complaint> = complaints(stderr).collect();
-    complaints.retain(|complaint| complaint.reason != TRY_AGAIN);
+pub fn refused(stderr: &str, datasets: &[&str]) -> Vec<Complaint> {
+    let mut named: Vec<(&str, &str)> = stderr.lines().filter_map(parts).collect();
+    named.retain(|(_, reason)| *reason != TRY_AGAIN);
     let mut refused = Vec::new();
-    for name in datasets {
-        let found = complaints.iter().find(|found| concerns(found.name, name));
-        refused.extend(found.map(|Complaint { reason, .. }| Complaint { name, reason }));
+    for dataset in datasets {
+        if let Some((_, reason)) = named.iter().find(|(name, _)| concerns(name, dataset)) {
+            refused.push(Complaint {
+                name: dataset.to_string(),
+                reason: reason.to_string(),
+            });
+        }
     }
     refused
 }
@@ -73,12 +74,12 @@ mod tests {
         let all = ["t", "t/a", "t/a/below", "t/ab", "t/b", "t/e"];
         let expected = [
             Complaint {
-                name: "t/a",
-                reason: "out of space",
+                name: "t/a".into(),
+                reason: "out of space".into(),
             },
             Complaint {
-                name: "t/b",
-                reason: "dataset is busy",
+                name: "t/b".into(),
+                reason: "dataset is busy".into(),
             },
         ];
         assert_eq!(refused(stderr, &all), expected);
@@ -87,7 +88,7 @@ mod tests {
             &all,
         );
         assert_eq!(
-            gone.iter().map(|c| c.name).collect::<Vec<_>>(),
+            gone.iter().map(|c| &c.name).collect::<Vec<_>>(),
             ["t/a", "t/a/below"]
         );
         for nobody in [

@@ -6,6 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use serde::de::{self, IntoDeserializer};
 use serde::{Deserialize, Serialize};
 
 use crate::core::fault::At;
@@ -39,8 +40,12 @@ pub struct Config {
     pub pruning_waits: Option<String>,
 }
 
-/// What ssh reaches, and its port.
-pub type Place<'h> = (&'h str, u16);
+/// Where ssh goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Address<'h> {
+    user_and_machine: &'h str,
+    port: u16,
+}
 
 /// A machine reached over ssh.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,9 +64,12 @@ impl Host {
         format!("ssh-{}", self.name)
     }
 
-    /// Where it is: one machine may stand there under several names, with a key for each.
-    pub fn place(&self) -> Place<'_> {
-        (&self.ssh, self.port.unwrap_or(22))
+    /// One machine may stand in the configuration under several names, with a key for each.
+    pub fn address(&self) -> Address<'_> {
+        Address {
+            user_and_machine: &self.ssh,
+            port: self.port.unwrap_or(22),
+        }
     }
 }
 
@@ -128,12 +136,17 @@ impl Destination {
     }
 
     /// None: on this machine.
-    pub fn place(&self) -> Option<Place<'_>> {
-        self.host.as_ref().map(|host| host.place())
+    pub fn address(&self) -> Option<Address<'_>> {
+        self.host.as_ref().map(|host| host.address())
     }
 
     pub fn replica(&self, source: &Dataset) -> Dataset {
         self.root.join(source)
+    }
+
+    /// Whether its replicas have a job that prunes them.
+    pub fn is_pruned(&self) -> bool {
+        self.prune_period.is_some() && !self.windows.is_empty()
     }
 
     /// The windows of its replications. Empty: at any time.
@@ -189,11 +202,7 @@ pub enum Verb {
 
 impl fmt::Display for Verb {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(match self {
-            Verb::Snapshot => "snapshot",
-            Verb::Replicate => "replicate",
-            Verb::Prune => "prune",
-        })
+        self.serialize(f)
     }
 }
 
@@ -201,12 +210,8 @@ impl FromStr for Verb {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "snapshot" => Ok(Verb::Snapshot),
-            "replicate" => Ok(Verb::Replicate),
-            "prune" => Ok(Verb::Prune),
-            _ => Err(format!("`{text}` is not a verb of a job")),
-        }
+        let verb: Result<Verb, de::value::Error> = Verb::deserialize(text.into_deserializer());
+        verb.map_err(|_| format!("`{text}` is not a verb of a job"))
     }
 }
 
@@ -319,8 +324,8 @@ impl Entry {
     }
 
     /// None: on this machine.
-    pub fn place(&self) -> Option<Place<'_>> {
-        self.host.as_ref().map(|host| host.place())
+    pub fn address(&self) -> Option<Address<'_>> {
+        self.host.as_ref().map(|host| host.address())
     }
 
     /// The jobs of this entry. A setting that is absent means that its job does not exist.
@@ -331,12 +336,17 @@ impl Entry {
             jobs.extend(self.job(Verb::Prune, None, Some(self.prune_period)));
         }
         for to in &self.destinations {
-            jobs.extend(self.job(Verb::Replicate, Some(to), to.replication_period));
-            if !to.windows.is_empty() {
+            jobs.extend(self.replication(to));
+            if to.is_pruned() {
                 jobs.extend(self.job(Verb::Prune, Some(to), to.prune_period));
             }
         }
         jobs
+    }
+
+    /// None: only replications by hand go there.
+    pub fn replication<'c>(&'c self, to: &'c Destination) -> Option<Job<'c>> {
+        self.job(Verb::Replicate, Some(to), to.replication_period)
     }
 
     fn job<'c>(

@@ -36,7 +36,7 @@ impl fmt::Display for Loss {
     }
 }
 
-/// Because of what more would be pruned under `now` than under `before`.
+/// What `now` has lost that kept datasets from being pruned under `before`.
 pub fn exposed(before: &Config, now: &Config) -> Vec<Loss> {
     let mut losses = Vec::from_iter(prefix(before, now));
     for entry in &before.entries {
@@ -169,9 +169,9 @@ impl<'c> After<'c> {
     fn replicas(&self) -> Vec<Loss> {
         let mut losses = Vec::new();
         for to in self.same.map_or(&[][..], |same| &same.destinations) {
-            let mut before = self.entry.destinations.iter();
-            let before = before.find(|before| before.name == to.name);
-            if !prunes_replica(to) || before.is_some_and(|before| keeps_replica(before, to)) {
+            let mut old = self.entry.destinations.iter();
+            let before = old.find(|old| old.name == to.name);
+            if !to.is_pruned() || before.is_some_and(|before| keeps_replica(before, to)) {
                 continue;
             }
             let about = format!("{} to {}", self.entry.key, to.name);
@@ -198,13 +198,11 @@ fn falls_back(about: &str, name: &str) -> Loss {
 
 /// What a host is called now: as before, or as the one in its place.
 fn name_of<'c>(host: &Host, now: &'c Config) -> Option<&'c str> {
-    let same = now.hosts.get(&host.name);
-    let in_its_place = || {
-        now.hosts
-            .values()
-            .find(|other| other.place() == host.place())
+    let mut hosts = now.hosts.values();
+    let found = match now.hosts.get(&host.name) {
+        Some(same) => same,
+        None => hosts.find(|other| other.address() == host.address())?,
     };
-    let found = same.or_else(in_its_place)?;
     Some(found.name.as_str())
 }
 
@@ -212,14 +210,10 @@ fn prunes(entry: &Entry) -> bool {
     entry.jobs().iter().any(|job| job.verb == Verb::Prune)
 }
 
-fn prunes_replica(to: &Destination) -> bool {
-    to.prune_period.is_some() && !to.windows.is_empty()
-}
-
 /// Whether the same replica was pruned before, and not to more.
 fn keeps_replica(before: &Destination, now: &Destination) -> bool {
-    let is_there = before.root == now.root && before.place() == now.place();
-    is_there && prunes_replica(before) && keep_as_much(&before.windows, &now.windows)
+    let is_there = before.root == now.root && before.address() == now.address();
+    is_there && before.is_pruned() && keep_as_much(&before.windows, &now.windows)
 }
 
 /// Whether windows keep all that others kept. None at all keep everything.

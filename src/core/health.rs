@@ -27,14 +27,7 @@ pub enum Health {
 
 impl fmt::Display for Health {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(match self {
-            Health::Ok => "ok",
-            Health::Late => "late",
-            Health::Never => "never",
-            Health::Stale => "stale",
-            Health::Diverged => "diverged",
-            Health::Unreachable => "unreachable",
-        })
+        self.serialize(f)
     }
 }
 

@@ -6,8 +6,10 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
 
-use chrono::{DateTime, NaiveDate};
+use chrono::NaiveDate;
 use serde::Serialize;
+
+use crate::core::span::utc;
 
 /// zfs(8): a name with its `@snapshot` or `#bookmark` has at most 255 bytes.
 pub const NAME_MAX: usize = 255;
@@ -156,8 +158,7 @@ impl fmt::Display for Prefix {
 impl Prefix {
     /// `zam_20261122T213727Z`: the name of a snapshot taken at `time` (epoch seconds).
     pub fn snapshot(&self, time: i64) -> String {
-        let time = DateTime::from_timestamp(time, 0).unwrap_or_default();
-        format!("{}_{}", self.0, time.format(TIME))
+        format!("{}_{}", self.0, utc(time).format(TIME))
     }
 
     /// What follows `PREFIX_` in a name.

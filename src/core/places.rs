@@ -48,22 +48,23 @@ impl Places {
         self
     }
 
-    /// The first of these settings that holds by what was below before, or stands in no such place as before.
+    /// The first of these settings whose highest place `before` is gone, so that a lower one holds now, or none.
     pub fn fallen<'n>(&self, before: &Places, names: &[&'n str]) -> Option<&'n str> {
-        let has_fallen = |name: &&&str| {
-            let (now, before) = (self.of(name), before.of(name));
-            let Some((last, below)) = before.split_last() else {
-                return false;
-            };
-            let is_lower = |now: &Place| now.kind() < last.kind() || below.contains(now);
-            now.last().is_none_or(is_lower)
-        };
-        names.iter().find(has_fallen).copied()
+        let mut names = names.iter().copied();
+        names.find(|name| has_fallen(self.of(name), before.of(name)))
     }
 
     fn of(&self, name: &str) -> &[Place] {
         self.0.get(name).map_or(&[], Vec::as_slice)
     }
+}
+
+fn has_fallen(now: &[Place], before: &[Place]) -> bool {
+    let Some((last, below)) = before.split_last() else {
+        return false;
+    };
+    let is_lower = |now: &Place| now.kind() < last.kind() || below.contains(now);
+    now.last().is_none_or(is_lower)
 }
 
 impl Place {

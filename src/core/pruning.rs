@@ -1,7 +1,8 @@
 //! Which snapshots of one side pruning keeps: those that retention keeps, and those that a replication still needs to go on
 //! (invariant 2). Pure, like both of them.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
+use std::ops::RangeInclusive;
 
 use crate::core::arrived::Replicated;
 use crate::core::config::Window;
@@ -23,28 +24,46 @@ pub struct Keeping<'w> {
 /// The verdict on every snapshot of `pruned`, which is a source, or the replica of `source`.
 pub fn plan<'s>(wish: &Keeping, pruned: &'s State, source: Option<&State>) -> Plan<'s> {
     let known = source.map(State::guids).unwrap_or_default();
-    let base = newest_of(&pruned.snapshots, &known);
-    let needed = unconfirmed(wish.prefix, pruned);
-    let marked = newest_cursors(wish.prefix, pruned);
-    let forced = |s: &Snapshot| {
-        if Some(s.guid) == base {
-            Some(Reason::Base)
-        } else if needed.iter().any(|range| range.contains(&s.createtxg)) {
-            Some(Reason::Unconfirmed)
-        } else {
-            let time = wish.prefix.time_of(&s.name)?;
-            let mut replicated = wish.replicated.iter();
-            let unmarked = replicated.find(|it| it.may_have_unmarked(s, time, &marked));
-            unmarked.map(|it| Reason::Unmarked(it.id))
-        }
+    let needed = Needed {
+        wish,
+        base: newest_of(&pruned.snapshots, &known),
+        unconfirmed: unconfirmed(wish.prefix, pruned),
+        marked: newest_cursors(wish.prefix, pruned),
     };
     retention::plan(
         wish.prefix,
         &pruned.snapshots,
         wish.windows,
         wish.now,
-        forced,
+        |snapshot| needed.reason(snapshot),
     )
+}
+
+/// What replications need to go on.
+struct Needed<'w> {
+    wish: &'w Keeping<'w>,
+    /// The GUID of the newest snapshot that source and replica have in common.
+    base: Option<u64>,
+    /// In createtxg.
+    unconfirmed: Vec<RangeInclusive<u64>>,
+    /// The createtxg of the newest bookmark of each destination.
+    marked: BTreeMap<u32, u64>,
+}
+
+impl Needed<'_> {
+    fn reason(&self, snapshot: &Snapshot) -> Option<Reason> {
+        if Some(snapshot.guid) == self.base {
+            return Some(Reason::Base);
+        }
+        let mut unconfirmed = self.unconfirmed.iter();
+        if unconfirmed.any(|range| range.contains(&snapshot.createtxg)) {
+            return Some(Reason::Unconfirmed);
+        }
+        let time = self.wish.prefix.time_of(&snapshot.name)?;
+        let mut replicated = self.wish.replicated.iter();
+        let unmarked = replicated.find(|it| it.may_have_unmarked(snapshot, time, &self.marked))?;
+        Some(Reason::Unmarked(unmarked.id))
+    }
 }
 
 /// The newest snapshot with one of these GUIDs.

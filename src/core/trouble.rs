@@ -15,10 +15,7 @@ pub enum Gravity {
 
 impl fmt::Display for Gravity {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(match self {
-            Gravity::Warning => "warning",
-            Gravity::Critical => "critical",
-        })
+        self.serialize(f)
     }
 }
 

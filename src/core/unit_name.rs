@@ -1,6 +1,6 @@
 //! The names of a job's units. systemd-escape(1) and systemd.unit(5) give the rules.
 
-use crate::core::config::Job;
+use crate::core::config::{Job, Verb};
 
 /// The name of a job's service.
 pub fn service(job: &Job) -> String {
@@ -15,7 +15,7 @@ pub fn instance(job: &Job) -> String {
 /// Whether a name can be a job's: the other units of zam (`check`, `reload`, ...) begin with no verb.
 pub fn is_job(instance: &str) -> bool {
     let verb = instance.split(['-', ':']).next().unwrap_or_default();
-    verb.len() < instance.len() && ["snapshot", "replicate", "prune"].contains(&verb)
+    verb.len() < instance.len() && verb.parse::<Verb>().is_ok()
 }
 
 /// The longest escaped name that is kept whole. Together with its prefix and suffix it stays below systemd's limits: 231

@@ -7,7 +7,6 @@ use std::io;
 use std::path::Path;
 
 use crate::core::arrived::Arrived;
-use crate::core::config::ROOT;
 use crate::edge::{records, trusted};
 
 /// What stands before the name of such a file, which is no job's.
@@ -15,7 +14,7 @@ const PREFIX: &str = "arrived-";
 
 /// What is known of all destinations. The jobs may have had another user when they sent it.
 pub fn all() -> Vec<Arrived> {
-    let users = records::users().into_iter().chain([ROOT.to_owned()]);
+    let users = records::users().into_iter();
     users.flat_map(|user| of(&user)).collect()
 }
 

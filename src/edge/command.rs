@@ -49,15 +49,6 @@ pub struct Pipeline {
     pub is_remote: bool,
 }
 
-impl Pipeline {
-    pub fn called(self, name: &str) -> Self {
-        Pipeline {
-            name: name.into(),
-            ..self
-        }
-    }
-}
-
 fn abridged(command: &str) -> String {
     match command.char_indices().nth(200) {
         Some((at, _)) => format!("{}…", &command[..at]),
@@ -94,10 +85,10 @@ impl Machine {
     }
 
     /// Programs that each read what the one before writes; on another machine, one command there.
-    pub fn pipeline(&self, argvs: &[&[&str]]) -> Pipeline {
+    pub fn pipeline(&self, name: String, argvs: &[&[&str]]) -> Pipeline {
         Pipeline {
             commands: self.commands(argvs),
-            name: String::new(),
+            name,
             is_remote: self.0.is_some(),
         }
     }
@@ -113,8 +104,9 @@ impl Machine {
     /// Runs it to its end.
     ///
     /// # Errors
-    /// [`Failure`] for a bad exit; [`Later`] when the machine cannot be reached, or the run is to stop. A machine that
-    /// refuses our key, or has another one than we know, is an error as well.
+    /// [`Failure`] for a bad exit; [`Unreachable`] when ssh does not get there;
+    /// [`Later`](crate::edge::outcome::Exit::Later) when the run is to stop. A machine that refuses our key, or has another
+    /// one than we know, is an error as well.
     pub fn run(&self, argv: &[&str]) -> Result<Output> {
         match process::output(&mut self.command(argv)?) {
             Ok(output) if output.status.success() => Ok(output),
@@ -125,6 +117,15 @@ impl Machine {
                 Err(e) => e.context(format!("{}{}", abridged(&argv.join(" ")), self.on_host())),
             }),
         }
+    }
+
+    /// What it prints; of bytes that are no UTF-8, U+FFFD.
+    ///
+    /// # Errors
+    /// As those of [`Machine::run`].
+    pub fn text(&self, argv: &[&str]) -> Result<String> {
+        let output = self.run(argv)?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
     fn failure(&self, argv: &[&str], output: Output) -> anyhow::Error {

@@ -35,21 +35,15 @@ pub fn run(line: &str, environment: &[(&str, String)], text: &str) -> Result<()>
 /// It failed, or it took longer than a minute.
 pub(super) fn end_in_time(command: &mut Command) -> Result<()> {
     let mut process = Process::start(command.process_group(0))?;
-    let begun = Instant::now();
-    while !process.has_ended() {
-        if begun.elapsed() > PATIENCE {
-            process.kill_group();
-            process::end([&mut process].into_iter());
-            bail!("it took longer than {} s", PATIENCE.as_secs());
-        }
-        process.wait();
+    if !process.ends_before(Instant::now() + PATIENCE) {
+        process.kill_group();
+        process::end([&mut process]);
+        bail!("it took longer than {} s", PATIENCE.as_secs());
     }
-    let (status, stderr) = process.result();
-    if !status.success() {
-        bail!(
-            "{}",
-            said::reason(&String::from_utf8_lossy(&stderr), status)
-        );
+    let ended = process.result();
+    if !ended.status.success() {
+        let said = String::from_utf8_lossy(&ended.stderr);
+        bail!("{}", said::reason(&said, ended.status));
     }
     Ok(())
 }

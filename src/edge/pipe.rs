@@ -54,7 +54,7 @@ pub fn transfer(sender: Pipeline, receiver: Pipeline, watch: &Watch) -> Result<u
     let slept = clock::slept();
     let mut receiving = start(receiver, Role::Receiver)?;
     let started = start(sender, Role::Sender);
-    let mut sending = started.inspect_err(|_| process::end(receiving.processes.iter_mut()))?;
+    let mut sending = started.inspect_err(|_| process::end(&mut receiving.processes))?;
     let pump = Pump::start(sending.output(), receiving.input(), watch.limit.clone());
     let mut stream = Stream {
         sending,
@@ -118,7 +118,7 @@ fn start(pipeline: Pipeline, role: Role) -> Result<Running> {
         let mut process = match Process::start(command.stdin(input).stdout(output)) {
             Ok(process) => process,
             Err(e) => {
-                process::end(running.processes.iter_mut());
+                process::end(&mut running.processes);
                 return Err(not_started(&command.get_program().to_string_lossy(), &e));
             }
         };
@@ -164,11 +164,11 @@ impl Running {
 }
 
 fn ended(process: Process) -> Ended {
-    let (status, said) = process.result();
+    let ended = process.result();
     Ended {
-        code: status.code(),
-        status: status.to_string(),
-        said: String::from_utf8_lossy(&said).into_owned(),
+        code: ended.status.code(),
+        status: ended.status.to_string(),
+        said: String::from_utf8_lossy(&ended.stderr).into_owned(),
     }
 }
 
@@ -208,8 +208,7 @@ impl Stream<'_> {
                 until = self.cut.map(|cut| Instant::now() + grace(cut));
             }
             if until.is_some_and(|until| Instant::now() >= until) {
-                let (sending, receiving) = (&mut self.sending, &mut self.receiving);
-                process::end(sending.processes.iter_mut().chain(&mut receiving.processes));
+                process::end(self.processes());
                 break;
             }
         }
@@ -235,11 +234,15 @@ impl Stream<'_> {
         if !self.pump.has_ended() {
             return self.pump.wait(LOOK);
         }
-        let (sending, receiving) = (&mut self.sending, &mut self.receiving);
-        let processes = sending.processes.iter_mut().chain(&mut receiving.processes);
-        if let Some(running) = process::running(processes) {
+        if let Some(running) = process::running(self.processes()) {
             running.wait();
         }
+    }
+
+    /// Those of both ends.
+    fn processes(&mut self) -> impl Iterator<Item = &mut Process> {
+        let sending = self.sending.processes.iter_mut();
+        sending.chain(&mut self.receiving.processes)
     }
 
     fn course(self) -> verdict::Course {

@@ -92,10 +92,22 @@ impl Process {
         }
     }
 
-    /// How it ended, and what it said. A process that does not even die counts as killed.
-    pub(super) fn result(self) -> (ExitStatus, Vec<u8>) {
+    /// Waits for its end, at most until `deadline`. Whether it has ended by then.
+    pub(super) fn ends_before(&mut self, deadline: Instant) -> bool {
+        while !self.has_ended() && Instant::now() < deadline {
+            self.wait();
+        }
+        self.has_ended()
+    }
+
+    /// How it ended, and what it said on stderr. A process that does not even die counts as killed.
+    pub(super) fn result(self) -> Output {
         let killed = ExitStatus::from_raw(Signal::KILL.as_raw());
-        (self.status.unwrap_or(killed), self.said.bytes())
+        Output {
+            status: self.status.unwrap_or(killed),
+            stdout: Vec::new(),
+            stderr: self.said.bytes(),
+        }
     }
 }
 
@@ -107,8 +119,8 @@ pub(super) fn running<'p>(
 }
 
 /// Ends them, and waits for that for two seconds at most.
-pub(super) fn end<'p>(processes: impl Iterator<Item = &'p mut Process>) {
-    let mut processes: Vec<&mut Process> = processes.collect();
+pub(super) fn end<'p>(processes: impl IntoIterator<Item = &'p mut Process>) {
+    let mut processes: Vec<&mut Process> = processes.into_iter().collect();
     for signal in [Signal::TERM, Signal::KILL] {
         for process in &mut processes {
             process.signal(signal);
@@ -137,7 +149,7 @@ pub(super) fn output(command: &mut Command) -> Result<Output> {
     let mut stdout = None;
     while !process.has_ended() {
         if stop::is_wanted() {
-            end([&mut process].into_iter());
+            end([&mut process]);
             return Err(stop::stopped());
         }
         match stdout {
@@ -155,12 +167,8 @@ pub(super) fn output(command: &mut Command) -> Result<Output> {
     if stdout.len() as u64 > PRINTED_MAX {
         bail!("it printed more than {PRINTED_MAX} bytes");
     }
-    let (status, stderr) = process.result();
-    Ok(Output {
-        status,
-        stdout,
-        stderr,
-    })
+    let result = process.result();
+    Ok(Output { stdout, ..result })
 }
 
 /// Reads all that a process prints, in a thread of its own.

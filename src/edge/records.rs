@@ -4,10 +4,9 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::fs::{self, Permissions};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::num::ParseIntError;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -199,7 +198,7 @@ impl FromStr for Success {
 
 /// What the last check of each user has found.
 pub fn checks() -> Vec<String> {
-    let users = users().into_iter().chain([ROOT.to_owned()]);
+    let users = users().into_iter();
     users
         .filter_map(|user| Records::of(&user).check().ok())
         .collect()
@@ -222,19 +221,6 @@ fn well() -> PathBuf {
     place.unwrap_or_else(|| "/run/zam-well".into()).join("all")
 }
 
-/// Writes a file of a person's choosing whole or not at all, readable by everybody.
-pub fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let parent = path.parent().unwrap_or(Path::new("/"));
-    let mut file = tempfile::Builder::new()
-        .prefix(".zam-")
-        .tempfile_in(parent)?;
-    file.write_all(text.as_bytes())?;
-    file.as_file()
-        .set_permissions(Permissions::from_mode(0o644))?;
-    file.persist(path)?;
-    Ok(())
-}
-
 /// Where the jobs of a user remember what has gone well.
 pub(super) fn done_of(user: &str) -> PathBuf {
     place_of(user).join("done")
@@ -253,11 +239,15 @@ pub fn home(user: &str) -> PathBuf {
     directory().join(USERS).join(user)
 }
 
-/// Those that have records of their own.
+/// Those that have records, root among them.
 pub(super) fn users() -> Vec<String> {
-    let folders = fs::read_dir(directory().join(USERS)).into_iter().flatten();
-    let names = folders.flatten().map(|folder| folder.file_name());
-    names.filter_map(|name| name.into_string().ok()).collect()
+    let mut users = Vec::new();
+    for folder in fs::read_dir(directory().join(USERS)).into_iter().flatten() {
+        let name = folder.map(|folder| folder.file_name().into_string());
+        users.extend(name.into_iter().flatten());
+    }
+    users.push(ROOT.into());
+    users
 }
 
 fn read_time(path: &Path) -> Option<i64> {
@@ -274,8 +264,8 @@ fn write_time(path: &Path, time: i64) {
 pub fn keep_only(instances: &BTreeSet<String>) {
     keep_only_in(Path::new(STAMPS), "stamp-zam-", ".timer", instances);
     keep_only_in(&directory().join("alerts"), "", ".lock", instances);
-    let of_users = users().into_iter().map(|user| Records::of(&user));
-    for records in of_users.chain([Records::of(ROOT)]) {
+    for user in users() {
+        let records = Records::of(&user);
         for folder in ["done", "waiting"] {
             keep_only_in(&records.directory.join(folder), "", "", instances);
         }

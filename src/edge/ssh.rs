@@ -23,15 +23,15 @@ pub fn disconnect() {
     let Some(sockets) = sockets::take() else {
         return;
     };
-    let begun = Instant::now();
+    let deadline = Instant::now() + PATIENCE;
     for (host, socket) in sockets.all() {
-        if begun.elapsed() < PATIENCE {
-            end_connection(host, &socket, begun);
+        if Instant::now() < deadline {
+            end_connection(host, &socket, deadline);
         }
     }
 }
 
-fn end_connection(host: &Host, socket: &Path, begun: Instant) {
+fn end_connection(host: &Host, socket: &Path, deadline: Instant) {
     let mut exit = local(&["ssh"]);
     exit.args(options(host, socket))
         .args(["-O", "exit", "--", &host.ssh])
@@ -39,10 +39,9 @@ fn end_connection(host: &Host, socket: &Path, begun: Instant) {
     let Ok(mut asking) = Process::start(&mut exit) else {
         return;
     };
-    while !asking.has_ended() && begun.elapsed() < PATIENCE {
-        asking.wait();
+    if !asking.ends_before(deadline) {
+        process::end([&mut asking]);
     }
-    process::end([&mut asking].into_iter());
 }
 
 /// A command line for the shell of a host.

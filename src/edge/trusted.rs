@@ -121,8 +121,7 @@ pub fn read(path: &Path) -> io::Result<String> {
 
 /// Reads a short text in a directory that root has given to a user: that user's too.
 pub fn read_of_user(path: &Path) -> io::Result<String> {
-    let parent = path.parent().unwrap_or(Path::new("."));
-    let owner = fs::symlink_metadata(parent)?.uid();
+    let owner = fs::symlink_metadata(parent(path))?.uid();
     read_if(path, |found| {
         is_owner_trusted(found) || found.uid() == owner
     })
@@ -135,11 +134,21 @@ fn read_if(path: &Path, is_trusted: impl Fn(&Metadata) -> bool) -> io::Result<St
     Ok(text)
 }
 
-/// Writes a text whole or not at all, readable by everybody, in place of what has that name, be it a link.
+/// Writes a text in a directory of ours, which is made if it is not there, as [`replace`] does.
 pub fn write(path: &Path, text: &str) -> io::Result<()> {
-    let parent = path.parent().unwrap_or(Path::new("."));
-    directory(parent)?;
-    let mut file = tempfile::NamedTempFile::new_in(parent)?;
+    directory(parent(path))?;
+    replace(path, text)
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new("."))
+}
+
+/// Writes a text whole or not at all, readable by everybody, in place of what has that name, be it a link.
+pub fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = tempfile::Builder::new()
+        .prefix(".zam-")
+        .tempfile_in(parent(path))?;
     file.write_all(text.as_bytes())?;
     file.as_file()
         .set_permissions(Permissions::from_mode(0o644))?;

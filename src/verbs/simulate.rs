@@ -6,14 +6,14 @@ use std::path::Path;
 use std::thread;
 
 use anyhow::{Context, Result};
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::SecondsFormat;
 use serde_json::{Value, json};
 
 use crate::core::config::{Config, Entry, Window};
 use crate::core::gate::Moment;
 use crate::core::simulate::summary::{Course, Growth, date, growth};
 use crate::core::simulate::{Side, picture, play, policy, timeline};
-use crate::core::span::{DAY, Span};
+use crate::core::span::{DAY, Span, utc};
 use crate::edge::{clock, journal};
 use crate::verbs::{print_json, side_by_side};
 
@@ -89,10 +89,6 @@ struct Played<'e> {
 /// The clock on the wall at a moment in epoch seconds.
 fn wall(at: i64) -> Moment {
     clock::of(utc(at))
-}
-
-fn utc(at: i64) -> DateTime<Utc> {
-    DateTime::from_timestamp(at, 0).unwrap_or_default()
 }
 
 /// A quarter longer than the longest max-age, so that every window is full: at least a month, at most ten years.

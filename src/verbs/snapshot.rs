@@ -5,6 +5,7 @@ use std::collections::HashSet;
 
 use anyhow::{Result, bail};
 
+use crate::core::complaint::Complaint;
 use crate::core::event;
 use crate::core::listing::{DATASETS, SKIM_COLUMNS};
 use crate::core::name::NAME_MAX;
@@ -12,7 +13,7 @@ use crate::core::selection::governs;
 use crate::edge::command::Machine;
 use crate::edge::journal;
 use crate::edge::outcome::Outcome;
-use crate::edge::zfs::{self, Depth, Refusal, Taken};
+use crate::edge::zfs::{self, Depth, Taken};
 use crate::verbs::say::{does_not_exist, snapshots};
 use crate::verbs::{Run, print_json};
 
@@ -160,15 +161,15 @@ impl Taking<'_> {
         at_once
     }
 
-    fn leave_out(&mut self, refusals: &[Refusal]) -> Result<()> {
-        for Refusal { dataset, reason } in refusals {
+    fn leave_out(&mut self, refusals: &[Complaint]) -> Result<()> {
+        for Complaint { name, reason } in refusals {
             if reason.contains("does not exist") {
-                self.gone(dataset)?;
+                self.gone(name)?;
             } else {
-                self.refused(dataset, reason);
+                self.refused(name, reason);
             }
         }
-        let refused: HashSet<&str> = refusals.iter().map(|r| r.dataset.as_str()).collect();
+        let refused: HashSet<&str> = refusals.iter().map(|r| r.name.as_str()).collect();
         self.keep(|dataset| !refused.contains(dataset));
         Ok(())
     }
@@ -197,6 +198,6 @@ impl Taking<'_> {
     }
 }
 
-fn exists(refusal: &Refusal) -> bool {
+fn exists(refusal: &Complaint) -> bool {
     refusal.reason.contains("already exists")
 }

@@ -504,7 +504,7 @@ impl World {
         let to = at(&stream.to);
         let (first, mut from) = match &stream.from {
             None => (to, None),
-            Some(Mark::Snapshot(name)) if stream.intermediates => {
+            Some(Mark::Snapshot(name)) if stream.has_intermediates() => {
                 (at(name) + 1, Some(self.source.snapshots[at(name)].guid))
             }
             Some(Mark::Snapshot(name)) => (to, Some(self.source.snapshots[at(name)].guid)),
@@ -522,7 +522,7 @@ impl World {
         };
         let from_snapshot = matches!(stream.from, Some(Mark::Snapshot(_)));
         assert!(
-            from_snapshot || !stream.intermediates,
+            from_snapshot || !stream.has_intermediates(),
             "-I begins at a snapshot"
         );
         let newest = self.replica.iter().flat_map(|r| r.snapshots.iter().rev());
@@ -1226,7 +1226,7 @@ fn a_bookmark_stands_in_for_a_base_and_gives_one_snapshot() {
     let streams: Vec<_> = plan
         .streams
         .iter()
-        .map(|s| (s.from.clone(), s.guid, s.intermediates))
+        .map(|s| (s.from.clone(), s.guid, s.has_intermediates()))
         .collect();
     let (first, second) = (
         Some(Mark::Bookmark("any".into())),

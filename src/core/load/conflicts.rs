@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::core::config::{Config, Destination, Entry, Place};
+use crate::core::config::{Address, Config, Destination, Entry};
 use crate::core::fault::Fault;
 use crate::core::load::reach::Faults;
 use crate::core::name::Dataset;
@@ -34,20 +34,20 @@ impl Conflicts {
     }
 }
 
-/// The names that the configuration has for each place: this machine has none.
-fn names(config: &Config) -> BTreeMap<Option<Place<'_>>, Vec<Option<&str>>> {
+/// The names that the configuration has for each machine: this one has none.
+fn names(config: &Config) -> BTreeMap<Option<Address<'_>>, Vec<Option<&str>>> {
     let mut names = BTreeMap::from([(None, vec![None])]);
     for host in config.hosts.values() {
-        let of_place: &mut Vec<_> = names.entry(Some(host.place())).or_default();
-        of_place.push(Some(host.name.as_str()));
+        let of_machine: &mut Vec<_> = names.entry(Some(host.address())).or_default();
+        of_machine.push(Some(host.name.as_str()));
     }
     names
 }
 
 /// Where replicas go: the roots that entries use, and all those on this machine.
-fn roots(config: &Config) -> BTreeSet<(Option<Place<'_>>, &Dataset)> {
+fn roots(config: &Config) -> BTreeSet<(Option<Address<'_>>, &Dataset)> {
     let used = config.entries.iter().flat_map(|entry| &entry.destinations);
-    let mut roots: BTreeSet<_> = used.map(|to| (to.place(), &to.root)).collect();
+    let mut roots: BTreeSet<_> = used.map(|to| (to.address(), &to.root)).collect();
     roots.extend(config.roots.iter().map(|root| (None, root)));
     roots
 }
@@ -71,7 +71,7 @@ fn find_sources_in_roots(config: &Config, conflicts: &mut Conflicts) {
     let roots = roots(config);
     for entry in &config.entries {
         let mut above = entry.dataset.and_above();
-        if let Some(root) = above.find(|above| roots.contains(&(entry.place(), above))) {
+        if let Some(root) = above.find(|above| roots.contains(&(entry.address(), above))) {
             let message = format!(
                 "{} lies under {root}, where a destination keeps its replicas, and a replica is no source; remove the \
                  entry, or give the destination another root",
@@ -114,7 +114,7 @@ struct User<'c> {
 }
 
 /// The users of each replica, by its place and name.
-type Replicas<'c> = BTreeMap<(Option<Place<'c>>, Dataset), Vec<User<'c>>>;
+type Replicas<'c> = BTreeMap<(Option<Address<'c>>, Dataset), Vec<User<'c>>>;
 
 /// Two entries that meet in one replica are both at fault, because only a person can say which of them is wrong. If one
 /// replica lies inside the other, the inner entry is at fault.
@@ -142,7 +142,7 @@ fn replicas(config: &Config) -> Replicas<'_> {
     let mut replicas = Replicas::new();
     for entry in &config.entries {
         for to in &entry.destinations {
-            let replica = (to.place(), to.replica(&entry.dataset));
+            let replica = (to.address(), to.replica(&entry.dataset));
             let users = replicas.entry(replica).or_default();
             users.push(User { entry, to });
         }
@@ -153,7 +153,7 @@ fn replicas(config: &Config) -> Replicas<'_> {
 /// Who has a replica above this one. The replicas of one tree of sources lie in each other, so they do not count.
 fn outer_user<'c>(
     replicas: &Replicas<'c>,
-    at: Option<Place<'c>>,
+    at: Option<Address<'c>>,
     replica: &Dataset,
     user: User,
 ) -> Option<User<'c>> {

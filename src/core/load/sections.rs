@@ -1,7 +1,7 @@
 //! The sections of a configuration as trees, several files put together. Knows no setting's meaning.
 
 use std::cell::Cell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::core::fault::Fault;
 use crate::core::load::tree::{Key, Map, Node, Value};
@@ -22,7 +22,7 @@ pub struct Sections<'n> {
     pub datasets: Map<'n>,
     /// Sections (empty: the top) with names that stand twice in them. Only a person can say which of the two is meant, so
     /// neither is in the section.
-    doubled: BTreeSet<(&'n str, &'n str)>,
+    doubled: BTreeMap<&'n str, BTreeSet<&'n str>>,
     /// Names that may be meant as datasets: keys at the top with a `/`, and keys below what may be a misspelt section.
     pub lost: BTreeSet<&'n str>,
     advised: Cell<usize>,
@@ -49,9 +49,9 @@ impl<'n> Sections<'n> {
                 all.add_to_section(name, node, faults);
             }
         }
-        for (section, name) in all.doubled.clone() {
+        for (section, doubled) in all.doubled.clone() {
             if let Some(names) = all.section(section) {
-                names.remove(name);
+                names.retain(|name, _| !doubled.contains(name));
             }
         }
         all
@@ -80,7 +80,7 @@ impl<'n> Sections<'n> {
         if self.top.insert(name, (key, node)).is_some() {
             let message = format!("`{name}` stands here a second time; remove one");
             faults.push(key.at.fault(message));
-            self.doubled.insert(("", name));
+            self.doubled.entry("").or_default().insert(name);
         }
     }
 
@@ -95,21 +95,19 @@ impl<'n> Sections<'n> {
                     key.at
                         .fault(format!("{repeats}; neither is in force; remove one")),
                 );
-                self.doubled.insert((section, &key.text));
+                self.doubled.entry(section).or_default().insert(&key.text);
             }
         }
     }
 
     /// Whether the name stands twice in the section (empty: at the top).
     pub fn is_doubled(&self, section: &str, name: &str) -> bool {
-        self.doubled.contains(&(section, name))
+        let doubled = self.doubled.get(section);
+        doubled.is_some_and(|names| names.contains(name))
     }
 
     pub fn doubled_datasets(&self) -> impl Iterator<Item = &'n str> {
-        let doubled = self.doubled.iter();
-        doubled
-            .filter(|(section, _)| *section == "datasets")
-            .map(|(_, name)| *name)
+        self.doubled.get("datasets").into_iter().flatten().copied()
     }
 
     /// Whether a host is called so. A host at fault counts too.

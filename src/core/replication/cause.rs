@@ -74,11 +74,12 @@ fn mixed_kinds(wish: &Wish, source: &Side, replica: &Side) -> Option<Cause> {
 
 /// The names to be sent that the replica has already, with another GUID: ZFS would refuse the stream.
 pub(super) fn taken(streams: &[Stream], replica: &State) -> Option<Cause> {
-    let sent: BTreeSet<&str> = streams.iter().flat_map(Stream::names).collect();
+    let sent: BTreeSet<&String> = streams.iter().flat_map(|s| &s.snapshots).collect();
     let mut taken = Vec::new();
     for snapshot in &replica.snapshots {
-        if sent.contains(&*snapshot.name) {
-            taken.push(snapshot.name.to_string());
+        let name = snapshot.name.to_string();
+        if sent.contains(&name) {
+            taken.push(name);
         }
     }
     (!taken.is_empty()).then_some(Cause::TakenNames { taken })

@@ -9,6 +9,9 @@ mod streams;
 mod token;
 
 use std::collections::HashSet;
+use std::fmt;
+
+use serde::Serialize;
 
 use crate::core::config::Window;
 use crate::core::divergence::{Cause, Divergence};
@@ -23,7 +26,8 @@ pub use crate::core::replication::streams::{Side, Stream, Wish, leap};
 use crate::core::replication::streams::{newer, streams, wanted};
 pub use crate::core::replication::token::{Token, TokenUse};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Kind {
     UpToDate,
     Incremental,
@@ -31,6 +35,12 @@ pub enum Kind {
     /// The first stream is the rest of one that was cut.
     Resume,
     Diverged,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        self.serialize(f)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -41,8 +41,6 @@ pub struct Stream {
     /// The name of its last snapshot, and that snapshot's GUID.
     pub to: String,
     pub guid: u64,
-    /// `-I`: the snapshots between come along.
-    pub intermediates: bool,
     /// The snapshots that it brings, oldest first.
     pub snapshots: Vec<String>,
 }
@@ -55,14 +53,13 @@ impl Stream {
             from,
             to: last.name.to_string(),
             guid: last.guid,
-            intermediates: part.len() > 1,
             snapshots: part.iter().map(|s| s.name.to_string()).collect(),
         }
     }
 
-    /// The names of the snapshots that it brings.
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.snapshots.iter().map(String::as_str)
+    /// Whether the snapshots between its ends come along (`-I`).
+    pub fn has_intermediates(&self) -> bool {
+        self.snapshots.len() > 1
     }
 }
 

@@ -145,23 +145,15 @@ impl Slots {
     /// As OnCalendar= expressions (systemd.time(7)), with every time enumerated, because systemd's `/` starts again each
     /// hour. Hours with the same minutes share an expression, and so do days with the same hours.
     fn expressions(&self) -> Vec<String> {
-        let mut minutes_by_hour: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
-        for minute in &self.minutes {
-            let minutes = minutes_by_hour.entry(minute / 60).or_default();
-            minutes.push(minute % 60);
-        }
-        let mut hours_by_day: BTreeMap<(Vec<u32>, u32), Vec<u32>> = BTreeMap::new();
-        for (hour, minutes) in minutes_by_hour {
-            let hours = hours_by_day.entry((minutes, hour / 24)).or_default();
-            hours.push(hour % 24);
-        }
-        let mut days_by_hours: BTreeMap<(Vec<u32>, Vec<u32>), Vec<u32>> = BTreeMap::new();
-        for ((minutes, day), hours) in hours_by_day {
-            days_by_hours.entry((hours, minutes)).or_default().push(day);
+        let mut days_by_times: BTreeMap<Times, Vec<u32>> = BTreeMap::new();
+        for day in 0..7 {
+            for times in self.times(day) {
+                days_by_times.entry(times).or_default().push(day);
+            }
         }
         let mut expressions = Vec::new();
-        for ((hours, minutes), days) in days_by_hours {
-            let (hours, minutes) = (list(&hours, 24), list(&minutes, 60));
+        for (times, days) in days_by_times {
+            let (hours, minutes) = (list(&times.hours, 24), list(&times.minutes, 60));
             let time = format!("*-*-* {hours}:{minutes}:{}", list(&self.seconds, 60));
             expressions.push(match days.len() {
                 _ if !self.is_local() => format!("{time} UTC"),
@@ -171,6 +163,33 @@ impl Slots {
         }
         expressions
     }
+
+    /// The slots of a day of the week (0: Monday).
+    fn times(&self, day: u32) -> Vec<Times> {
+        let mut minutes_by_hour: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+        for minute in self
+            .minutes
+            .range(day * DAY_MINUTES..(day + 1) * DAY_MINUTES)
+        {
+            let minutes = minutes_by_hour.entry(minute / 60 % 24).or_default();
+            minutes.push(minute % 60);
+        }
+        let mut hours_by_minutes: BTreeMap<Vec<u32>, Vec<u32>> = BTreeMap::new();
+        for (hour, minutes) in minutes_by_hour {
+            hours_by_minutes.entry(minutes).or_default().push(hour);
+        }
+        let times = hours_by_minutes.into_iter();
+        times
+            .map(|(minutes, hours)| Times { hours, minutes })
+            .collect()
+    }
+}
+
+/// These minutes of each of these hours.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Times {
+    hours: Vec<u32>,
+    minutes: Vec<u32>,
 }
 
 /// `00,15,30,45`, or `*` for all that there are.

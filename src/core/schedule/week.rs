@@ -17,6 +17,12 @@ pub struct Week {
     pub(super) openings: Vec<Range<u32>>,
 }
 
+/// A window that is open, in minutes by the clock on the wall.
+struct Open {
+    since: u32,
+    left: u32,
+}
+
 impl Week {
     pub fn new(windows: &[Window]) -> Week {
         let mut open = [false; WEEK_MINUTES as usize];
@@ -46,16 +52,19 @@ impl Week {
     }
 
     pub fn contains(&self, weekday: Weekday, minute: u32) -> bool {
-        self.is_always_open() || self.opening(weekday, minute).is_some()
+        self.is_always_open() || self.open(weekday, minute).is_some()
     }
 
-    /// The window that is open at this minute of the day, and that minute as the window counts it.
-    fn opening(&self, weekday: Weekday, minute: u32) -> Option<(&Range<u32>, u32)> {
+    /// The window that is open at this minute of the day.
+    fn open(&self, weekday: Weekday, minute: u32) -> Option<Open> {
         let now = weekday.num_days_from_monday() * DAY_MINUTES + minute;
         for opening in &self.openings {
             for now in [now, now + WEEK_MINUTES] {
                 if opening.contains(&now) {
-                    return Some((opening, now));
+                    return Some(Open {
+                        since: now - opening.start,
+                        left: opening.end - now,
+                    });
                 }
             }
         }
@@ -64,14 +73,12 @@ impl Week {
 
     /// The minutes left, by the clock on the wall, from this minute of the day; none outside, and none when always open.
     pub fn ends_after(&self, weekday: Weekday, minute: u32) -> Option<u32> {
-        let (opening, now) = self.opening(weekday, minute)?;
-        Some(opening.end - now)
+        self.open(weekday, minute).map(|open| open.left)
     }
 
     /// The minutes since the window opened, by the clock on the wall; 0 outside, and when always open.
     pub fn open_for(&self, weekday: Weekday, minute: u32) -> u32 {
-        self.opening(weekday, minute)
-            .map_or(0, |(opening, now)| now - opening.start)
+        self.open(weekday, minute).map_or(0, |open| open.since)
     }
 
     /// The most minutes that a job waits for a window, by the clock on the wall; 0 when always open.

@@ -68,10 +68,7 @@ struct Grants(BTreeMap<(Dataset, String), Grant>);
 impl Grants {
     fn add_source(&mut self, entry: &Entry, users: &Users, is_raw: bool) {
         let dataset = &entry.dataset;
-        let itself = match entry.recursive {
-            true => Reach::BOTH,
-            false => Reach::ITSELF,
-        };
+        let itself = Reach::of_tree(entry.recursive);
         let worker = self.of(&users.worker, dataset);
         if entry.snapshot_period.is_some() {
             worker.add(&["snapshot"], itself);
@@ -95,7 +92,7 @@ impl Grants {
     fn add_replicas(&mut self, to: &Destination, users: &Users) {
         self.of(&users.worker, &to.root).add(&ADD, Reach::BOTH);
         let pruner = self.of(&users.pruner, &to.root);
-        if to.prune_period.is_some() && !to.windows.is_empty() {
+        if to.is_pruned() {
             pruner.add(&PRUNE, Reach::BELOW);
         }
     }

@@ -36,8 +36,11 @@ pub fn needs(config: &Config, host: &str) -> Result<Needs, String> {
         }
         for to in &entry.destinations {
             if to.host_name() == Some(host) {
-                let is_pruned = to.prune_period.is_some() && !to.windows.is_empty();
-                let roots = if is_pruned { &mut pruned } else { &mut kept };
+                let roots = if to.is_pruned() {
+                    &mut pruned
+                } else {
+                    &mut kept
+                };
                 roots.insert(to.root.clone());
             }
         }
@@ -69,10 +72,7 @@ impl Needs {
         let mut grants = Vec::new();
         for root in &self.roots {
             let mut grant = Grant::new(user, root);
-            let itself = match self.recursive.contains(root) {
-                true => Reach::BOTH,
-                false => Reach::ITSELF,
-            };
+            let itself = Reach::of_tree(self.recursive.contains(root));
             match self.role {
                 Role::Push => {
                     grant.add(&["receive"], Reach::BOTH);
@@ -142,7 +142,7 @@ case $(getent passwd {user}) in */nologin | */false) usermod --shell /bin/sh {us
 pub fn account_grants(config: &Config, host: &Host, user: &str) -> Vec<Grant> {
     let mut grants = Vec::new();
     for other in config.hosts.values() {
-        if other.place() == host.place()
+        if other.address() == host.address()
             && let Ok(needs) = needs(config, other.name.as_str())
         {
             grants.extend(needs.grants(user));

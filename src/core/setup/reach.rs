@@ -20,6 +20,10 @@ impl Reach {
         Reach { itself, below }
     }
 
+    pub fn of_tree(is_recursive: bool) -> Self {
+        Reach::new(true, is_recursive)
+    }
+
     /// A heading of what `zfs allow` prints. Permission sets, and what is given to whoever creates a dataset, reach nothing.
     pub fn printed(scope: &str) -> Self {
         match scope {

@@ -15,7 +15,7 @@ use crate::core::gate::Moment;
 use crate::core::name::Prefix;
 use crate::core::simulate::model::Model;
 pub use crate::core::simulate::model::Side;
-use crate::core::simulate::timers::{firings, timers};
+use crate::core::simulate::timers::{Firing, firings, timers};
 use crate::core::span::{DAY, Epoch};
 
 /// All that the course of an entry depends on: entries with the same policy have the same course.
@@ -54,8 +54,8 @@ pub fn play(
     let mut model = Model::new(prefix, entry);
     let mut timers = timers(entry);
     for day in from.div_euclid(DAY)..=(until - 1).div_euclid(DAY) {
-        for (at, index) in firings(&timers, day, clock) {
-            let timer = &mut timers[index];
+        for Firing { at, timer } in firings(&timers, day, clock) {
+            let timer = &mut timers[timer];
             if (from..until).contains(&at) && timer.is_let(at, clock) {
                 model.run(&timer.job, at);
             }

@@ -91,8 +91,7 @@ impl<'c> Model<'c> {
         let mut sides = vec![ModelSide::new(None, &entry.windows)];
         for to in &entry.destinations {
             if to.replication_period.is_some() {
-                let is_pruned = to.prune_period.is_some();
-                let windows = if is_pruned { &to.windows[..] } else { &[] };
+                let windows = if to.is_pruned() { &to.windows[..] } else { &[] };
                 sides.push(ModelSide::new(Some(to), windows));
             }
         }

@@ -27,8 +27,15 @@ pub(super) fn timers(entry: &Entry) -> Vec<Timer<'_>> {
     jobs.into_iter().map(Timer::new).collect()
 }
 
-/// When timers fire on a day (counted from 1970-01-01, UTC), in order; each with its index.
-pub(super) fn firings(timers: &[Timer], day: i64, clock: &Clock) -> Vec<(Epoch, usize)> {
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Firing {
+    pub(super) at: Epoch,
+    /// The index of the timer.
+    pub(super) timer: usize,
+}
+
+/// When timers fire on a day (counted from 1970-01-01, UTC), in order.
+pub(super) fn firings(timers: &[Timer], day: i64, clock: &Clock) -> Vec<Firing> {
     let wall = if timers.iter().any(|timer| timer.slots.is_local()) {
         wall(day, clock)
     } else {
@@ -37,8 +44,12 @@ pub(super) fn firings(timers: &[Timer], day: i64, clock: &Clock) -> Vec<(Epoch, 
     let mut firings = Vec::new();
     for (index, timer) in timers.iter().enumerate() {
         for minute in timer.minutes_on(day, &wall) {
-            let seconds = timer.slots.seconds.iter();
-            firings.extend(seconds.map(|second| (minute + i64::from(*second), index)));
+            for second in &timer.slots.seconds {
+                firings.push(Firing {
+                    at: minute + i64::from(*second),
+                    timer: index,
+                });
+            }
         }
     }
     firings.sort_unstable();

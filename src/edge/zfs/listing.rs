@@ -3,7 +3,8 @@
 use anyhow::{Context, Result, anyhow};
 
 use super::failure::failure;
-use crate::core::listing::{self, Tree};
+use crate::core::listing::{self, ALL_TYPES, DATASETS, SKIM_COLUMNS, State, Tree};
+use crate::core::name::Dataset;
 use crate::core::said::is_absent;
 use crate::edge::command::Machine;
 
@@ -64,6 +65,28 @@ pub fn list(
     existing.retain(|root| !absent.iter().any(|absent| absent == root));
     listing::is_complete(&tree, types, &existing).map_err(strange)?;
     Ok(Listing { tree, absent })
+}
+
+/// One dataset as it is now, with its snapshots and bookmarks; none if it does not exist.
+///
+/// # Errors
+/// As those of [`list`].
+pub fn list_one(machine: &Machine, columns: &str, dataset: &Dataset) -> Result<Option<State>> {
+    let mut listing = list(machine, columns, ALL_TYPES, Depth::One, &[dataset.as_str()])?;
+    Ok(listing.tree.remove(dataset))
+}
+
+/// # Errors
+/// As those of [`list`].
+pub fn exists(machine: &Machine, dataset: &Dataset) -> Result<bool> {
+    let listing = list(
+        machine,
+        SKIM_COLUMNS,
+        DATASETS,
+        Depth::Roots,
+        &[dataset.as_str()],
+    )?;
+    Ok(listing.absent.is_empty())
 }
 
 /// What is printed of `roots`; those that do not exist are added to `absent`.

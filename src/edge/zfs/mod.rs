@@ -8,6 +8,8 @@ mod stream;
 
 use anyhow::{Result, bail};
 
+use crate::core::complaint::Complaint;
+use crate::core::listing::DATASETS;
 use crate::core::name::Dataset;
 use crate::core::replication::Mark;
 use crate::core::{complaint, said};
@@ -15,7 +17,7 @@ use crate::edge::command::Machine;
 
 pub use failure::{cannot_resume, is_denied, is_read_only, is_refusal, lacks_key};
 use failure::{failure, says};
-pub use listing::{Depth, Listing, list};
+pub use listing::{Depth, Listing, exists, list, list_one};
 pub use stream::{
     First, Landing, decode_token, discard_token, estimate, receive, resumed, send, send_resumed,
 };
@@ -26,14 +28,9 @@ pub const DESTROY_MAX: usize = 100;
 pub enum Taken {
     Yes,
     /// None was made, because of these; the others can be had without them.
-    Refused(Vec<Refusal>),
+    Refused(Vec<Complaint>),
     /// None was made: a dataset vanished since it was listed, and zfs does not say which.
     SomeGone(anyhow::Error),
-}
-
-pub struct Refusal {
-    pub dataset: String,
-    pub reason: String,
 }
 
 /// Snapshots of `datasets` called `name`: all, atomically, or none (zfs-snapshot(8)).
@@ -46,15 +43,9 @@ pub fn snapshot(datasets: &[&str], name: &str) -> Result<Taken> {
         return Ok(Taken::Yes);
     };
     let stderr = failure(&error).map_or("", |failure| &failure.stderr);
-    let mut refusals = Vec::new();
-    for refused in complaint::refused(stderr, datasets) {
-        refusals.push(Refusal {
-            dataset: refused.name.into(),
-            reason: refused.reason.into(),
-        });
-    }
-    if !refusals.is_empty() {
-        Ok(Taken::Refused(refusals))
+    let refused = complaint::refused(stderr, datasets);
+    if !refused.is_empty() {
+        Ok(Taken::Refused(refused))
     } else if says(&error, "dataset does not exist") {
         Ok(Taken::SomeGone(error))
     } else {
@@ -70,7 +61,7 @@ pub fn destroy_snapshots(machine: &Machine, dataset: &Dataset, names: &[&str]) -
     destroy(machine, &format!("{dataset}@{}", names.join(",")))
 }
 
-/// Destroys a bookmark. One that is gone already is done.
+/// Destroys a bookmark. A bookmark that is already gone is no error.
 pub fn destroy_bookmark(machine: &Machine, dataset: &Dataset, name: &str) -> Result<()> {
     destroy(machine, &format!("{dataset}#{name}")).map(drop)
 }
@@ -108,36 +99,24 @@ pub fn create_parent(machine: &Machine, dataset: &Dataset) -> Result<()> {
 
 /// Values of properties of one dataset or snapshot, in the order asked.
 pub fn properties(machine: &Machine, name: &str, properties: &str) -> Result<Vec<String>> {
-    let output = machine.run(&["zfs", "get", "-Hp", "-o", "value", properties, name])?;
-    let text = String::from_utf8_lossy(&output.stdout);
+    let text = machine.text(&["zfs", "get", "-Hp", "-o", "value", properties, name])?;
     Ok(text.lines().map(Into::into).collect())
 }
 
 /// Whether a dataset is encrypted, and with `below` all that are below it. One that cannot be asked is not.
 pub fn is_encrypted(machine: &Machine, dataset: &Dataset, below: bool) -> bool {
     let depth: &[&str] = if below { &["-r"] } else { &["-d", "0"] };
-    let get = [
-        "zfs",
-        "get",
-        "-Hp",
-        "-t",
-        "filesystem,volume",
-        "-o",
-        "value",
-    ];
+    let get = ["zfs", "get", "-Hp", "-t", DATASETS, "-o", "value"];
     let argv = [&get, depth, &["encryption", dataset.as_str()]].concat();
-    let Ok(output) = machine.run(&argv) else {
-        return false;
-    };
-    let text = String::from_utf8_lossy(&output.stdout);
+    let text = machine.text(&argv).unwrap_or_default();
     !text.is_empty() && text.lines().all(|cipher| cipher.starts_with("aes-"))
 }
 
 /// What `zfs allow` prints of a dataset, which any user may read; none if there is no such dataset.
 pub fn delegations(machine: &Machine, dataset: &Dataset) -> Result<Option<String>> {
     let name = dataset.as_str();
-    match machine.run(&["zfs", "allow", name]) {
-        Ok(output) => Ok(Some(String::from_utf8_lossy(&output.stdout).into_owned())),
+    match machine.text(&["zfs", "allow", name]) {
+        Ok(text) => Ok(Some(text)),
         Err(error) => match failure(&error) {
             Some(failure) if said::is_absent(&failure.stderr, name) => Ok(None),
             _ => Err(error),
@@ -157,9 +136,9 @@ pub struct Pool {
 /// # Errors
 /// ZFS cannot be asked, or a line is not as asked.
 pub fn pools() -> Result<Vec<Pool>> {
-    let output = Machine::default().run(&["zpool", "list", "-Hp", "-o", "name,health,capacity"])?;
+    let text = Machine::default().text(&["zpool", "list", "-Hp", "-o", "name,health,capacity"])?;
     let mut pools = Vec::new();
-    for line in String::from_utf8_lossy(&output.stdout).lines() {
+    for line in text.lines() {
         let [name, health, capacity] = Vec::from_iter(line.split('\t'))[..] else {
             bail!("zpool list printed {line:?}");
         };
@@ -175,8 +154,7 @@ pub fn pools() -> Result<Vec<Pool>> {
 
 /// Whether a scrub or a resilver goes on in the pool.
 pub fn is_scanning(machine: &Machine, pool: &str) -> Result<bool> {
-    let output = machine.run(&["zpool", "status", pool])?;
-    let text = String::from_utf8_lossy(&output.stdout);
+    let text = machine.text(&["zpool", "status", pool])?;
     let mut lines = text.lines().map(str::trim);
     Ok(lines.any(|line| line.starts_with("scan:") && line.contains("in progress")))
 }

@@ -20,16 +20,15 @@ pub fn send(
 ) -> Pipeline {
     let argv = send_argv(dataset, stream, if raw { "-Lcw" } else { "-Lc" });
     let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
-    sending(machine, &argv, compressor).called(&argv.join(" "))
+    sending(machine, argv.join(" "), &argv, compressor)
 }
 
 /// How many bytes a stream would have; none where zfs gives no estimate.
 pub fn estimate(machine: &Machine, dataset: &Dataset, stream: &Stream, raw: bool) -> Option<u64> {
     let argv = send_argv(dataset, stream, if raw { "-LcwnvP" } else { "-LcnvP" });
     let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
-    let output = machine.run(&argv).ok()?;
+    let text = machine.text(&argv).ok()?;
     // zfs-send(8): the last line is `size`, a tab, and the bytes.
-    let text = String::from_utf8_lossy(&output.stdout);
     let mut lines = text.lines();
     lines.find_map(|line| line.strip_prefix("size\t")?.parse().ok())
 }
@@ -37,7 +36,14 @@ pub fn estimate(machine: &Machine, dataset: &Dataset, stream: &Stream, raw: bool
 fn send_argv(dataset: &Dataset, stream: &Stream, flags: &str) -> Vec<String> {
     let mut argv: Vec<String> = vec!["zfs".into(), "send".into(), flags.into()];
     if let Some(from) = &stream.from {
-        argv.push(if stream.intermediates { "-I" } else { "-i" }.into());
+        argv.push(
+            if stream.has_intermediates() {
+                "-I"
+            } else {
+                "-i"
+            }
+            .into(),
+        );
         argv.push(format!("{dataset}{from}"));
     }
     argv.push(format!("{dataset}@{}", stream.to));
@@ -53,14 +59,14 @@ pub fn send_resumed(
     compressor: Option<&str>,
 ) -> Pipeline {
     let flags = if raw { "-wt" } else { "-t" };
-    let pipeline = sending(machine, &["zfs", "send", flags, token], compressor);
-    pipeline.called(&format!("zfs send {flags} TOKEN"))
+    let name = format!("zfs send {flags} TOKEN");
+    sending(machine, name, &["zfs", "send", flags, token], compressor)
 }
 
-fn sending(machine: &Machine, argv: &[&str], compressor: Option<&str>) -> Pipeline {
+fn sending(machine: &Machine, name: String, argv: &[&str], compressor: Option<&str>) -> Pipeline {
     match compressor {
-        Some(program) => machine.pipeline(&[argv, &[program, "-qc"]]),
-        None => machine.pipeline(&[argv]),
+        Some(program) => machine.pipeline(name, &[argv, &[program, "-qc"]]),
+        None => machine.pipeline(name, &[argv]),
     }
 }
 
@@ -79,8 +85,7 @@ pub fn decode_token(token: &str) -> Result<Option<Token>> {
 
 /// What zfs prints of a token whose snapshot it finds.
 pub fn resumed(token: &str) -> Result<String> {
-    let output = Machine::default().run(&["zfs", "send", "-nvPt", token])?;
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    Machine::default().text(&["zfs", "send", "-nvPt", token])
 }
 
 /// Gives up a partial receive. On a first full one this removes the dataset that shows the token, and only that.
@@ -119,11 +124,11 @@ pub fn receive(machine: &Machine, landing: &Landing, compressor: Option<&str>) -
         }
     }
     argv.push(landing.replica.as_str());
-    let pipeline = match compressor {
-        Some(program) => machine.pipeline(&[&[program, "-dqc"], &argv]),
-        None => machine.pipeline(&[&argv]),
-    };
-    pipeline.called(&argv.join(" "))
+    let name = argv.join(" ");
+    match compressor {
+        Some(program) => machine.pipeline(name, &[&[program, "-dqc"], &argv]),
+        None => machine.pipeline(name, &[&argv]),
+    }
 }
 
 impl Landing<'_> {

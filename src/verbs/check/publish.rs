@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use crate::core::unit_name::instance;
 use crate::edge::configuration::{self, Loaded};
 use crate::edge::outcome::Outcome;
-use crate::edge::{clock, generated, records};
+use crate::edge::{clock, generated, records, trusted};
 use crate::verbs::check::metrics;
 use crate::verbs::check::record::{Record, last};
 use crate::verbs::{notify, units};
@@ -47,7 +47,7 @@ fn write_metrics(loaded: &Loaded, record: Option<&Record>) -> Result<()> {
         return Ok(());
     };
     let text = metrics::text(record, loaded.faults.is_empty(), alerts());
-    records::replace(Path::new(file), &text)
+    trusted::replace(Path::new(file), &text)
         .with_context(|| format!("cannot write {file} (metrics-file)"))
 }
 

@@ -64,10 +64,7 @@ fn last_lines(unit: &str, invocation: &str) -> Vec<String> {
 fn logged(invocation: &str, which: &[&str]) -> Vec<String> {
     let filter = format!("_SYSTEMD_INVOCATION_ID={invocation}");
     let argv = [&["journalctl", "-q", "-o", "cat"], which, &[&filter]].concat();
-    let Ok(output) = Machine::default().run(&argv) else {
-        return Vec::new();
-    };
-    let text = String::from_utf8_lossy(&output.stdout);
+    let text = Machine::default().text(&argv).unwrap_or_default();
     let mut lines = Vec::new();
     for line in text.lines().filter(|line| !line.trim().is_empty()) {
         let line: String = line.chars().take(WIDTH).collect();

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use crate::core::listing::{ALL_TYPES, SNAPSHOT_COLUMNS, Snapshot, State};
+use crate::core::listing::{SNAPSHOT_COLUMNS, Snapshot, State};
 use crate::core::name::Dataset;
 use crate::edge::command::Machine;
-use crate::edge::zfs::{self, DESTROY_MAX, Depth};
+use crate::edge::zfs::{self, DESTROY_MAX};
 
 /// For how long a look at a dataset is believed while one command follows another.
 const BELIEVED: Duration = Duration::from_secs(2);
@@ -83,21 +83,18 @@ impl<'d> Destroying<'d> {
         &mut self,
         given_up: impl Fn(&State) -> Result<Vec<Snapshot>>,
     ) -> Result<Found> {
-        let root = [self.dataset.as_str()];
         while !self.todo.is_empty() {
             let begun = Instant::now();
-            let depth = Depth::One;
-            let listing = zfs::list(self.machine, SNAPSHOT_COLUMNS, ALL_TYPES, depth, &root)?;
-            let state = match listing.tree.get(self.dataset) {
+            let state = match zfs::list_one(self.machine, SNAPSHOT_COLUMNS, self.dataset)? {
                 None => return Ok(Found::Nothing),
                 Some(state) if state.guid != self.guid => return Ok(Found::Another),
                 Some(state) => state,
             };
-            let mut goes = given_up(state)?;
+            let mut goes = given_up(&state)?;
             goes.retain(|s| self.todo.contains(&s.guid));
             self.todo = goes.iter().map(|s| s.guid).collect();
             self.kept = state.snapshots.len();
-            let singly = self.after_a_refusal(state, &goes);
+            let singly = self.after_a_refusal(&state, &goes);
             let time = (begun.elapsed() * TIMES).clamp(BELIEVED, LONGEST);
             self.destroy(&goes, singly, time)?;
         }

@@ -165,12 +165,8 @@ fn list_replicas(run: &Run, to: &Destination) -> Result<Tree> {
     let top = to.replica(&run.dataset);
     let roots = [top.as_str()];
     let replicas = zfs::list(&there, SNAPSHOT_COLUMNS, ALL_TYPES, Depth::All, &roots)?;
-    if !replicas.absent.is_empty() {
-        let roots = [to.root.as_str()];
-        let root = zfs::list(&there, SKIM_COLUMNS, DATASETS, Depth::Roots, &roots)?;
-        if !root.absent.is_empty() {
-            return Err(does_not_exist(&to.root, &there));
-        }
+    if !replicas.absent.is_empty() && !zfs::exists(&there, &to.root)? {
+        return Err(does_not_exist(&to.root, &there));
     }
     Ok(replicas.tree)
 }

@@ -13,7 +13,7 @@ use anyhow::{Result, bail};
 
 use crate::core::config::{Destination, Window};
 use crate::core::event;
-use crate::core::listing::{ALL_TYPES, SKIM_COLUMNS, Snapshot, State};
+use crate::core::listing::{SKIM_COLUMNS, Snapshot, State};
 use crate::core::name::Dataset;
 use crate::core::pruning::{self, Keeping};
 use crate::edge::command::Machine;
@@ -21,7 +21,7 @@ use crate::edge::journal;
 use crate::edge::lock::Lock;
 use crate::edge::outcome::Exit::{Later, Locked, Waits};
 use crate::edge::outcome::{Outcome, is_later};
-use crate::edge::zfs::{self, Depth};
+use crate::edge::zfs;
 use crate::verbs::prune::destroying::{Destroying, Found};
 use crate::verbs::prune::listing::{Listed, Target};
 use crate::verbs::prune::parts::give_up_abandoned_parts;
@@ -219,9 +219,7 @@ impl<'p> Pruning<'p> {
     /// It cannot be listed, or there is nothing in common any more ([`Later`]): the next run judges that.
     fn source_now(&self, dataset: &Dataset, listed: &State, replica: &State) -> Result<State> {
         let here = Machine::new(self.run.entry.host.as_ref());
-        let root = [dataset.as_str()];
-        let mut listing = zfs::list(&here, SKIM_COLUMNS, ALL_TYPES, Depth::One, &root)?;
-        let source = listing.tree.remove(dataset);
+        let source = zfs::list_one(&here, SKIM_COLUMNS, dataset)?;
         let is_same = |now: &State| now.guid == listed.guid && pruning::has_in_common(replica, now);
         source.filter(is_same).ok_or_else(|| {
             let why = format!(

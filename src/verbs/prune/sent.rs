@@ -1,7 +1,7 @@
 //! What the destinations of a source may have, beside what their bookmarks on it say.
 
 use crate::core::arrived::{Arrived, Replicated, Replicating, name, replications};
-use crate::core::config::{Job, Verb};
+use crate::core::config::Job;
 use crate::core::name::{Dataset, Prefix};
 use crate::core::span::Epoch;
 use crate::core::unit_name::instance;
@@ -31,13 +31,12 @@ impl Sent {
 
 /// Those by hand too, which have no job.
 fn replicating(run: &Run) -> Vec<Replicating> {
-    let (jobs, mut replicating) = (run.entry.jobs(), Vec::new());
+    let mut replicating = Vec::new();
     for to in &run.entry.destinations {
-        let mut jobs = jobs.iter().filter(|job| job.verb == Verb::Replicate);
-        let job = jobs.find(|job| job.destination.is_some_and(|other| other.name == to.name));
+        let job = run.entry.replication(to);
         replicating.push(Replicating {
             name: name(run.entry, to),
-            done: job.and_then(|job| done(run, job)),
+            done: job.and_then(|job| done(run, &job)),
         });
     }
     replicating

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 
 use crate::core::listing::State;
-use crate::core::name::{Dataset, Prefix, destination_id};
+use crate::core::name::{Dataset, Prefix};
 use crate::core::replication::{Base, Mark, Plan, Stream, TokenUse, never_given, set_aside};
 use crate::edge::command::Machine;
 use crate::edge::{systemd, zfs};
@@ -36,18 +36,14 @@ impl<'b> Bookmarks<'b> {
         source: &'b State,
     ) -> Self {
         let (prefix, root) = (&replication.run.config.prefix, replication.listed.root);
-        let ours = Some(destination_id(root));
-        let owned = source
-            .bookmarks
-            .iter()
-            .filter(|b| prefix.owns_bookmark(&b.name, b.guid) == ours);
+        let cursors = source.cursors_of(prefix, root);
         Bookmarks {
             machine: &replication.listed.here,
             dataset,
             source,
             prefix,
             root,
-            names: owned.map(|b| b.name.to_string()).collect(),
+            names: cursors.map(|b| b.name.to_string()).collect(),
             made: BTreeSet::new(),
             is_other_copy: false,
             is_read_only: false,

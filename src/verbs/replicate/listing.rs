@@ -14,7 +14,7 @@ use crate::core::replication::{is_at_rest, to_look_at};
 use crate::core::selection::{governing, governs};
 use crate::core::shell::quoted;
 use crate::edge::command::Machine;
-use crate::edge::zfs::{self, Depth};
+use crate::edge::zfs::Depth;
 use crate::verbs::Run;
 use crate::verbs::replicate::machines::{Both, Machines};
 use crate::verbs::say::does_not_exist;
@@ -269,40 +269,20 @@ fn learn(tree: &mut Tree, listed: &Tree, asked: &[String]) {
             continue;
         }
         let is_whole = asked.contains(dataset.as_str());
-        let known = listed.get(dataset).into_iter();
-        let known = known.flat_map(|state| &state.snapshots);
-        let known: HashMap<u64, &Snapshot> = known.map(|s| (s.guid, s)).collect();
-        state.snapshots.retain_mut(|s| {
-            if let Some(known) = known.get(&s.guid) {
-                s.clone_from(known);
-                return true;
+        let now = listed
+            .get(dataset)
+            .map_or(&[][..], |state| &state.snapshots);
+        let now: HashMap<u64, &Snapshot> = now.iter().map(|s| (s.guid, s)).collect();
+        state.snapshots.retain_mut(|s| match now.get(&s.guid) {
+            Some(now) => {
+                s.clone_from(now);
+                true
             }
-            !is_whole && !asked.contains(format!("{dataset}@{}", s.name).as_str())
+            None => !is_whole && !asked.contains(format!("{dataset}@{}", s.name).as_str()),
         });
     }
 }
 
 fn dataset_of(name: &str) -> &str {
     name.split('@').next().unwrap_or(name)
-}
-
-/// One dataset as it is now, with its snapshots and bookmarks.
-pub(super) fn list_one(machine: &Machine, dataset: &Dataset) -> Result<Option<State>> {
-    let root = [dataset.as_str()];
-    let mut listing = zfs::list(machine, TREE_COLUMNS, ALL_TYPES, Depth::One, &root)?;
-    Ok(listing.tree.remove(dataset))
-}
-
-/// Makes sure that the destination answers.
-pub(super) fn reach(to: &Destination) -> Result<()> {
-    let there = Machine::new(to.host.as_ref());
-    let root = [to.root.as_str()];
-    zfs::list(&there, SKIM_COLUMNS, DATASETS, Depth::Roots, &root).map(drop)
-}
-
-/// Whether the machine says that there is no such dataset; asked after something failed.
-pub(super) fn is_absent(machine: &Machine, dataset: &Dataset) -> bool {
-    let root = dataset.as_str();
-    zfs::list(machine, SKIM_COLUMNS, DATASETS, Depth::Roots, &[root])
-        .is_ok_and(|listing| listing.absent.iter().any(|absent| absent == root))
 }

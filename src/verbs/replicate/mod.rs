@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::core::config::{Destination, Idle, Verb};
+use crate::core::config::{Destination, Idle};
 use crate::core::gate::is_last_slot;
 use crate::core::schedule::Week;
 use crate::core::span::DAY;
@@ -30,7 +30,7 @@ use crate::edge::{clock, journal, stop};
 use crate::verbs::replicate::replication::Replication;
 use crate::verbs::replicate::shown::ShownPlan;
 use crate::verbs::scans::{self, Where};
-use crate::verbs::{JobName, Run, print_json, report};
+use crate::verbs::{Run, print_json, report};
 
 pub use stale::give_up_stale_parts;
 
@@ -120,9 +120,9 @@ fn look_for_scans(run: &Run, to: &Destination) -> Result<()> {
     let Some(idle) = to.idle.as_ref().filter(|idle| idle.pool) else {
         return Ok(());
     };
-    let job = JobName::new(Verb::Replicate, Some(to.name.as_str())).find_in(run.entry);
-    let is_last = |job| is_last_slot(&job, clock::moment());
-    if idle.run_at_last && job.is_some_and(is_last) {
+    let job = run.entry.replication(to);
+    let is_last = job.is_some_and(|job| is_last_slot(&job, clock::moment()));
+    if idle.run_at_last && is_last {
         return Ok(());
     }
     match scans::look(run.entry, to, Where::Elsewhere)? {

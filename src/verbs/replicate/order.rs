@@ -10,7 +10,7 @@ use anyhow::Error;
 use crate::core::arrived::Newest;
 use crate::core::name::Dataset;
 use crate::edge::outcome::{Exit::Later, Outcome, is_later};
-use crate::verbs::replicate::listing::is_absent;
+use crate::edge::zfs;
 use crate::verbs::replicate::remembering::remember;
 use crate::verbs::replicate::replication::Replication;
 use crate::verbs::replicate::transfer::Transfer;
@@ -107,8 +107,9 @@ fn sweep(mut transfer: Transfer) -> Outcome {
 fn failed(replication: &Replication, dataset: &Dataset, error: &Error) -> Outcome {
     let here = &replication.listed.here;
     let top = &replication.run.dataset;
+    let is_gone = |dataset| matches!(zfs::exists(here, dataset), Ok(false));
     let may_be_gone = dataset != top && !is_later(error);
-    if may_be_gone && is_absent(here, dataset) && !is_absent(here, top) {
+    if may_be_gone && is_gone(dataset) && !is_gone(top) {
         let on_host = here.on_host();
         replication.say(format!("{dataset}{on_host} is gone since this run began"));
         return Outcome::Done;

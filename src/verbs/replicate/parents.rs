@@ -153,9 +153,9 @@ impl<'p> Parents<'p> {
         source: &Dataset,
         parent: &Dataset,
     ) -> Option<&'e Destination> {
-        let place = self.to.place();
+        let address = self.to.address();
         let mut destinations = entry.destinations.iter();
-        destinations.find(|other| other.place() == place && other.replica(source) == *parent)
+        destinations.find(|other| other.address() == address && other.replica(source) == *parent)
     }
 }
 

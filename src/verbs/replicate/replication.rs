@@ -10,10 +10,11 @@ use crate::core::config::Destination;
 use crate::core::listing::State;
 use crate::core::name::Dataset;
 use crate::core::replication::{Plan, Side, Wish, plan};
+use crate::edge::command::Machine;
 use crate::edge::lock::Lock;
 use crate::edge::pipe::Limit;
 use crate::edge::{journal, stop, systemd, zfs};
-use crate::verbs::replicate::listing::{self, SourceAndReplicas};
+use crate::verbs::replicate::listing::SourceAndReplicas;
 use crate::verbs::replicate::parents::Parents;
 use crate::verbs::{Run, locks};
 
@@ -123,7 +124,7 @@ fn keep_from_pruning(run: &Run, to: &Destination) -> Result<Option<Lock>> {
     }
     if to.host.is_some() {
         // An unreachable destination must not keep the source from being pruned.
-        listing::reach(to)?;
+        zfs::exists(&Machine::new(to.host.as_ref()), &to.root)?;
     }
     locks::share_source(run).map(Some)
 }

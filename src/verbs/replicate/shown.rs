@@ -15,7 +15,7 @@ pub(super) struct ShownPlan {
     dataset: Dataset,
     destination: String,
     replica: Dataset,
-    state: &'static str,
+    state: Kind,
     /// Why it diverged, in a word.
     cause: Option<&'static str>,
     base: Option<String>,
@@ -66,7 +66,7 @@ fn shown_plan(replication: &Replication, dataset: &Dataset, plan: Plan) -> Shown
         dataset: dataset.clone(),
         destination: replication.to.name.to_string(),
         replica: replication.to.replica(dataset),
-        state: word(plan.kind),
+        state: plan.kind,
         cause: plan.divergence.map(|divergence| divergence.word()),
         base: plan.base.map(|base| base.mark.to_string()),
         why: plan.why,
@@ -100,7 +100,7 @@ fn shown_stream(
     ShownStream {
         from: stream.from.as_ref().map(Mark::to_string),
         to: stream.to.clone(),
-        intermediates: stream.intermediates,
+        intermediates: stream.has_intermediates(),
         snapshots: stream.snapshots.clone(),
         bytes: zfs::estimate(&replication.listed.here, dataset, stream, raw),
     }
@@ -136,15 +136,5 @@ fn print(plan: &ShownPlan) {
         journal::print(
             "  then on from there: an earlier run had begun no more, and that is confirmed first",
         );
-    }
-}
-
-fn word(kind: Kind) -> &'static str {
-    match kind {
-        Kind::UpToDate => "up-to-date",
-        Kind::Incremental => "incremental",
-        Kind::Full => "full",
-        Kind::Resume => "resume",
-        Kind::Diverged => "diverged",
     }
 }

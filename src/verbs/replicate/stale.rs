@@ -11,7 +11,6 @@ use crate::edge::command::Machine;
 use crate::edge::journal;
 use crate::edge::outcome::Outcome;
 use crate::edge::zfs::{self, Depth};
-use crate::verbs::replicate::listing::list_one;
 use crate::verbs::replicate::replication::Replication;
 use crate::verbs::{Run, report};
 
@@ -58,7 +57,7 @@ fn give_up(replication: &Replication, dataset: &Dataset, source: &State) -> Resu
         journal::warn(format!("{what}: it would be given up"));
         return Ok(());
     }
-    let now = list_one(there, &replica)?;
+    let now = zfs::list_one(there, TREE_COLUMNS, &replica)?;
     if now.and_then(|state| state.resume_token).as_ref() == Some(token) {
         zfs::discard_token(there, &replica)?;
         journal::warn(format!(

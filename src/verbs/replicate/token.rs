@@ -2,13 +2,13 @@
 
 use anyhow::{Result, anyhow};
 
+use crate::core::listing::TREE_COLUMNS;
 use crate::core::name::Dataset;
 use crate::core::replication::Kind;
 use crate::core::shell::quoted;
 use crate::edge::command::Machine;
 use crate::edge::outcome::Exit::Later;
 use crate::edge::zfs;
-use crate::verbs::replicate::listing::list_one;
 use crate::verbs::replicate::replication::Replication;
 
 /// What stands in the way of every stream of `dataset`.
@@ -32,7 +32,7 @@ pub(super) fn check_source(
     wanted: Option<u64>,
     error: anyhow::Error,
 ) -> Result<()> {
-    let source = list_one(&replication.listed.here, dataset)?;
+    let source = zfs::list_one(&replication.listed.here, TREE_COLUMNS, dataset)?;
     let mut snapshots = source.iter().flat_map(|state| &state.snapshots);
     if snapshots.any(|s| Some(s.guid) == wanted) {
         return Ok(());
@@ -51,7 +51,7 @@ pub(super) fn discard(
     kind: Kind,
 ) -> Result<()> {
     let there = &replication.listed.there;
-    let token = list_one(there, replica)?.and_then(|state| state.resume_token);
+    let token = zfs::list_one(there, TREE_COLUMNS, replica)?.and_then(|state| state.resume_token);
     if token.as_deref() != listed {
         let why = format!("{replica} shows another resume token than when it was listed");
         return Err(Later(why).into());
@@ -76,10 +76,9 @@ fn leave_to_pruning(
         return error;
     }
     let what = format!("{replica} holds part of a stream that fits nothing any more");
-    let has_no_pruner = to.windows.is_empty() || to.prune_period.is_none();
     let is_same_user = run.config.prune_user() == run.config.user();
     // Pruning goes by GUIDs too, and takes what cannot be resumed for what can be.
-    if has_no_pruner || is_same_user || kind == Kind::Resume {
+    if !to.is_pruned() || is_same_user || kind == Kind::Resume {
         let replica = quoted(replica.as_str());
         return anyhow!("{what}; let somebody who may run: zfs receive -A {replica}");
     }

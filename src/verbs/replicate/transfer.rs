@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use crate::core::arrived::Newest;
-use crate::core::listing::State;
+use crate::core::listing::{State, TREE_COLUMNS};
 use crate::core::name::{Dataset, Prefix};
 use crate::core::replication::{Kind, Plan, Stream, TokenUse};
 use crate::edge::command::Machine;
@@ -17,7 +17,6 @@ use crate::edge::stop;
 use crate::edge::zfs::{self, First};
 use crate::verbs::replicate::bookmarks::Bookmarks;
 use crate::verbs::replicate::encryption::is_below_raw;
-use crate::verbs::replicate::listing::{is_absent, list_one};
 use crate::verbs::replicate::remembering::remember;
 use crate::verbs::replicate::replication::Replication;
 use crate::verbs::replicate::stream::Sending;
@@ -111,7 +110,9 @@ impl<'t> Transfer<'t> {
         if !self.has_begun {
             return true;
         }
-        !is_late && self.plan.base.is_none() && is_absent(self.there(), &self.replica)
+        !is_late
+            && self.plan.base.is_none()
+            && matches!(zfs::exists(self.there(), &self.replica), Ok(false))
     }
 
     fn there(&self) -> &Machine {
@@ -183,7 +184,7 @@ impl<'t> Transfer<'t> {
 
     /// A new plan, from what the replica is after a round.
     fn plan_again(&mut self) -> Result<()> {
-        let replica = list_one(self.there(), &self.replica)?;
+        let replica = zfs::list_one(self.there(), TREE_COLUMNS, &self.replica)?;
         if self.plan.kind == Kind::Resume
             && let Some(state) = &replica
             && state.resume_token == self.token

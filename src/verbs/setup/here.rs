@@ -42,8 +42,7 @@ pub(super) fn missing(config: &Config, path: &Path) -> Result<Missing> {
 }
 
 fn printed(argv: &[&str]) -> Option<String> {
-    let output = Machine::default().run(argv).ok()?;
-    Some(String::from_utf8_lossy(&output.stdout).into_owned())
+    Machine::default().text(argv).ok()
 }
 
 fn add_users(missing: &mut Missing, users: &Users) {

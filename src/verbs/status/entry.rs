@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::core::config::{Config, Destination, Entry, Job, Verb, key};
+use crate::core::config::{Config, Destination, Entry, Job, key};
 use crate::core::health::{Health, Judgement, alert_after, has_stopped, judge, of_source};
 use crate::core::listing::Tree;
 use crate::core::name::Dataset;
@@ -237,10 +237,8 @@ impl<'l> Look<'l> {
 
     /// When a replication last succeeded. One dated in the future was recorded under another clock.
     fn last_success(&self, to: &Destination) -> Option<DateTime<Utc>> {
-        let jobs = self.entry.jobs();
-        let mut jobs = jobs.iter().filter(|job| job.verb == Verb::Replicate);
-        let job = jobs.find(|job| job.destination.is_some_and(|other| other.name == to.name))?;
-        let last = self.records(job).last_success(&instance(job))?;
+        let job = self.entry.replication(to)?;
+        let last = self.records(&job).last_success(&instance(&job))?;
         time(last).filter(|last| *last <= self.now)
     }
 
