@@ -32,7 +32,7 @@ pub struct Config {
     pub hosts: BTreeMap<Label, Arc<Host>>,
     /// Sorted by key.
     pub entries: Vec<Entry>,
-    /// The roots of all destinations on this machine.
+    /// The roots of all destinations on this machine, and those that entries use in their place.
     pub roots: BTreeSet<Dataset>,
     /// The keys of entries at fault.
     pub dropped: BTreeSet<String>,
@@ -240,6 +240,7 @@ impl<'c> Job<'c> {
             period: self.period,
             windows: self.idle().map_or(&[], |idle| idle.windows.as_slice()),
             is_polled: self.idle().is_some_and(Idle::is_polled),
+            is_tried_again: self.destination.is_some(),
             is_remote: is_elsewhere || self.entry.host.is_some(),
         }
     }

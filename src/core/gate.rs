@@ -69,8 +69,7 @@ pub fn is_last_slot(job: &Job, now: Moment) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::fault::Source;
-    use crate::core::load::load;
+    use crate::core::load::config;
     use crate::core::span::HOUR;
 
     /// 2026-11-23 is a Monday; local time is UTC here.
@@ -88,16 +87,10 @@ mod tests {
     }
 
     fn not_now_at(period: &str, windows: &str, now: i64, last: Option<i64>) -> Option<String> {
-        let text = format!(
+        let config = config(&format!(
             "destinations: {{nas: {{root: b/zam, replication-period: {period}, idle: {{windows: {windows}}}}}}}\n\
              datasets: {{a: {{destinations: [nas]}}}}"
-        );
-        let (config, faults) = load(&[Source {
-            path: "zam.yaml".into(),
-            text,
-        }])
-        .expect("it parses");
-        assert!(faults.is_empty());
+        ));
         let job = config.jobs().next().expect("a job");
         not_now(
             &job,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::config::{Destination, Entry};
 use crate::core::name::Prefix;
+use crate::core::period::Period;
 use crate::core::replication::{Kind, Plan, Side, Wish, plan};
 use crate::core::schedule::Week;
 use crate::core::span::{DAY, Epoch, HOUR, MINUTE, Span};
@@ -47,6 +48,7 @@ pub struct Judgement {
 
 /// The seconds after which a snapshot should have been sent, even if a run takes its time.
 const GRACE: i64 = HOUR;
+const LONGEST_MONTH: i64 = 31 * DAY;
 
 /// The replica of one source at `to`. Both sides are listed with TREE_COLUMNS.
 pub fn judge(
@@ -104,15 +106,27 @@ fn punctuality(to: &Destination, age: i64, waiting: i64) -> Health {
         return Health::Stale;
     }
     match to.replication_period {
-        Some(period) if waiting > turn(to, period.seconds()) + GRACE => Health::Late,
+        Some(period) if waiting > turn(to, period) + GRACE => Health::Late,
         _ => Health::Ok,
     }
 }
 
-/// The seconds in which a replication has its turn, whenever they begin: its period, or as long as its windows stay shut.
-fn turn(to: &Destination, period: i64) -> i64 {
-    let shut = Week::new(to.idle_windows()).longest_wait();
-    period.max(i64::from(shut) * MINUTE)
+/// The seconds in which a replication has its turn, whenever they begin: its period, or from the last slot in a window to the
+/// next window.
+fn turn(to: &Destination, period: Period) -> i64 {
+    let longest = match period {
+        Period::Months(months) => i64::from(months) * LONGEST_MONTH,
+        period => period.seconds(),
+    };
+    let step = (longest.min(DAY) / MINUTE).max(1);
+    let gap = Week::new(to.idle_windows()).longest_gap(step as u32);
+    longest.max(i64::from(gap) * MINUTE)
+}
+
+/// Whether a source that was made then has not had its turn to be replicated yet.
+pub fn is_new(to: &Destination, made: Epoch, now: Epoch) -> bool {
+    let period = to.replication_period;
+    period.is_some_and(|period| now - made <= turn(to, period) + GRACE)
 }
 
 /// Whether a source's own snapshots come as they should: judged by when its newest was taken.
@@ -148,9 +162,8 @@ pub fn alert_after(entry: &Entry) -> Option<Span> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::fault::Source;
     use crate::core::listing::{Snapshot, State};
-    use crate::core::load::load;
+    use crate::core::load::config;
 
     /// Snapshots of ours taken at these hours, in this order; the same hour is the same snapshot on both sides.
     fn state(hours: &[i64]) -> State {
@@ -174,15 +187,9 @@ mod tests {
     }
 
     fn judged_of(settings: &str, source: &State, replica: Option<&State>, now: i64) -> Judgement {
-        let text = format!(
+        let config = config(&format!(
             "destinations: {{nas: {{root: b/zam, replication-period: 1h{settings}}}}}\ndatasets: {{a: {{destinations: [nas]}}}}"
-        );
-        let (config, faults) = load(&[Source {
-            path: "zam.yaml".into(),
-            text,
-        }])
-        .expect("it parses");
-        assert!(faults.is_empty(), "{faults:?}");
+        ));
         let to = &config.entries[0].destinations[0];
         let replica = replica.map(|state| Side {
             name: "b/zam/a".into(),
@@ -238,11 +245,8 @@ mod tests {
         let (mut source, mut replica) = (state(&[1, 2]), state(&[1, 2]));
         source.snapshots[1].guid = 99;
         replica.snapshots[1].written = 0;
-        let (config, _) = load(&[Source {
-            path: "zam.yaml".into(),
-            text: "destinations: {nas: {root: b/zam}}\ndatasets: {a: {destinations: [nas]}}".into(),
-        }])
-        .expect("it parses");
+        let text = "destinations: {nas: {root: b/zam}}\ndatasets: {a: {destinations: [nas]}}";
+        let config = config(text);
         let there = Side {
             name: "b/zam/a".into(),
             state: &replica,
@@ -298,18 +302,15 @@ mod tests {
     #[test]
     fn while_its_windows_are_shut_a_replica_is_not_late() {
         let night = r#", idle: {windows: ["22:00-06:00"]}"#;
-        assert_eq!(health(night, &[1, 2], Some(&[1]), 19 * HOUR), Health::Ok);
-        assert_eq!(health(night, &[1, 2], Some(&[1]), 20 * HOUR), Health::Late);
+        // From the slot at 5:00 to that at 22:00, and an hour.
+        assert_eq!(health(night, &[1, 2], Some(&[1]), 20 * HOUR), Health::Ok);
+        assert_eq!(health(night, &[1, 2], Some(&[1]), 21 * HOUR), Health::Late);
     }
 
     #[test]
     fn a_source_is_judged_by_its_newest() {
-        let text = "datasets: {a: {snapshot-period: 1h}, b: {windows: [{period: 1d}]}}".to_owned();
-        let (config, _) = load(&[Source {
-            path: "zam.yaml".into(),
-            text,
-        }])
-        .expect("it parses");
+        let text = "datasets: {a: {snapshot-period: 1h}, b: {windows: [{period: 1d}]}}";
+        let config = config(text);
         let of = |entry: usize, newest| of_source(&config.entries[entry], newest, 10 * HOUR);
         assert_eq!(
             [
@@ -328,12 +329,7 @@ mod tests {
 hosts: {laptop: {ssh: zam@laptop}}
 destinations: {usb: {root: u/zam, alert-after: 3d}, nas: {root: n/zam, alert-after: 1d}, away: {root: a/zam}}
 datasets: {tank: {destinations: [usb]}, 'laptop:a': {destinations: [usb, nas]}, 'laptop:b': {destinations: [away]}}";
-        let source = Source {
-            path: "zam.yaml".into(),
-            text: text.into(),
-        };
-        let (config, faults) = load(&[source]).expect("it parses");
-        assert!(faults.is_empty(), "{faults:?}");
+        let config = config(text);
         let stops_after = |key, taken: &[Epoch]| {
             let entry = config.entry(key).expect("an entry");
             let mut days = 0..100;

@@ -67,10 +67,14 @@ fn full_names(name: &str, datasets: &[String]) -> Vec<String> {
 
 /// The datasets that the entry governs, at and below the dataset of the run.
 fn datasets(run: &Run) -> Result<Vec<String>> {
+    let here = Machine::default();
     if !run.entry.recursive {
+        // Without -n zfs says so itself.
+        if run.dry && !zfs::exists(&here, &run.dataset)? {
+            return Err(does_not_exist(&run.dataset, &here));
+        }
         return Ok(vec![run.dataset.to_string()]);
     }
-    let here = Machine::default();
     let root = [run.dataset.as_str()];
     let mut listing = zfs::list(&here, SKIM_COLUMNS, DATASETS, Depth::All, &root)?;
     if !listing.absent.is_empty() {

@@ -89,6 +89,7 @@ struct Case {
     period: Period,
     windows: Vec<Plain>,
     polled: bool,
+    tried_again: bool,
 }
 
 impl Case {
@@ -101,6 +102,7 @@ impl Case {
             period: self.period,
             windows,
             is_polled: self.polled,
+            is_tried_again: self.tried_again,
             is_remote: true,
         }
     }
@@ -110,9 +112,11 @@ impl Case {
     }
 
     fn step(&self) -> i64 {
-        self.period
-            .seconds()
-            .min(if self.polled { 900 } else { 86_400 })
+        match self.period.seconds() {
+            period if self.polled => period.min(900),
+            86_400.. if self.tried_again => 14_400,
+            period => period.min(86_400),
+        }
     }
 
     fn seconds(&self) -> Vec<i64> {
@@ -159,10 +163,12 @@ fn moment(minute: i64) -> (Weekday, u32) {
 
 fn a_case() -> impl Strategy<Value = Case> {
     let windows = prop_oneof![1 => Just(vec![]), 9 => prop::collection::vec(a_window(), 1..5)];
-    (a_period(), windows, any::<bool>()).prop_map(|(period, windows, polled)| Case {
+    let case = (a_period(), windows, any::<bool>(), any::<bool>());
+    case.prop_map(|(period, windows, polled, tried_again)| Case {
         period,
         windows,
         polled,
+        tried_again,
     })
 }
 

@@ -171,7 +171,9 @@ fn status_shows_a_pruning_that_waits() {
     let (code, said) = zam(directory.path(), &Bus::new(well), &["status"]);
     assert_eq!(code, Some(0), "{said}");
     assert!(
-        said.contains("zam@prune-tank-home.service waits for the configuration to be mended"),
+        said.contains(
+            "zam@prune-tank-home.service waits; why: journalctl -u 'zam@prune-tank-home.service'"
+        ),
         "{said}"
     );
     let (_, said) = zam(directory.path(), &Bus::new(well), &["status", "--json"]);

@@ -49,10 +49,24 @@ pub fn load(sources: &[Source]) -> Result<(Config, Vec<Fault>), Fault> {
     let reader = Reader::new(&sections, &config.hosts, &mut faults.wide);
     config.entries = reader.entries(&mut faults);
     config.roots = reader.destinations.roots;
+    for to in config.entries.iter().flat_map(|entry| &entry.destinations) {
+        if to.host.is_none() {
+            config.roots.insert(to.root.clone());
+        }
+    }
     config.dropped = dropped(&sections, &config);
     drop_conflicting(&mut config, &mut faults);
     config.pruning_waits = faults.wide.iter().min().map(|fault| fault.line(sources));
     Ok((config, faults.all()))
+}
+
+/// A configuration for a test. It has no fault.
+#[cfg(test)]
+pub(crate) fn config(text: &str) -> Config {
+    let (path, text) = ("zam.yaml".into(), text.into());
+    let (config, faults) = load(&[Source { path, text }]).expect("a configuration");
+    assert!(faults.is_empty(), "{faults:?}");
+    config
 }
 
 fn refuse_empty(sources: &[Source]) -> Result<(), Fault> {

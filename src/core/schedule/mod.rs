@@ -15,10 +15,12 @@ use crate::core::schedule::week::WEEK_MINUTES;
 pub use crate::core::schedule::week::Week;
 pub use crate::core::schedule::window::Window;
 use crate::core::schedule::window::{DAY_MINUTES, day_list};
-use crate::core::span::{DAY, MINUTE};
+use crate::core::span::{DAY, HOUR, MINUTE};
 
 /// Seconds between the questions of a job that waits for more than the clock.
 const POLL: i64 = 15 * MINUTE;
+/// Seconds between the tries of a rare job that may find its way barred.
+const RETRY: i64 = 4 * HOUR;
 /// The longest delay that spreads the jobs of many machines, in seconds.
 const DELAY_MAX: i64 = 5 * MINUTE;
 
@@ -30,6 +32,9 @@ pub struct Timing<'w> {
     pub windows: &'w [Window],
     /// Something besides the clock decides, so the job is tried more often than once a period.
     pub is_polled: bool,
+    /// A machine that sleeps, or another job at the same replicas, may bar its way: a rare job does not leave it at one try
+    /// a day, since at that hour the way may be barred every day.
+    pub is_tried_again: bool,
     /// The job talks to another machine, which many jobs of many machines may do: they are spread.
     pub is_remote: bool,
 }
@@ -55,8 +60,13 @@ pub fn check(period: Period) -> Result<(), String> {
 impl Timing<'_> {
     /// The seconds between slots.
     fn step(&self) -> i64 {
-        let most = if self.is_polled { POLL } else { DAY };
-        self.period.seconds().clamp(1, most)
+        let period = self.period.seconds();
+        let most = match period {
+            _ if self.is_polled => POLL,
+            DAY.. if self.is_tried_again => RETRY,
+            _ => DAY,
+        };
+        period.clamp(1, most)
     }
 
     pub fn schedule(&self) -> Schedule {
@@ -214,9 +224,30 @@ mod tests {
             period: period.parse().expect(period),
             windows: &windows(texts),
             is_polled,
+            is_tried_again: false,
             is_remote,
         };
         timing.schedule()
+    }
+
+    #[test]
+    fn a_rare_job_whose_way_may_be_barred_is_tried_again_within_the_day() {
+        let expressions = |period: &str, texts| {
+            let timing = Timing {
+                period: period.parse().expect(period),
+                windows: &windows(texts),
+                is_polled: false,
+                is_tried_again: true,
+                is_remote: true,
+            };
+            timing.schedule().on_calendar
+        };
+        let every_four_hours = ["*-*-* 00,04,08,12,16,20:00:00 UTC"];
+        assert_eq!(expressions("1d", &[]), every_four_hours);
+        assert_eq!(expressions("1mo", &[]), every_four_hours);
+        assert_eq!(expressions("12h", &[]), ["*-*-* 00,12:00:00 UTC"]);
+        let night = ["*-*-* 02,22:00:00"];
+        assert_eq!(expressions("1w", &["22:00-06:00"]), night);
     }
 
     #[test]
@@ -310,6 +341,7 @@ mod tests {
             period: Period::Days(1),
             windows: &windows(&["22:00-23:00"]),
             is_polled: true,
+            is_tried_again: true,
             is_remote: false,
         };
         let last = |minute: u32| evening.is_last_slot(Weekday::Mon, 22 * 60 + minute);

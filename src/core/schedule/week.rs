@@ -81,15 +81,17 @@ impl Week {
         self.open(weekday, minute).map_or(0, |open| open.since)
     }
 
-    /// The most minutes that a job waits for a window, by the clock on the wall; 0 when always open.
-    pub fn longest_wait(&self) -> u32 {
+    /// The most minutes from the last slot in a window to the next window, by the clock on the wall, for slots so many minutes
+    /// apart; 0 when always open.
+    pub fn longest_gap(&self, step: u32) -> u32 {
         let mut longest = 0;
         for (i, opening) in self.openings.iter().enumerate() {
             let next = match self.openings.get(i + 1) {
                 Some(next) => next.start,
                 None => self.openings[0].start + WEEK_MINUTES,
             };
-            longest = longest.max(next - opening.end);
+            let slots = (opening.end - 1 - opening.start) / step;
+            longest = longest.max(next - (opening.start + slots * step));
         }
         longest
     }

@@ -9,7 +9,6 @@ use crate::core::period::Period;
 use crate::core::retention;
 use crate::core::selection::governs;
 use crate::core::shell::quoted;
-use crate::core::span::HOUR;
 use crate::core::trouble::Trouble;
 use crate::verbs::status::trees::Trees;
 
@@ -23,7 +22,7 @@ pub(super) fn of_crowds(
     now: DateTime<Utc>,
 ) -> Vec<Trouble> {
     let mut troubles = Vec::new();
-    let Ok(sources) = &trees[&entry.host_name()] else {
+    let Ok(sources) = trees.at(entry.host_name(), &entry.dataset) else {
         return troubles;
     };
     let look = Look { config, entry, now };
@@ -45,7 +44,7 @@ pub(super) fn of_crowds(
         for to in &entry.destinations {
             let replica = to.replica(dataset);
             if let Some(period) = to.prune_period
-                && let Ok(there) = &trees[&to.host_name()]
+                && let Ok(there) = trees.at(to.host_name(), &to.root)
                 && let Some(state) = there.get(&replica)
             {
                 let command = format!("zam prune -n --to {} {name}", to.name);
@@ -78,7 +77,7 @@ impl Look<'_> {
         let (prefix, now) = (&self.config.prefix, self.now.timestamp());
         let plan = retention::plan(prefix, &state.snapshots, windows, now, |_| None);
         let crowd = plan.given_up().count() as i64;
-        if crowd <= self.left_by_two(period) + CROWD {
+        if crowd <= 2 * self.taken_in(period, state) + CROWD {
             return None;
         }
         let why =
@@ -86,31 +85,30 @@ impl Look<'_> {
         Some(Trouble::warning(dataset.as_str(), "crowded", why))
     }
 
-    /// How many may wait for the next pruning, if one was missed.
-    fn left_by_two(&self, period: Period) -> i64 {
-        let snapshots = self
-            .entry
-            .snapshot_period
-            .map_or(HOUR, |period| period.seconds());
-        2 * period.seconds() / snapshots.max(1)
+    /// How many are taken from one pruning to the next. What others take is counted in the last such time.
+    fn taken_in(&self, period: Period, state: &State) -> i64 {
+        if let Some(snapshots) = self.entry.snapshot_period {
+            return period.seconds() / snapshots.seconds().max(1);
+        }
+        let times = state.owned(&self.config.prefix).map(|s| s.creation);
+        let newest = times.clone().max().unwrap_or(0);
+        let last = times.filter(|time| newest - time < period.seconds());
+        last.count() as i64
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::fault::Source;
     use crate::core::listing::Snapshot;
-    use crate::core::load::load;
+    use crate::core::load::config;
+    use crate::core::span::{DAY, HOUR};
 
     /// A tree with so many snapshots, one an hour until now, of which a day is kept.
-    fn troubles(snapshots: i64) -> Vec<String> {
-        let text = "datasets: {a b: {snapshot-period: 1h, prune-period: 6h, windows: [{max-age: 1d, period: 1h}]}}";
-        let source = Source {
-            path: "zam.yaml".into(),
-            text: text.into(),
-        };
-        let (config, _) = load(&[source]).expect("a configuration");
+    fn troubles(snapshot_period: &str, snapshots: i64) -> Vec<String> {
+        let config = config(&format!(
+            "datasets: {{a b: {{{snapshot_period} prune-period: 6h, windows: [{{max-age: 1d, period: 1h}}]}}}}"
+        ));
         let snapshot = |hour: i64| Snapshot {
             name: config.prefix.snapshot(hour * HOUR).into(),
             guid: hour.unsigned_abs(),
@@ -125,7 +123,7 @@ mod tests {
             ..State::default()
         };
         let tree = [("a b".parse().expect("a dataset"), state)];
-        let trees = Trees::from([(None, Ok(tree.into()))]);
+        let trees = Trees::of_this_machine(tree.into());
         let now = DateTime::from_timestamp(snapshots * HOUR, 0).expect("a time");
         let found = of_crowds(&config, &config.entries[0], &trees, now);
         found.iter().map(ToString::to_string).collect()
@@ -133,13 +131,43 @@ mod tests {
 
     #[test]
     fn more_than_two_prunings_may_leave_are_a_crowd() {
-        let calm = 24 + 12 + CROWD;
-        assert!(troubles(calm).is_empty());
-        let told = troubles(calm + 5);
-        assert_eq!(told.len(), 1);
-        assert!(
-            told[0].ends_with("snapshots that no window keeps; why they stay: zam prune -n 'a b'"),
-            "{told:?}"
-        );
+        for period in ["snapshot-period: 1h,", ""] {
+            let calm = 24 + 12 + CROWD;
+            assert!(troubles(period, calm).is_empty());
+            let told = troubles(period, calm + 5);
+            assert_eq!(told.len(), 1);
+            assert!(
+                told[0]
+                    .ends_with("snapshots that no window keeps; why they stay: zam prune -n 'a b'"),
+                "{told:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn many_that_others_send_in_a_day_are_no_crowd() {
+        let text = "datasets: {a: {prune-period: 1d, windows: [{max-age: 1w, period: 1h}]}}";
+        let config = config(text);
+        let ten_minutes = HOUR / 6;
+        let snapshot = |number: i64| Snapshot {
+            name: config.prefix.snapshot(number * ten_minutes).into(),
+            guid: number.unsigned_abs(),
+            createtxg: number.unsigned_abs(),
+            creation: number * ten_minutes,
+            written: 1,
+            held: false,
+            cloned: false,
+        };
+        let is_crowd = |days: i64| {
+            let state = State {
+                snapshots: (0..days * 144).map(snapshot).collect(),
+                ..State::default()
+            };
+            let tree = [("a".parse().expect("a dataset"), state)];
+            let trees = Trees::of_this_machine(tree.into());
+            let now = DateTime::from_timestamp(days * DAY, 0).expect("a time");
+            !of_crowds(&config, &config.entries[0], &trees, now).is_empty()
+        };
+        assert_eq!([1, 2, 3].map(is_crowd), [false, false, true]);
     }
 }

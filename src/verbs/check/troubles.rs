@@ -97,7 +97,7 @@ pub(super) fn of_alert(alert: &Alert) -> Trouble {
 /// Datasets below an entry that is not recursive, and that have no entry of their own: one line for each such entry.
 pub(super) fn of_uncovered(config: &Config, trees: &Trees) -> Vec<Trouble> {
     let mut below: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-    let Some(Ok(here)) = trees.get(&None) else {
+    let Some(here) = trees.here() else {
         return Vec::new();
     };
     for dataset in here.keys() {
@@ -153,25 +153,14 @@ pub(super) fn of_pools(config: &Config, pools: &[Pool]) -> Vec<Trouble> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::fault::Source;
     use crate::core::listing::State;
-    use crate::core::load::load;
+    use crate::core::load::config;
 
     const CONFIG: &str = "
 destinations: {usb: {root: u/zam, replication-period: 1h, prune-period: 1d, alert-after: 3d, windows: [{max-age: 1d, period: 1h}]}}
 datasets:
   tank: {snapshot-period: 1h}
   tank/home: {recursive: true, exclude: [tank/home/cache], snapshot-period: 1h, destinations: [usb]}";
-
-    fn config() -> Config {
-        let source = Source {
-            path: "zam.yaml".into(),
-            text: CONFIG.into(),
-        };
-        let (config, faults) = load(&[source]).expect("a configuration");
-        assert!(faults.is_empty());
-        config
-    }
 
     #[test]
     fn what_an_entry_leaves_out_because_it_is_not_recursive_is_told_once() {
@@ -188,8 +177,8 @@ datasets:
         ] {
             tree.insert(name.parse().expect("a dataset"), State::default());
         }
-        let trees = Trees::from([(None, Ok(tree))]);
-        let troubles = of_uncovered(&config(), &trees);
+        let trees = Trees::of_this_machine(tree);
+        let troubles = of_uncovered(&config(CONFIG), &trees);
         let told: Vec<String> = troubles.iter().map(ToString::to_string).collect();
         assert_eq!(told.len(), 1, "{told:?}");
         assert!(
@@ -210,7 +199,7 @@ datasets:
             pool("u", "DEGRADED", 10),
             pool("other", "FAULTED", 99),
         ];
-        let told: Vec<String> = of_pools(&config(), &pools)
+        let told: Vec<String> = of_pools(&config(CONFIG), &pools)
             .iter()
             .map(ToString::to_string)
             .collect();

@@ -21,8 +21,7 @@ pub(super) fn of_users(config: &Config) -> Vec<Trouble> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::fault::Source;
-    use crate::core::load::load;
+    use crate::core::load::config;
 
     #[test]
     fn a_user_who_does_not_exist_is_told_and_one_who_does_is_not() {
@@ -30,10 +29,7 @@ mod tests {
             let text = format!(
                 "user: {user}\nprune-user: root\ndatasets: {{tank: {{snapshot-period: 1h}}}}"
             );
-            let path = "zam.yaml".into();
-            let (config, faults) = load(&[Source { path, text }]).expect("it parses");
-            assert!(faults.is_empty(), "{faults:?}");
-            assert_eq!(of_users(&config).len(), expected, "{user}");
+            assert_eq!(of_users(&config(&text)).len(), expected, "{user}");
         }
     }
 }

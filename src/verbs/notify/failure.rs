@@ -55,7 +55,7 @@ fn last_lines(unit: &str, invocation: &str) -> Vec<String> {
         }
     }
     vec![format!(
-        "it printed nothing; see what systemd says of it: journalctl -u {unit}"
+        "it printed nothing; see what systemd says of it: journalctl -u '{unit}'"
     )]
 }
 

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::core::config::{Config, Destination, Entry, Job, key};
-use crate::core::health::{Health, Judgement, alert_after, has_stopped, judge, of_source};
+use crate::core::health::{Health, Judgement, alert_after, has_stopped, is_new, judge, of_source};
 use crate::core::listing::Tree;
 use crate::core::name::Dataset;
 use crate::core::replication::Side;
@@ -42,7 +42,7 @@ impl<'l> Look<'l> {
         now: DateTime<Utc>,
     ) -> Self {
         let mut sources = Vec::new();
-        if let Ok(tree) = &trees[&entry.host_name()] {
+        if let Ok(tree) = trees.at(entry.host_name(), top) {
             sources.extend(tree.keys());
             sources.retain(|d| d.is_within(top) && governs(config, entry, d));
         }
@@ -91,13 +91,13 @@ impl<'l> Look<'l> {
 
     /// Why the source cannot be judged.
     fn why_unreachable(&self) -> Option<String> {
-        match &self.trees[&self.entry.host_name()] {
+        match self.trees.at(self.entry.host_name(), self.top) {
             Ok(tree) if tree.contains_key(self.top) => None,
             Ok(_) => {
                 let machine = Machine::new(self.entry.host.as_ref());
                 Some(format!("{:#}", does_not_exist(self.top, &machine)))
             }
-            Err(error) => Some(format!("{error:#}")),
+            Err(error) => Some(error),
         }
     }
 
@@ -131,8 +131,10 @@ impl<'l> Look<'l> {
 
     /// When our snapshots of a dataset were taken, in epoch seconds, oldest first.
     fn times(&self, host: Option<&str>, dataset: &Dataset) -> Vec<i64> {
-        let tree = self.trees[&host].as_ref().ok();
-        let Some(state) = tree.and_then(|tree| tree.get(dataset)) else {
+        let Ok(tree) = self.trees.at(host, dataset) else {
+            return Vec::new();
+        };
+        let Some(state) = tree.get(dataset) else {
             return Vec::new();
         };
         let owned = state.owned(&self.config.prefix);
@@ -176,15 +178,21 @@ impl<'l> Look<'l> {
         if let Some(why) = self.why_unreachable() {
             return Err(why);
         }
-        let here = self.tree(self.entry.host_name())?;
-        let there = self.tree(to.host_name())?;
+        let here = self.trees.at(self.entry.host_name(), self.top)?;
+        let there = self.trees.at(to.host_name(), &to.root)?;
         if !there.contains_key(&to.root) {
             let error = does_not_exist(&to.root, &Machine::new(to.host.as_ref()));
             return Err(format!("{error:#}"));
         }
         let one = |source: &&Dataset| self.judge_one(to, source, here, there);
-        let judged = self.sources.iter().filter_map(one);
-        Ok(judged.reduce(worse).unwrap_or(Judgement {
+        let mut judged: Vec<Judgement> = self.sources.iter().filter_map(one).collect();
+        // A new child says nothing about the tree either, before its turn has come.
+        if judged.iter().any(|judged| judged.newest.is_some()) {
+            let now = self.now.timestamp();
+            let is_new = |made| is_new(to, made, now);
+            judged.retain(|judged| !judged.awaited_since.is_some_and(is_new));
+        }
+        Ok(judged.into_iter().reduce(worse).unwrap_or(Judgement {
             health: Health::Never,
             newest: None,
             lag: None,
@@ -216,13 +224,6 @@ impl<'l> Look<'l> {
         };
         let now = self.now.timestamp();
         Some(judge(prefix, to, &source, replica.as_ref(), now))
-    }
-
-    /// # Errors
-    /// Why the machine cannot be asked.
-    fn tree<'a>(&'a self, host: Option<&'a str>) -> Result<&'a Tree, String> {
-        let tree = &self.trees[&host];
-        tree.as_ref().map_err(|error| format!("{error:#}"))
     }
 
     fn with_last_success(&self, to: &Destination, error: String) -> String {

@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use crate::core::alert::Alert;
 use crate::core::config::Verb;
 use crate::core::health::Health;
+use crate::core::shell::quoted;
 use crate::core::span::Rough;
 use crate::edge::{journal, records};
 use crate::verbs::last_check;
@@ -123,19 +124,18 @@ fn troubles(entry: &ShownEntry, now: DateTime<Utc>) -> Vec<String> {
     }
     for job in &entry.jobs {
         if let Some(alert) = &job.alert {
-            let again = match job.verb {
-                Verb::Replicate => "; zam replicate -n shows how things stand",
-                _ => "",
-            };
-            troubles.push(told(alert, now) + again);
+            let mut told = told(alert, now);
+            if job.verb == Verb::Replicate {
+                let dataset = quoted(dataset);
+                told += &format!("; how things stand: zam replicate -n {dataset}");
+            }
+            troubles.push(told);
         }
     }
     for job in &entry.jobs {
         if job.is_waiting() {
-            troubles.push(format!(
-                "{} waits for the configuration to be mended; see: zam config",
-                job.unit
-            ));
+            let unit = &job.unit;
+            troubles.push(format!("{unit} waits; why: journalctl -u '{unit}'"));
         }
     }
     troubles
