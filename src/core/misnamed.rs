@@ -1,6 +1,6 @@
-//! Names in the configuration that name nothing and are near one that exists: slips that are no faults, since a dataset
-//! may be made later. Meanwhile a shorter entry governs what exists under the near name, against the wish of whoever
-//! wrote the other one, so its pruning waits (invariant 10). Looks at names alone.
+//! Names in the configuration that name nothing. That is no fault, since a dataset may be made later; but they may be meant
+//! for one that exists, by a slip or because it was renamed. Meanwhile a shorter entry governs that one, against the wish
+//! of whoever wrote the other, so its pruning waits (invariant 10). Looks at names alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -61,6 +61,21 @@ pub fn misnamed(
         }
     }
     found
+}
+
+/// The first entry below this one, in the tree of `top`, whose dataset is not in `existing`.
+pub fn missing_below<'e>(
+    config: &'e Config,
+    entry: &Entry,
+    top: &Dataset,
+    existing: &BTreeSet<&Dataset>,
+) -> Option<&'e Dataset> {
+    let others = config
+        .entries
+        .iter()
+        .filter(|other| other.host_name() == entry.host_name() && other.dataset != entry.dataset);
+    let mut names = others.map(|other| &other.dataset);
+    names.find(|name| name.is_within(top) && !existing.contains(name))
 }
 
 /// The full names in other entries, sound or not, and in the exclusions of this one.

@@ -94,9 +94,16 @@ impl<'s> Plan<'s> {
         given_up.map(|verdict| verdict.snapshot)
     }
 
+    /// Whether more than half of our snapshots are given up.
+    pub fn gives_up_most(&self) -> bool {
+        let is_ours = |verdict: &&Verdict| !verdict.reasons.contains(&Reason::NotOurs);
+        let ours = self.verdicts.iter().filter(is_ours);
+        self.given_up().count() * 2 > ours.count()
+    }
+
     /// Keeps everything if the clock has just leapt and more than half would be given up.
     fn distrust_a_leap(&mut self, owned: &[&Snapshot]) {
-        self.suspicious = has_leapt(owned, LEAP) && self.given_up().count() * 2 > owned.len();
+        self.suspicious = has_leapt(owned, LEAP) && self.gives_up_most();
         if self.suspicious {
             for verdict in self.verdicts.iter_mut().filter(|verdict| !verdict.keep()) {
                 verdict.reasons.push(Reason::SuspiciousClock);

@@ -439,6 +439,27 @@ fn a_replica_whose_source_is_not_here_is_left_alone() {
     );
 }
 
+#[test]
+fn a_dataset_that_was_renamed_away_from_its_entry_waits() {
+    let machine = Machine::new(&[("tank", 0), ("tank/virtual", 5), ("tank/b", 1)]);
+    let entry = "  tank/vm: {snapshot-period: 1h, windows: [{period: 1d}]}\n";
+    fs::write(machine.path("zam.yaml"), format!("{CONFIG}{entry}")).expect("the configuration");
+    let why = "tank/virtual: pruning waits: tank/vm stands in the configuration and does not exist";
+    expect(&machine.zam("prune -n tank"), 75, "", why);
+    expect(&machine.zam("prune tank"), 75, "", why);
+    assert_eq!(machine.guids("tank/virtual").len(), 5);
+    fs::write(machine.path("zam.yaml"), CONFIG).expect("the configuration");
+    expect(&machine.zam("prune tank"), 0, "4 snapshots destroyed", "");
+}
+
+#[test]
+fn beside_an_entry_without_a_dataset_pruning_goes_on_as_usual() {
+    let machine = Machine::new(&[("tank", 0), ("tank/b", 2)]);
+    let entry = "  tank/vm: {snapshot-period: 1h}\n";
+    fs::write(machine.path("zam.yaml"), format!("{CONFIG}{entry}")).expect("the configuration");
+    expect(&machine.zam("prune tank"), 0, "1 snapshot destroyed", "");
+}
+
 /// A machine with five snapshots of tank/a, and what one of its destinations may have of it.
 fn sent(destination: &str, newest: &str) -> Machine {
     let machine = Machine::new(&[("tank", 0), ("tank/a", 5)]);

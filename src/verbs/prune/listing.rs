@@ -8,7 +8,7 @@ use anyhow::{Context, Result, anyhow, bail};
 
 use crate::core::config::Destination;
 use crate::core::listing::{self, ALL_TYPES, DATASETS, SKIM_COLUMNS, SNAPSHOT_COLUMNS, Tree};
-use crate::core::misnamed::{Misnamed, misnamed};
+use crate::core::misnamed::{Misnamed, misnamed, missing_below};
 use crate::core::name::Dataset;
 use crate::core::pruning;
 use crate::core::selection::governs;
@@ -17,6 +17,7 @@ use crate::edge::journal;
 use crate::edge::outcome::Outcome;
 use crate::edge::zfs::{self, Depth};
 use crate::verbs::Run;
+use crate::verbs::prune::shown::Planned;
 use crate::verbs::say::does_not_exist;
 
 /// A dataset to prune.
@@ -136,6 +137,31 @@ impl Listed {
             return Ok(Outcome::Done);
         }
         Ok(Outcome::Waits)
+    }
+
+    /// Removes the plans that have to wait because the dataset of an entry below this one is not there: it may have been
+    /// renamed to what would lose most of its snapshots now. Returns [`Outcome::Waits`] if there are any.
+    pub(super) fn remove_renamed(&self, run: &Run, plans: &mut Vec<Planned>) -> Outcome {
+        let existing = self.source.keys().collect();
+        let Some(missing) = missing_below(run.config, run.entry, &run.dataset, &existing) else {
+            return Outcome::Done;
+        };
+        let all = plans.len();
+        plans.retain(|planned| {
+            let stays = planned.dataset == &run.entry.dataset || !planned.plan.gives_up_most();
+            if !stays {
+                let pruned = planned.pruned;
+                journal::warn(format!(
+                    "{pruned}: pruning waits: {missing} stands in the configuration and does not exist, and more than half \
+                     of the snapshots here would go: if that was renamed to this, correct its name, or else remove its entry"
+                ));
+            }
+            stays
+        });
+        match plans.len() == all {
+            true => Outcome::Done,
+            false => Outcome::Waits,
+        }
     }
 
     /// Those of the names that exist, although they are outside of what was listed.

@@ -63,11 +63,12 @@ pub fn run(run: &Run, to: Option<&str>, saved: Option<&Path>) -> Result<Outcome>
         None => Listed::list(run, to)?,
     };
     let mut targets = listed.targets(run, to);
-    let waits = listed.remove_misnamed(run, &mut targets)?;
+    let misnamed = listed.remove_misnamed(run, &mut targets)?;
     let mut plans = Vec::new();
     for target in &targets {
         plans.push(pruning.plan(&listed, target));
     }
+    let waits = listed.remove_renamed(run, &mut plans).max(misnamed);
     plans.iter().for_each(warn_if_suspicious);
     if run.json {
         print_json(&plans)?;
