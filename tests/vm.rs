@@ -25,10 +25,14 @@ struct Scenario {
 
 fn main() {
     let vm = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vm");
-    let mut scenarios: Vec<Scenario> = fs::read_dir(vm.join("scenarios"))
-        .expect("tests/vm/scenarios")
-        .map(|entry| Scenario::read(entry.expect("a readable entry").path()))
-        .collect();
+    let mut scenarios = Vec::new();
+    for entry in fs::read_dir(vm.join("scenarios")).expect("tests/vm/scenarios") {
+        let path = entry.expect("a readable entry").path();
+        // What an editor leaves there is none.
+        if path.extension().is_some_and(|extension| extension == "sh") {
+            scenarios.push(Scenario::read(path));
+        }
+    }
     scenarios.sort_by(|a, b| a.name.cmp(&b.name));
 
     let (readme, rows) = (
@@ -59,17 +63,18 @@ impl Scenario {
             .expect("a name")
             .to_string_lossy()
             .into_owned();
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        assert!(name.chars().all(is_plain), "{name}: letters, digits, _, -");
         let text = fs::read_to_string(&path).expect("a readable scenario");
-        let head = text
-            .lines()
-            .find_map(|line| line.strip_prefix("# machines: ")?.strip_suffix(')'));
-        let (machine, why) = head
-            .and_then(|head| head.split_once(" ("))
-            .unwrap_or((BOTH, ""));
+        let mut lines = text.lines().map(str::trim_end);
+        let head = lines.find_map(|line| line.strip_prefix("# machines: ")?.strip_suffix(')'));
+        let head = head.and_then(|head| head.split_once(" ("));
+        let (machine, why) = head.unwrap_or_default();
         assert!(
             [BOTH, NEITHER].contains(&machine) || MACHINES.contains(&machine),
-            "{name}: no machine is called {machine}"
+            "{name}: its head must say where it runs, and why: # machines: debian13 (why)"
         );
+        assert!(!why.is_empty(), "{name}: why on {machine}?");
         Scenario {
             machine: machine.into(),
             why: why.into(),

@@ -420,10 +420,14 @@ fn what_is_refused_is_said_and_does_not_run() {
     ]);
     let by_hand = serve.output().expect("zam");
     assert_eq!(by_hand.status.code(), Some(2));
-    serve.env("SSH_ORIGINAL_COMMAND", "touch /tmp/x; \x1b[2J");
+    let place = tempfile::tempdir().expect("a directory");
+    let made = place.path().join("made");
+    let command = format!("touch {}; \x1b[2J", made.display());
+    serve.env("SSH_ORIGINAL_COMMAND", command);
     let refused = serve.output().expect("zam");
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert_eq!(refused.status.code(), Some(1));
     assert!(said.contains("refuses the key laptop this: "), "{said}");
     assert!(!said.contains('\x1b'), "{said}");
+    assert!(!made.exists());
 }

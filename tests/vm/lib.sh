@@ -26,6 +26,7 @@ fail() { printf 'FAILED: %s\n' "$*" >&2; return 1; }
 expect() {
   local wanted=$1 code=0
   shift
+  (($#)) || fail "nothing to run"
   printf '$ %s\n' "$*"
   output=$("$@" 2>&1) || code=$?
   [[ -z $output ]] || printf '%s\n' "$output"
@@ -46,7 +47,11 @@ journalctl() { command journalctl --sync; command journalctl "$@"; }
 
 # contains TEXT PATTERN / lacks TEXT PATTERN: an extended regular expression.
 contains() { grep -qE -e "$2" <<<"$1" || fail "no '$2' in: $1"; }
-lacks() { ! grep -E -e "$2" <<<"$1" || fail "'$2' is in: $1"; }
+lacks() {
+  local code=0
+  grep -E -e "$2" <<<"$1" || code=$?
+  ((code == 1)) || fail "'$2' is in: $1" # 2: it is no pattern
+}
 # has PATTERN [FILE]: in a file, or in what the last `expect` printed.
 has() { contains "$(if (($# > 1)); then cat "$2"; else printf '%s' "$output"; fi)" "$1"; }
 equal() { [[ $1 == "$2" ]] || fail "not equal: $(diff <(printf '%s\n' "$1") <(printf '%s\n' "$2"))"; }
@@ -65,9 +70,15 @@ wait_for() {
   end=$((${up%.*} + ${PATIENCE:-1000}))
   until "$@" >/dev/null 2>&1; do
     read -r up _ </proc/uptime
-    ((${up%.*} < end)) || { fail "not in time: $*"; return 1; }
+    ((${up%.*} < end)) || never "$@"
     sleep 0.3
   done
+}
+# never COMMAND...: fails with what it says, and with the end of its last argument, if that is a file.
+never() {
+  "$@" || true
+  [[ ! -f ${*: -1} ]] || tail -n 20 -- "${*: -1}"
+  fail "not in time: $*"
 }
 # idle [JOB]: no job of zam is at work or about to be, or not this one, nor an alert being sent. Control groups are gone when
 # a unit is almost so; only then is systemd itself asked.
@@ -147,6 +158,7 @@ content() {
 arrived() {
   local newest
   newest=$(snapshots "$2" | tail -n 1)
+  [[ -n $newest ]] || fail "$2 has no snapshot"
   equal "$(guids "$1/$2" | tail -n 1)" "$(guids "$2" | tail -n 1)"
   equal "$(content "$1/$2@$newest")" "$(content "$2@$newest")"
 }

@@ -46,6 +46,7 @@ for seconds in 0.05 0.2 0.5 1; do
 done
 expect 0 zam reload
 
+clock '2026-11-23 10:01:00' # as above
 say "an entry taken out leaves no failed timer, no stamp, no alert, and comes back as a new one"
 zfs rename tank/other tank/hidden
 expect 1 systemctl start zam@snapshot-tank-other.service

@@ -128,6 +128,7 @@ say "what a stream says of mount points and room is not taken over"
 zfs create -o mountpoint=/etc/evil -o quota=10M tank/evil
 zfs snapshot tank/evil@x
 zfs send -p tank/evil@x | ssh -i /root/.ssh/add -o BatchMode=yes far@localhost "$before zfs receive -s -u backup/add/evil" || true
+expect 0 zfs list -H -o name backup/add/evil@x
 lacks "$(zfs get -rHo value mountpoint,quota backup/add)" '/etc/|10M'
 
 say "nor what it would rename: an account lacks the permission, which root never does"

@@ -82,7 +82,8 @@ has '^tank/home to local: .*was written to'
 equal "$(zam status --json tank/home/kid | jq -r '.datasets[0] | .dataset, .snapshots' | xargs)" 'tank/home/kid 3'
 
 say "what failed, with its last words"
-expect 1 bash -c 'systemctl start zam@replicate:local-tank-home.service; sleep 3; systemctl is-failed zam@replicate:local-tank-home.service && exit 1'
+expect 1 systemctl start zam@replicate:local-tank-home.service
+wait_for systemctl is-failed --quiet zam@replicate:local-tank-home.service
 wait_for test -e /var/lib/zam/alerts/replicate:local-tank-home.json
 expect 0 zam status tank/home
 has 'ago: zam@replicate:local-tank-home.service failed .exit-code, 1.: .*the replica diverged'

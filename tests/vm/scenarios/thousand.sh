@@ -2,6 +2,7 @@
 # timeout: 4500
 # A thousand short runs that fail, of fifty units side by side, for root and for another user: the journal knows the unit of
 # each.
+clock '2026-11-23 10:01:00' # no timer fires meanwhile
 config <<EOF
 datasets:
   tank/gone: {snapshot-period: 1d}
