@@ -1,6 +1,6 @@
-//! The newest snapshot of each dataset that a destination may have, remembered beside the bookmarks that say so: a rollback
-//! of the source takes these along, and a clone that was promoted in its place, or a copy that was restored from the
-//! replica, has none. Pruning then keeps what both may have in common (invariant 2).
+//! Remembers, for each dataset, the newest snapshot that a destination may have. Bookmarks say so too, but a rollback of the
+//! source destroys them, and a clone that was promoted in its place, or a copy that was restored from the replica, has
+//! none. Pruning keeps what both sides may have in common (invariant 2).
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::core::replication::{Plan, TokenUse};
 use crate::core::span::Epoch;
 use crate::core::unit_name::escape;
 
-/// So many datasets that are gone are remembered: one may come back, restored from its replica.
+/// How many datasets that are gone are still remembered: one may come back, restored from its replica.
 const GONE_MAX: usize = 1000;
 
 /// A snapshot that a destination has, or will have once what is on its way has arrived.

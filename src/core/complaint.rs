@@ -1,5 +1,5 @@
-//! The complaints of zfs on stderr, line by line. It quotes the names of which it speaks; other lines are not zfs's (a
-//! greeting, a warning about a locale), or name nobody.
+//! The complaints of zfs on stderr, line by line. It puts each name into quotes; a line without a quoted name comes from a
+//! shell (a greeting, a warning about a locale), or concerns no dataset.
 
 /// `cannot create snapshot 'tank/a@x': out of space`
 #[derive(Debug, PartialEq, Eq)]

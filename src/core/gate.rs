@@ -61,11 +61,6 @@ fn turn(period: Period, week: &Week, at: Moment) -> i64 {
     period.bucket(at.wall - i64::from(open_for) * MINUTE % DAY)
 }
 
-/// Whether no other slot comes before the window closes.
-pub fn is_last_slot(job: &Job, now: Moment) -> bool {
-    job.timing().is_last_slot(now.weekday, now.minute)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -26,6 +26,17 @@ pub enum Health {
     Unreachable,
 }
 
+impl Health {
+    pub const ALL: [Health; 6] = [
+        Health::Ok,
+        Health::Late,
+        Health::Never,
+        Health::Stale,
+        Health::Diverged,
+        Health::Unreachable,
+    ];
+}
+
 impl fmt::Display for Health {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         self.serialize(f)
@@ -44,6 +55,19 @@ pub struct Judgement {
     pub awaited_since: Option<Epoch>,
     /// The reason, when the state alone does not say it.
     pub why: Option<String>,
+}
+
+impl Judgement {
+    /// Of what nothing is known but that.
+    pub fn new(health: Health) -> Self {
+        Judgement {
+            health,
+            newest: None,
+            lag: None,
+            awaited_since: None,
+            why: None,
+        }
+    }
 }
 
 /// The seconds after which a snapshot should have been sent, even if a run takes its time.

@@ -1,5 +1,5 @@
-//! What a program says on stderr when it fails: the reason in it, and whether zfs itself says something. Shells and what
-//! they start put lines of their own there.
+//! What zfs and ssh say on stderr when they fail: the reason in it, and which of the two says it. Shells and what they start
+//! put lines of their own there.
 
 use std::fmt::Display;
 

@@ -1,6 +1,6 @@
 //! The names of a job's units. systemd-escape(1) and systemd.unit(5) give the rules.
 
-use crate::core::config::{Job, Verb};
+use crate::core::config::{Config, Job, Verb};
 
 /// The name of a job's service.
 pub fn service(job: &Job) -> String {
@@ -10,6 +10,11 @@ pub fn service(job: &Job) -> String {
 /// The part between `zam@` and `.service`.
 pub fn instance(job: &Job) -> String {
     escape(&job.path())
+}
+
+/// The job of this instance.
+pub fn job_called<'c>(config: &'c Config, name: &str) -> Option<Job<'c>> {
+    config.jobs().find(|job| instance(job) == name)
 }
 
 /// Whether a name can be a job's: the other units of zam (`check`, `reload`, ...) begin with no verb.

@@ -11,6 +11,7 @@ use crate::core::load::load;
 use crate::edge::outcome::Exit;
 use crate::edge::{files, last_good};
 
+#[derive(Default)]
 pub struct Loaded {
     pub config: Config,
     pub sources: Vec<Source>,
@@ -58,12 +59,10 @@ impl Loaded {
     /// In place of a configuration that could not be read at all.
     pub fn nothing(path: &Path, fault: String) -> Self {
         Loaded {
-            config: Config::default(),
             sources: vec![source(path, String::new())],
             faults: vec![fault],
             errors: 1,
-            losses: vec![],
-            is_last_good: false,
+            ..Loaded::default()
         }
     }
 }
@@ -141,8 +140,8 @@ fn last_good_instead(mut config: Config, sources: Vec<Source>, mut faults: Vec<S
         sources,
         faults,
         errors,
-        losses: vec![],
         is_last_good: true,
+        ..Loaded::default()
     }
 }
 
@@ -239,8 +238,7 @@ impl Files {
             faults: [render(&faults, &self.sources), self.misnamed].concat(),
             sources: self.sources,
             errors,
-            losses: vec![],
-            is_last_good: false,
+            ..Loaded::default()
         })
     }
 }

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::process::ExitCode;
 
-/// Ordered by gravity: of several results in one run the gravest wins.
+/// Ordered by gravity, except `Level`, which comes alone: of several results in one run the gravest wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
     Done,

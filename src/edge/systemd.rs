@@ -1,4 +1,4 @@
-//! Talk with systemd: how zam's jobs stand, new units that are put into force, and what a service says of itself while it
+//! Talks to systemd: how zam's jobs stand, new units that are put into force, and what a service says of itself while it
 //! runs.
 
 use std::collections::{BTreeMap, BTreeSet};

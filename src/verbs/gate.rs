@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use chrono::DateTime;
 
 use crate::core::config::{Idle, Job};
-use crate::core::gate::{Moment, is_last_slot, not_now};
+use crate::core::gate::{Moment, not_now};
 use crate::core::span::{Rough, Span};
 use crate::core::unit_name::instance;
 use crate::edge::outcome::Exit::Undecided;
@@ -46,7 +46,9 @@ fn why_not(path: &Path, key: &str, name: JobName) -> Result<Option<String>> {
         return Ok(Some(why));
     }
     match job.idle() {
-        Some(idle) if idle.run_at_last && is_last_slot(&job, now) => Ok(None),
+        Some(idle) if idle.run_at_last && job.timing().is_last_slot(now.weekday, now.minute) => {
+            Ok(None)
+        }
         Some(idle) => not_idle(&job, idle, now.epoch),
         None => Ok(None),
     }

@@ -1,5 +1,6 @@
 //! One file or folder a verb, each a short story: read, plan, print or do. Beside them stand `loading` (the configuration
-//! that a verb works with), `settle` (what a job leaves behind), `say` (amounts in words), and here what verbs share.
+//! that a verb works with), `locks`, `scans` (whether a pool is scrubbed), `settle` (what a job leaves behind), `last_check`
+//! (what the last check saw), `say` (amounts in words), and here what verbs share.
 
 pub mod check;
 pub mod config;

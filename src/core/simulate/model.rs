@@ -1,5 +1,5 @@
 //! A model of ZFS: a source and its replicas as lists of snapshots, on which the real planners' plans are carried out. Every
-//! stream arrives, and a run takes no time. And the course of each side, as the model writes it down.
+//! stream arrives, and a run takes no time. It also records the course of each side.
 
 use crate::core::config::{Destination, Entry, Job, Verb, Window};
 use crate::core::listing::{Bookmark, Snapshot, State};

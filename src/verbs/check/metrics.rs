@@ -4,19 +4,12 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use chrono::{DateTime, Utc};
+
 use crate::core::alert::Alert;
 use crate::core::health::Health;
 use crate::verbs::check::record::Record;
 use crate::verbs::status::shown::ShownJob;
-
-const STATES: [Health; 6] = [
-    Health::Ok,
-    Health::Late,
-    Health::Never,
-    Health::Stale,
-    Health::Diverged,
-    Health::Unreachable,
-];
 
 /// Samples by the name of their metric.
 #[derive(Default)]
@@ -55,7 +48,7 @@ impl Metrics {
         self.add("zam_check_timestamp_seconds", String::new(), time);
         for entry in &record.datasets {
             let of = labels(&[("dataset", &entry.dataset)]);
-            let newest = entry.newest.map(|time| time.timestamp() as f64);
+            let newest = seconds(entry.newest);
             let snapshots = entry.snapshots.map(|number| number as f64);
             self.add_if("zam_dataset_snapshots", &of, snapshots);
             self.add_if("zam_dataset_newest_snapshot_timestamp_seconds", &of, newest);
@@ -91,7 +84,7 @@ impl Metrics {
                 ("destination", &replica.name),
             ];
             let of = labels(&pair);
-            let newest = replica.newest.map(|time| time.timestamp() as f64);
+            let newest = seconds(replica.newest);
             let lag = replica.lag_seconds.map(|lag| lag as f64);
             let after = replica.alert_after_seconds.map(|after| after as f64);
             let snapshots = replica.snapshots.map(|number| number as f64);
@@ -99,10 +92,10 @@ impl Metrics {
             self.add_if("zam_replica_newest_snapshot_timestamp_seconds", &of, newest);
             self.add_if("zam_replica_lag_seconds", &of, lag);
             self.add_if("zam_replica_alert_after_seconds", &of, after);
-            let missing = replica.missing_since.map(|time| time.timestamp() as f64);
+            let missing = seconds(replica.missing_since);
             let name = "zam_replica_missing_since_timestamp_seconds";
             self.add_if(name, &of, missing);
-            for state in STATES {
+            for state in Health::ALL {
                 let of = labels(&[pair[0], pair[1], ("state", &state.to_string())]);
                 let holds = f64::from(u8::from(replica.state == state));
                 self.add("zam_replica_state", of, holds);
@@ -116,15 +109,13 @@ impl Metrics {
             job.destination.as_deref().unwrap_or_default(),
         );
         let of = labels(&[("verb", &verb), ("dataset", dataset), ("destination", to)]);
-        let time =
-            |time: Option<chrono::DateTime<chrono::Utc>>| time.map(|time| time.timestamp() as f64);
         let failed = job.alert.as_ref().map(status);
         let status = failed.or(job.success.map(|_| 0.0));
-        self.add_if("zam_job_last_run_timestamp_seconds", &of, time(job.last));
+        self.add_if("zam_job_last_run_timestamp_seconds", &of, seconds(job.last));
         self.add_if(
             "zam_job_last_success_timestamp_seconds",
             &of,
-            time(job.success),
+            seconds(job.success),
         );
         self.add_if("zam_job_last_exit_status", &of, status);
         self.add_if(
@@ -172,6 +163,11 @@ fn labels(pairs: &[(&str, &str)]) -> String {
         texts.push(format!("{name}=\"{value}\""));
     }
     format!("{{{}}}", texts.join(","))
+}
+
+/// Since 1970.
+fn seconds(time: Option<DateTime<Utc>>) -> Option<f64> {
+    Some(time?.timestamp() as f64)
 }
 
 #[cfg(test)]

@@ -39,7 +39,7 @@ pub fn failed(path: &Path, instance: &str, now: DateTime<Utc>) -> Result<Outcome
     let user = config.as_ref().and_then(|config| owner(config, instance));
     let known = read(instance);
     let user = user.or(known.map(|known| known.user)).unwrap_or_default();
-    // Before it is looked at how it failed, which takes a moment: what succeeds meanwhile ends this.
+    // Read before the failure is examined, which takes a moment: a success during that time must end this alert.
     let succeeded = Records::of(&user).last_success(instance);
     let mut alert = Alert {
         user,
@@ -47,7 +47,7 @@ pub fn failed(path: &Path, instance: &str, now: DateTime<Utc>) -> Result<Outcome
         ..failure(instance, now)
     };
     let _lock = alerts::lock(instance);
-    // One that nobody has taken back yet, though the job may have said that it has succeeded: what comes after it failed.
+    // An alert that nobody has taken back still counts, even if its job has succeeded since: a later run has failed.
     let known = read(instance);
     let is_known = known.is_some_and(|known| alert.follow(&known));
     // On a full disk it is told all the same, though each time.

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 
 use crate::core::alert::Alert;
 use crate::core::config::Config;
-use crate::core::unit_name;
+use crate::core::unit_name::job_called;
 use crate::edge::records::Records;
 use crate::edge::{alerts, clock};
 
@@ -20,8 +20,7 @@ pub(super) fn read(instance: &str) -> Option<Alert> {
 
 /// Who runs the unit with this instance, if the configuration says it.
 pub(super) fn owner(config: &Config, instance: &str) -> Option<String> {
-    let mut jobs = config.jobs();
-    let job = jobs.find(|job| unit_name::instance(job) == instance);
+    let job = job_called(config, instance);
     let user = job.map(|job| config.user_of(&job));
     let user = user.or_else(|| (instance == "check").then(|| config.user()));
     user.map(Into::into)

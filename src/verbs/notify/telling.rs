@@ -2,7 +2,7 @@
 
 use crate::core::alert::{Alert, Over};
 use crate::core::config::Config;
-use crate::core::unit_name;
+use crate::core::unit_name::job_called;
 use crate::edge::desktop::Notification;
 use crate::edge::{journal, notifier};
 use crate::verbs::side_by_side;
@@ -114,10 +114,7 @@ fn environment(
         ("ZAM_COUNT", alert.count.to_string()),
         ("ZAM_SINCE", alert.begun().to_rfc3339()),
     ];
-    let job = config
-        .jobs()
-        .find(|job| unit_name::instance(job) == instance);
-    if let Some(job) = job {
+    if let Some(job) = job_called(config, instance) {
         environment.push(("ZAM_VERB", job.verb.to_string()));
         environment.push(("ZAM_DATASET", job.entry.key.clone()));
         let to = job.destination.map(|to| to.name.to_string());

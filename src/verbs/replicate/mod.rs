@@ -22,7 +22,6 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use crate::core::config::{Destination, Idle};
-use crate::core::gate::is_last_slot;
 use crate::core::schedule::Week;
 use crate::core::span::DAY;
 use crate::edge::outcome::{Exit::Later, Outcome, is_unreachable};
@@ -121,7 +120,8 @@ fn look_for_scans(run: &Run, to: &Destination) -> Result<()> {
         return Ok(());
     };
     let job = run.entry.replication(to);
-    let is_last = job.is_some_and(|job| is_last_slot(&job, clock::moment()));
+    let now = clock::moment();
+    let is_last = job.is_some_and(|job| job.timing().is_last_slot(now.weekday, now.minute));
     if idle.run_at_last && is_last {
         return Ok(());
     }

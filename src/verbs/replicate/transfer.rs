@@ -137,7 +137,8 @@ impl<'t> Transfer<'t> {
                         check_source(self.replication, self.dataset, wanted, error)?;
                         self.plan.token = TokenUse::Discard;
                     }
-                    // What is after it was not marked, so that pruning may have taken some of that: a second pass lists anew.
+                    // Nothing after this snapshot was marked, so pruning may have destroyed some of it: a second pass lists
+                    // again.
                     Ok(()) if is_resumed && self.ends_with_first() => return Ok(()),
                     Ok(()) if is_resumed => {}
                     ended => return ended,

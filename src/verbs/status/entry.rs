@@ -146,11 +146,9 @@ impl<'l> Look<'l> {
         let seen = self.before.replica(&self.key(), &to.name.to_string());
         let known = self.known(seen, self.last_success(to));
         let judged = self.judge(to).unwrap_or_else(|error| Judgement {
-            health: Health::Unreachable,
             newest: self.times(host, &replica).last().copied(),
-            lag: None,
-            awaited_since: None,
             why: Some(self.with_last_success(to, error)),
+            ..Judgement::new(Health::Unreachable)
         });
         let mut snapshots = 0;
         for source in &self.sources {
@@ -192,13 +190,10 @@ impl<'l> Look<'l> {
             let is_new = |made| is_new(to, made, now);
             judged.retain(|judged| !judged.awaited_since.is_some_and(is_new));
         }
-        Ok(judged.into_iter().reduce(worse).unwrap_or(Judgement {
-            health: Health::Never,
-            newest: None,
-            lag: None,
-            awaited_since: None,
-            why: None,
-        }))
+        Ok(judged
+            .into_iter()
+            .reduce(worse)
+            .unwrap_or(Judgement::new(Health::Never)))
     }
 
     /// None for a source that has nothing to send yet: it says nothing about the tree.

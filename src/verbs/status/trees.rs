@@ -1,4 +1,4 @@
-//! Lists everything that `zam status` shows, with few zfs processes.
+//! Lists everything that `zam status` and `zam check` look at, with few zfs processes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
