@@ -44,10 +44,10 @@ fn is_told(variable: &str, value: &str) -> bool {
 fn write_units(loaded: &Loaded, directory: &Path) {
     let is_faulty = !loaded.faults.is_empty();
     let mut folder = PathBuf::new();
-    let mut units = units(&loaded.config, &loaded.sources, is_faulty);
-    let all_made = units.remove_entry(ALL_MADE);
+    let mut files = units(&loaded.config, &loaded.sources, is_faulty);
+    let all_made = files.remove_entry(ALL_MADE);
     let mut is_complete = true;
-    for (path, text) in units {
+    for (path, text) in files {
         if let Err(e) = write(&directory.join(path), &text, &mut folder) {
             log(&e.to_string());
             is_complete = false;

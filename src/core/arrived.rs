@@ -54,7 +54,7 @@ impl Newest {
 /// What one destination of an entry may have. It is kept as a file of this name and text.
 #[derive(Debug, PartialEq)]
 pub struct Arrived {
-    /// Which entry and destination, as [`name`] says it.
+    /// Which entry and destination, as [`record_name`] says it.
     pub name: String,
     /// What the destination's bookmarks are named after: the disk behind its name may be another the next time.
     pub id: u32,
@@ -62,7 +62,7 @@ pub struct Arrived {
 }
 
 /// A name for the replicas of an entry at a destination.
-pub fn name(entry: &Entry, to: &Destination) -> String {
+pub fn record_name(entry: &Entry, to: &Destination) -> String {
     escape(&format!("{}/{}", to.name, entry.key))
 }
 

@@ -89,15 +89,15 @@ pub fn judge(
         now,
         root: None,
     };
-    let plan = plan(&wish, source, replica, None);
-    let newest = newest_common(&plan, replica);
-    let sent_until = plan.base.as_ref().map_or(0, |base| base.createtxg);
+    let planned = plan(&wish, source, replica, None);
+    let newest = newest_common(&planned, replica);
+    let sent_until = planned.base.as_ref().map_or(0, |base| base.createtxg);
     let ours = source.state.owned(prefix);
     let last = ours.clone().next_back();
     let unsent = ours.filter(|s| s.createtxg > sent_until);
     // Not the first: a clock that was wrong may have dated that in the future.
     let oldest_unsent = unsent.map(|s| s.creation).min();
-    let health = match (plan.kind, newest, oldest_unsent) {
+    let health = match (planned.kind, newest, oldest_unsent) {
         (Kind::Diverged, ..) => Health::Diverged,
         (_, None, _) => Health::Never,
         (_, Some(newest), Some(oldest)) => punctuality(to, now - newest, now - oldest),
@@ -110,7 +110,7 @@ pub fn judge(
             .zip(last)
             .map(|(newest, last)| (last.creation - newest).max(0)),
         awaited_since: (health == Health::Never).then_some(source.state.creation),
-        why: (health == Health::Diverged).then_some(plan.why),
+        why: (health == Health::Diverged).then_some(planned.why),
     }
 }
 

@@ -138,11 +138,11 @@ pub fn plan<'s>(
     let owned = ordered.iter().filter(|s| prefix.owns_snapshot(&s.name));
     let owned: Vec<&Snapshot> = owned.copied().collect();
     let newest = owned.last().map(|s| s.guid);
-    let mut wanted = wanted(&owned, windows, now).into_iter();
+    let mut windows_of_each = wanted(&owned, windows, now).into_iter();
     let mut verdicts = Vec::with_capacity(ordered.len());
     for snapshot in ordered {
         let reasons = if prefix.owns_snapshot(&snapshot.name) {
-            let windows = wanted.next().unwrap_or_default();
+            let windows = windows_of_each.next().unwrap_or_default();
             let mut reasons = reasons_of_ours(snapshot, windows, newest, now);
             reasons.extend(forced(snapshot));
             reasons

@@ -30,7 +30,7 @@ IPAddressDeny=any
 
 /// The directives for a job of a user. systemd hands it the keys of the hosts that it reaches, which it cannot read itself;
 /// one that reaches none has no network, if it is `alone`: without a hook, which may need one.
-pub(super) fn sandbox(user: &str, hosts: &[&Host], alone: bool) -> String {
+pub(super) fn confine(user: &str, hosts: &[&Host], alone: bool) -> String {
     if user == ROOT {
         return String::new();
     }

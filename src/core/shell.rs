@@ -44,7 +44,7 @@ pub fn pipeline<P: AsRef<[W]>, W: AsRef<str>>(programs: &[P]) -> Result<String, 
 pub fn programs(line: &str) -> Option<Vec<Vec<String>>> {
     let mut programs = Vec::new();
     for part in line.split(PIPE) {
-        let words = words(part);
+        let words = split(part);
         let program = words.get(BEFORE.len()..)?;
         if program.is_empty() {
             return None;
@@ -62,7 +62,7 @@ pub fn told(line: &str) -> &str {
 }
 
 /// The words of a program's part of a line, where every second quote ends one.
-fn words(part: &str) -> Vec<String> {
+fn split(part: &str) -> Vec<String> {
     let mut words = Vec::new();
     for (i, piece) in part.split('\'').enumerate() {
         if i % 2 == 1 {

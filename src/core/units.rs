@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use crate::core::config::{Config, Destination, Entry, Host, Job, Verb};
 use crate::core::fault::Source;
 use crate::core::gate::is_gated;
-use crate::core::sandbox::{sandbox, specifiers};
+use crate::core::sandbox::{confine, specifiers};
 use crate::core::schedule::Schedule;
 use crate::core::span::MINUTE;
 use crate::core::unit_name::{instance, service};
@@ -34,7 +34,7 @@ pub fn units(config: &Config, sources: &[Source], faulty: bool) -> BTreeMap<Stri
         let timing = job.timing();
         let schedule = schedules.entry(timing).or_insert_with(|| timing.schedule());
         let source = source_path(sources.get(job.entry.at.file));
-        let timer = timer(&job, schedule, &name, &source);
+        let timer = timer_unit(&job, schedule, &name, &source);
         wanted += &format!("Wants=zam-{name}.timer\n");
         units.insert(format!("zam-{name}.timer"), timer);
         let path = format!("zam@{name}.service.d/50-zam.conf");
@@ -71,7 +71,7 @@ pub fn units(config: &Config, sources: &[Source], faulty: bool) -> BTreeMap<Stri
 }
 
 /// Here and below `source` is a line of its own, or empty ([`source_path`]).
-fn timer(job: &Job, schedule: &Schedule, name: &str, source: &str) -> String {
+fn timer_unit(job: &Job, schedule: &Schedule, name: &str, source: &str) -> String {
     let mut on_calendar = String::new();
     for expression in &schedule.on_calendar {
         on_calendar += &format!("OnCalendar={expression}\n");
@@ -122,7 +122,7 @@ ExecStart=zam {words}
 {hooks}{log_fields}",
         description = describe(job),
         order = order(job),
-        sandbox = sandbox(user, &hosts_of(job), hooks(job).is_empty()),
+        sandbox = confine(user, &hosts_of(job), hooks(job).is_empty()),
         service_type = service_type(job),
         hooks = hooks(job),
         log_fields = log_fields(job),
@@ -221,7 +221,7 @@ fn check_drop_in(config: &Config, source: &str) -> String {
     let network = if hosts.is_empty() { "" } else { NETWORK };
     let user = config.user();
     // The commands of `notify` may need the network.
-    let sandbox = sandbox(user, &hosts, false);
+    let sandbox = confine(user, &hosts, false);
     format!(
         "\
 {HEADER}[Unit]

@@ -23,7 +23,7 @@ pub struct Lock {
     _file: File,
 }
 
-pub fn directory() -> PathBuf {
+pub fn place_of_locks() -> PathBuf {
     std::env::var_os("ZAM_RUN").map_or_else(|| "/run/zam".into(), PathBuf::from)
 }
 
@@ -46,7 +46,7 @@ pub fn share(name: &str) -> Result<Lock> {
 type TryLock = fn(&File) -> Result<(), TryLockError>;
 
 fn lock(name: &str, try_lock: TryLock) -> Result<Lock> {
-    let directory = directory();
+    let directory = place_of_locks();
     trusted::directory(&directory)
         .with_context(|| format!("cannot use {} for locks", directory.display()))?;
     let path = directory.join(escape(name) + ".lock");
@@ -60,7 +60,7 @@ fn lock(name: &str, try_lock: TryLock) -> Result<Lock> {
         let mut file = trusted::open_or_create(&path)
             .with_context(|| format!("cannot open the lock {}", path.display()))?;
         if !is_locked_until(until, &file, try_lock, &path)? {
-            let holder = holder(&mut file);
+            let holder = read_holder(&mut file);
             let why = format!("{name} is locked by {holder}; try again when it is done");
             return Err(Later(why).into());
         }
@@ -102,7 +102,7 @@ fn sign(file: &mut File) {
     let _ = emptied.and_then(|()| file.write_all(text.as_bytes()));
 }
 
-fn holder(file: &mut File) -> String {
+fn read_holder(file: &mut File) -> String {
     let mut holder = Vec::new();
     if file.rewind().is_ok() {
         let _ = file.take(HOLDER_MAX).read_to_end(&mut holder);

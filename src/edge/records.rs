@@ -31,11 +31,11 @@ pub(super) fn directory() -> PathBuf {
 
 /// Says why nothing can be recorded, if that is so.
 pub fn why_unwritable() -> Option<String> {
-    let directory = directory();
+    let place = directory();
     // In the sandbox of a job that is not root's everything else is read-only.
-    let users = directory.join(USERS);
-    let found = rustix::fs::statvfs(&users).or_else(|_| rustix::fs::statvfs(&directory));
-    let (found, directory) = (found.ok()?, directory.display());
+    let users = place.join(USERS);
+    let found = rustix::fs::statvfs(&users).or_else(|_| rustix::fs::statvfs(&place));
+    let (found, directory) = (found.ok()?, place.display());
     if found.f_flag.contains(StatVfsMountFlags::RDONLY) {
         return Some(format!(
             "{directory} is read-only, so failures cannot be kept; see: findmnt -T {directory}, dmesg"
@@ -198,10 +198,8 @@ impl FromStr for Success {
 
 /// What the last check of each user has found.
 pub fn checks() -> Vec<String> {
-    let users = users().into_iter();
-    users
-        .filter_map(|user| Records::of(&user).check().ok())
-        .collect()
+    let checks = users().into_iter().map(|user| Records::of(&user).check());
+    checks.flatten().collect()
 }
 
 /// Says to the scripts of the login whether there is nothing to tell. systemd-tmpfiles removes the file when nobody has

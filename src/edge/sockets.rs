@@ -73,7 +73,7 @@ impl Sockets {
 }
 
 fn make() -> Result<TempDir> {
-    let parent = lock::directory();
+    let parent = lock::place_of_locks();
     make_in(&parent).with_context(|| {
         let parent = parent.display();
         format!("cannot make a directory for ssh's sockets in {parent}")

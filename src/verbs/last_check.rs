@@ -114,6 +114,6 @@ fn last(now: DateTime<Utc>) -> Option<Checked> {
 /// Says since when nobody has checked, if that is too long. Before the first check there is nothing to say.
 pub(super) fn silence(now: DateTime<Utc>) -> Option<String> {
     let time = last(now)?.time;
-    let ago = ago(Some(time), now);
-    is_old(time, now).then(|| format!("last checked {ago} (systemctl status zam-check.timer)"))
+    let since = ago(Some(time), now);
+    is_old(time, now).then(|| format!("last checked {since} (systemctl status zam-check.timer)"))
 }

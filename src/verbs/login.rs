@@ -21,7 +21,7 @@ const LINES: usize = 6;
 /// Prints what there is to say. Nothing that goes wrong here is worth disturbing a login for.
 pub fn greet(now: DateTime<Utc>) -> Outcome {
     // One dated ahead was written while the clock was wrong.
-    let acknowledged = acknowledged().filter(|time| *time <= now);
+    let acknowledged = last_ack().filter(|time| *time <= now);
     let mut alerts = notify::all_open();
     alerts.retain(|alert| acknowledged.is_none_or(|time| alert.begun() > time));
     alerts.sort_by_key(|alert| std::cmp::Reverse(alert.time));
@@ -66,7 +66,7 @@ fn line(alert: &Alert, now: DateTime<Utc>) -> String {
 /// # Errors
 /// The user has no home to remember it in.
 pub fn acknowledge(now: DateTime<Utc>) -> Result<Outcome> {
-    let file = file()?;
+    let file = path_of_ack()?;
     let folder = file.parent().context("no directory")?;
     fs::create_dir_all(folder)
         .and_then(|()| fs::write(&file, now.to_rfc3339()))
@@ -78,12 +78,12 @@ pub fn acknowledge(now: DateTime<Utc>) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-fn acknowledged() -> Option<DateTime<Utc>> {
-    let text = fs::read_to_string(file().ok()?).ok()?;
+fn last_ack() -> Option<DateTime<Utc>> {
+    let text = fs::read_to_string(path_of_ack().ok()?).ok()?;
     text.trim().parse().ok()
 }
 
-fn file() -> Result<PathBuf> {
+fn path_of_ack() -> Result<PathBuf> {
     let told = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from);
     let home = || std::env::home_dir().map(|home| home.join(".local/share"));
     let data = told.filter(|told| told.is_absolute()).or_else(home);

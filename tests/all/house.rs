@@ -1,5 +1,6 @@
 //! The house's rules, read from its sources: imports point down, in no circle; the core touches nothing outside; what
-//! the generator reaches links nothing of D-Bus, logging or the command line; and the map names what there is.
+//! the generator reaches links nothing of D-Bus, logging or the command line; the map names what there is; and no variable
+//! has the name of the function that fills it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -237,4 +238,14 @@ fn what_breaks_a_rule_is_found() {
         circles(&arrows).into_iter().collect::<Vec<_>>(),
         ["core::a", "core::b"]
     );
+}
+
+#[test]
+fn no_variable_has_the_name_of_the_function_that_fills_it() {
+    let filled = Regex::new(r"\blet (?:mut )?(\w+) = (\w+)\(").expect("a pattern");
+    for (module, text) in modules() {
+        for found in filled.captures_iter(&text) {
+            assert_ne!(found[1], found[2], "{module}");
+        }
+    }
 }

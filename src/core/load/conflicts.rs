@@ -35,7 +35,7 @@ impl Conflicts {
 }
 
 /// The names that the configuration has for each machine: this one has none.
-fn names(config: &Config) -> BTreeMap<Option<Address<'_>>, Vec<Option<&str>>> {
+fn names_by_machine(config: &Config) -> BTreeMap<Option<Address<'_>>, Vec<Option<&str>>> {
     let mut names = BTreeMap::from([(None, vec![None])]);
     for host in config.hosts.values() {
         let of_machine: &mut Vec<_> = names.entry(Some(host.address())).or_default();
@@ -45,7 +45,7 @@ fn names(config: &Config) -> BTreeMap<Option<Address<'_>>, Vec<Option<&str>>> {
 }
 
 /// Where replicas go: the roots that entries use, and all those on this machine.
-fn roots(config: &Config) -> BTreeSet<(Option<Address<'_>>, &Dataset)> {
+fn find_roots(config: &Config) -> BTreeSet<(Option<Address<'_>>, &Dataset)> {
     let used = config.entries.iter().flat_map(|entry| &entry.destinations);
     let mut roots: BTreeSet<_> = used.map(|to| (to.address(), &to.root)).collect();
     roots.extend(config.roots.iter().map(|root| (None, root)));
@@ -53,8 +53,8 @@ fn roots(config: &Config) -> BTreeSet<(Option<Address<'_>>, &Dataset)> {
 }
 
 fn find_roots_in_sources(config: &Config, conflicts: &mut Conflicts) {
-    let names = names(config);
-    for (at, root) in roots(config) {
+    let names = names_by_machine(config);
+    for (at, root) in find_roots(config) {
         let names = names.get(&at).into_iter().flatten();
         for entry in names.filter_map(|host| selection::governing(config, *host, root)) {
             let message = format!(
@@ -68,7 +68,7 @@ fn find_roots_in_sources(config: &Config, conflicts: &mut Conflicts) {
 
 /// A replica is no source, because the snapshots made there would be foreign to the replication that fills it.
 fn find_sources_in_roots(config: &Config, conflicts: &mut Conflicts) {
-    let roots = roots(config);
+    let roots = find_roots(config);
     for entry in &config.entries {
         let mut above = entry.dataset.and_above();
         if let Some(root) = above.find(|above| roots.contains(&(entry.address(), above))) {
@@ -119,7 +119,7 @@ type Replicas<'c> = BTreeMap<(Option<Address<'c>>, Dataset), Vec<User<'c>>>;
 /// Two entries that meet in one replica are both at fault, because only a person can say which of them is wrong. If one
 /// replica lies inside the other, the inner entry is at fault.
 fn find_meeting(config: &Config, conflicts: &mut Conflicts) {
-    let replicas = replicas(config);
+    let replicas = replicas_by_name(config);
     for ((at, replica), users) in &replicas {
         let outer = outer_user(&replicas, *at, replica, users[0]);
         for (position, user) in users.iter().enumerate() {
@@ -138,7 +138,7 @@ fn find_meeting(config: &Config, conflicts: &mut Conflicts) {
     }
 }
 
-fn replicas(config: &Config) -> Replicas<'_> {
+fn replicas_by_name(config: &Config) -> Replicas<'_> {
     let mut replicas = Replicas::new();
     for entry in &config.entries {
         for to in &entry.destinations {

@@ -8,7 +8,7 @@ use crate::core::load::fields::{Fields, sound};
 use crate::core::load::hosts::Hosts;
 use crate::core::load::keys::DESTINATION;
 use crate::core::load::sections::Sections;
-use crate::core::load::settings::{idle, schedulable, windows};
+use crate::core::load::settings::{idle, read_windows, schedulable};
 use crate::core::load::tree::{Map, Node};
 use crate::core::name::{Dataset, Label};
 use crate::core::period::Period;
@@ -109,7 +109,7 @@ impl<'n> Destinations<'n> {
         map: Map<'n>,
         faults: &mut Vec<Fault>,
     ) -> Option<Destination> {
-        let settings = listed(&map);
+        let settings = list_settings(&map);
         let mut fields = Fields::new(map, &DESTINATION, faults);
         let host_name = fields.parse("host", text);
         let host = host_name
@@ -126,7 +126,7 @@ impl<'n> Destinations<'n> {
             host: host.cloned(),
             replication_period,
             prune_period: schedulable(&mut fields, "prune-period"),
-            windows: windows(&mut fields),
+            windows: read_windows(&mut fields),
             alert_after: alert_after(&mut fields, replication_period),
             idle,
             decrypt: fields.flag("decrypt"),
@@ -184,7 +184,7 @@ fn alert_after(fields: &mut Fields, replication_period: Option<Period>) -> Optio
 }
 
 /// The settings of a map, for showing them. `use` is left out, because its templates are in the map by now.
-pub fn listed(map: &Map) -> Vec<Setting> {
+pub fn list_settings(map: &Map) -> Vec<Setting> {
     let mut listed = Vec::new();
     for (name, (key, node)) in map {
         if *name != "use" {

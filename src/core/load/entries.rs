@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use crate::core::config::{Entry, Host, Window};
 use crate::core::fault::Fault;
-use crate::core::load::destinations::{Destinations, listed};
+use crate::core::load::destinations::{Destinations, list_settings};
 use crate::core::load::fields::{Fields, sound};
 use crate::core::load::hosts::Hosts;
 use crate::core::load::keys::{SETTINGS, TOP};
 use crate::core::load::reach::{self, Faults};
 use crate::core::load::sections::Sections;
-use crate::core::load::settings::{hooks, schedulable, windows};
+use crate::core::load::settings::{hooks, read_windows, schedulable};
 use crate::core::load::templates::{Layer, Templates};
 use crate::core::load::tree::{Key, Map, Node, items};
 use crate::core::name::Dataset;
@@ -146,7 +146,7 @@ impl<'n> Reader<'n> {
         settings: Map<'n>,
         faults: &mut Vec<Fault>,
     ) -> Option<Entry> {
-        let listed = listed(&settings);
+        let listed = list_settings(&settings);
         check_prune_period(&settings, faults);
         let destinations = self
             .destinations
@@ -154,7 +154,7 @@ impl<'n> Reader<'n> {
         let mut fields = Fields::new(settings, &SETTINGS, faults);
         let snapshot_period = schedulable(&mut fields, "snapshot-period");
         let prune_period = schedulable(&mut fields, "prune-period").unwrap_or(HOUR);
-        let windows = windows(&mut fields);
+        let windows = read_windows(&mut fields);
         check_windows(&mut fields, snapshot_period, &windows);
         let hooks = fields
             .node("hooks")

@@ -114,7 +114,7 @@ fn tidy(key: &str) -> String {
 
 /// The settings at the top, and the hosts.
 fn top(sections: &Sections, faults: &mut Vec<Fault>) -> Result<Config, Fault> {
-    let prefix = prefix(sections)?;
+    let prefix = read_prefix(sections)?;
     let mut fields = Fields::new(sections.top.clone(), &TOP, faults);
     Ok(Config {
         prefix,
@@ -139,7 +139,7 @@ fn named(sections: &Sections, fields: &mut Fields, name: &str, otherwise: &str) 
 }
 
 /// A wrong prefix is as bad as a file that cannot be read: under another prefix nothing that exists would be ours.
-fn prefix(sections: &Sections) -> Result<Prefix, Fault> {
+fn read_prefix(sections: &Sections) -> Result<Prefix, Fault> {
     let Some((key, node)) = sections.top.get("prefix") else {
         return Ok(Prefix::default());
     };

@@ -21,7 +21,7 @@ pub fn schedulable(fields: &mut Fields, name: &str) -> Option<Period> {
 }
 
 /// An empty list is no policy, because "keep nothing" cannot be said (invariant 3).
-pub fn windows(fields: &mut Fields) -> Vec<Window> {
+pub fn read_windows(fields: &mut Fields) -> Vec<Window> {
     let Some(node) = fields.node("windows") else {
         return Vec::new();
     };

@@ -23,7 +23,7 @@ pub use crate::core::replication::cursors::{
     is_at_rest, never_given, newest_cursors, set_aside, unconfirmed,
 };
 pub use crate::core::replication::streams::{Side, Stream, Wish, leap};
-use crate::core::replication::streams::{newer, streams, wanted};
+use crate::core::replication::streams::{choose, fewest_streams, snapshots_after};
 pub use crate::core::replication::token::{Token, TokenUse};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -73,8 +73,8 @@ pub fn plan(wish: &Wish, source: &Side, replica: Option<&Side>, token: Option<&T
         return plan.diverged(source, replica, cause);
     }
     let base = plan.base.as_ref();
-    let mut newer = newer(source.state, base);
-    let mut wanted = wanted(wish, held, &newer);
+    let mut newer = snapshots_after(source.state, base);
+    let mut wanted = choose(wish, held, &newer);
     let resumed = match (token, held) {
         (Some(token), Some(held)) => token.resumed(wish, raw, &newer, base, held),
         _ => None,
@@ -132,7 +132,7 @@ impl Plan {
     /// From the base to the newest snapshot, or from nothing.
     fn go_on(&mut self, newer: &[&Snapshot], wanted: &HashSet<u64>) {
         let mark = self.base.as_ref().map(|base| &base.mark);
-        let streams = streams(newer, wanted, mark);
+        let streams = fewest_streams(newer, wanted, mark);
         (self.kind, self.why) = match (mark, streams.is_empty()) {
             (None, true) => {
                 let why = "the source has no snapshot of zam's yet";
@@ -159,7 +159,8 @@ impl Plan {
         self.kind = Kind::Resume;
         self.why = "a stream was cut, and its resume token fits".into();
         self.streams = vec![first];
-        self.streams.extend(streams(after, wanted, Some(&end)));
+        self.streams
+            .extend(fewest_streams(after, wanted, Some(&end)));
     }
 
     /// Nothing is sent, and no token is touched.

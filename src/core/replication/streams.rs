@@ -64,7 +64,7 @@ impl Stream {
 }
 
 /// The source's snapshots after the base, owned or not, oldest first.
-pub(super) fn newer<'s>(source: &'s State, base: Option<&Base>) -> Vec<&'s Snapshot> {
+pub(super) fn snapshots_after<'s>(source: &'s State, base: Option<&Base>) -> Vec<&'s Snapshot> {
     let is_newer = |s: &&Snapshot| base.is_none_or(|base| s.createtxg > base.createtxg);
     source.snapshots.iter().filter(is_newer).collect()
 }
@@ -72,7 +72,7 @@ pub(super) fn newer<'s>(source: &'s State, base: Option<&Base>) -> Vec<&'s Snaps
 /// The GUIDs of those of `newer` that the destination's windows would keep beside what the replica has already, and of the
 /// newest; of all where the clock may be wrong. Retention is given only the newest owned snapshot of the replica: buckets
 /// follow each other in time, so if an older one shares a bucket with a new snapshot, the newest does too.
-pub(super) fn wanted(wish: &Wish, replica: Option<&State>, newer: &[&Snapshot]) -> HashSet<u64> {
+pub(super) fn choose(wish: &Wish, replica: Option<&State>, newer: &[&Snapshot]) -> HashSet<u64> {
     let mut owned = Vec::new();
     owned.extend(replica.and_then(|replica| replica.owned(wish.prefix).next_back()));
     let first_new = owned.len();
@@ -100,7 +100,7 @@ pub fn leap(windows: &[Window]) -> i64 {
 
 /// The fewest streams: one `-I` for each run of wanted neighbours, one `-i` over each gap. A bookmark gives only `-i`
 /// (zfs-send(8)).
-pub(super) fn streams(
+pub(super) fn fewest_streams(
     newer: &[&Snapshot],
     wanted: &HashSet<u64>,
     base: Option<&Mark>,

@@ -13,7 +13,7 @@ pub(super) struct Tick {
 }
 
 /// The ticks from `from` until before `until`: as close as there is room for at most `most` of them.
-pub(super) fn ticks(from: Epoch, until: Epoch, most: usize) -> Vec<Tick> {
+pub(super) fn ticks_within(from: Epoch, until: Epoch, most: usize) -> Vec<Tick> {
     let steps = [
         Period::Days(1),
         Period::Days(2),
@@ -30,14 +30,14 @@ pub(super) fn ticks(from: Epoch, until: Epoch, most: usize) -> Vec<Tick> {
     let mut bucket = step.bucket(from - 1) + 1;
     while step.start(bucket) < until {
         let at = step.start(bucket);
-        let name = name(at, step);
+        let name = name_of(at, step);
         ticks.push(Tick { at, name });
         bucket += 1;
     }
     ticks
 }
 
-fn name(at: Epoch, step: Period) -> String {
+fn name_of(at: Epoch, step: Period) -> String {
     let date = utc(at);
     let format = match step {
         Period::Months(_) if date.month() == 1 => "%Y",
@@ -55,7 +55,7 @@ mod tests {
     #[test]
     fn ticks_are_as_close_as_there_is_room() {
         let names = |days: i64, most| {
-            let ticks = ticks(0, days * DAY, most).into_iter();
+            let ticks = ticks_within(0, days * DAY, most).into_iter();
             Vec::from_iter(ticks.map(|tick| tick.name))
         };
         assert_eq!(names(3, 3), ["Jan 1", "Jan 2", "Jan 3"]);

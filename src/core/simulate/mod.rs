@@ -15,7 +15,7 @@ use crate::core::gate::Moment;
 use crate::core::name::Prefix;
 use crate::core::simulate::model::Model;
 pub use crate::core::simulate::model::Side;
-use crate::core::simulate::timers::{Firing, firings, timers};
+use crate::core::simulate::timers::{Firing, firings, timers_of};
 use crate::core::span::{DAY, Epoch};
 
 /// All that the course of an entry depends on: entries with the same policy have the same course.
@@ -52,7 +52,7 @@ pub fn play(
         return Vec::new();
     }
     let mut model = Model::new(prefix, entry);
-    let mut timers = timers(entry);
+    let mut timers = timers_of(entry);
     for day in from.div_euclid(DAY)..=(until - 1).div_euclid(DAY) {
         for Firing { at, timer } in firings(&timers, day, clock) {
             let timer = &mut timers[timer];

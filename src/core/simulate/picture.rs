@@ -2,7 +2,7 @@
 //! dense they are with age at the end. Pure. Escapes nothing, since no name can hold a character that XML would read.
 
 use crate::core::simulate::Side;
-use crate::core::simulate::axis::ticks;
+use crate::core::simulate::axis::ticks_within;
 use crate::core::simulate::density::restorable;
 use crate::core::simulate::summary::{Course, Growth, date, growth, number};
 use crate::core::span::{DAY, Epoch, HOUR, MINUTE, MONTH, Rough, WEEK, YEAR};
@@ -113,7 +113,7 @@ impl<'c> Chart<'c> {
             *body += &text(LEFT - 8.0, y + 4.0, "m e", &number(count));
         }
         let (from, until) = (self.course.from, self.course.until);
-        for tick in ticks(from, until, 14) {
+        for tick in ticks_within(from, until, 14) {
             let x = LEFT + (RIGHT - LEFT) * (tick.at - from) as f64 / (until - from) as f64;
             *body += &line(x, self.bottom, x, self.bottom + 5.0);
             *body += &text(x, self.bottom + 18.0, "m c", &tick.name);

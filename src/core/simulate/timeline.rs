@@ -2,7 +2,7 @@
 //! Pure; knows no terminal but its width.
 
 use crate::core::simulate::Side;
-use crate::core::simulate::axis::{Tick, ticks};
+use crate::core::simulate::axis::{Tick, ticks_within};
 use crate::core::simulate::density::restorable;
 use crate::core::simulate::summary::{Course, number};
 
@@ -84,7 +84,7 @@ fn highest(days: &[usize], column: usize, columns: usize) -> usize {
 fn axis(course: &Course, columns: usize) -> String {
     let mut line = vec!['─'; columns];
     let length = course.until - course.from;
-    for Tick { at, name } in ticks(course.from, course.until, columns / 9) {
+    for Tick { at, name } in ticks_within(course.from, course.until, columns / 9) {
         let column = ((at - course.from) * columns as i64 / length) as usize;
         let text: Vec<char> = format!("┴{name}").chars().collect();
         if let Some(room) = line.get_mut(column..column + text.len()) {

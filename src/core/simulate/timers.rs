@@ -21,7 +21,7 @@ pub(super) struct Timer<'c> {
 }
 
 /// The timers of an entry's jobs, in the order in which jobs run that fire together: the snapshot, replications, pruning.
-pub(super) fn timers(entry: &Entry) -> Vec<Timer<'_>> {
+pub(super) fn timers_of(entry: &Entry) -> Vec<Timer<'_>> {
     let mut jobs = entry.jobs();
     jobs.sort_by_key(|job| (job.verb, job.destination.is_some()));
     jobs.into_iter().map(Timer::new).collect()
@@ -88,11 +88,11 @@ impl<'c> Timer<'c> {
             return true;
         }
         let now = clock(at);
-        let is_due = is_due(self.job.period, &self.slots.week, now, self.last);
-        if is_due {
-            self.last = Some(now);
+        if !is_due(self.job.period, &self.slots.week, now, self.last) {
+            return false;
         }
-        is_due
+        self.last = Some(now);
+        true
     }
 }
 

@@ -86,7 +86,7 @@ fn tell_by(
     alert: &Alert,
     event: &Event,
 ) -> Vec<usize> {
-    let environment = environment(config, instance, alert, event);
+    let environment = variables(config, instance, alert, event);
     let at_once = places.len();
     let run = |place: usize| {
         let command = &config.notify[place];
@@ -98,7 +98,7 @@ fn tell_by(
     failed.into_iter().flatten().collect()
 }
 
-fn environment(
+fn variables(
     config: &Config,
     instance: &str,
     alert: &Alert,

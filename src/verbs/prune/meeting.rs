@@ -4,7 +4,7 @@
 
 use anyhow::Result;
 
-use crate::core::arrived::{Arrived, name};
+use crate::core::arrived::{Arrived, record_name};
 use crate::core::config::Destination;
 use crate::edge::arrived;
 use crate::edge::outcome::Exit::Waits;
@@ -14,7 +14,7 @@ use crate::verbs::Run;
 /// [`Waits`]: this pruning would destroy what the other destination has windows for.
 pub(super) fn refuse(run: &Run, to: &Destination) -> Result<()> {
     let all = arrived::all();
-    let place = |to: &Destination| last_place(&all, &name(run.entry, to));
+    let place = |to: &Destination| last_place(&all, &record_name(run.entry, to));
     let Some(here) = place(to) else {
         return Ok(());
     };

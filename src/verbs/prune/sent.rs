@@ -1,6 +1,6 @@
 //! What the destinations of a source may have, beside what their bookmarks on it say.
 
-use crate::core::arrived::{Arrived, Replicated, Replicating, name, replications};
+use crate::core::arrived::{Arrived, Replicated, Replicating, record_name, replications};
 use crate::core::config::Job;
 use crate::core::name::{Dataset, Prefix};
 use crate::core::span::Epoch;
@@ -35,7 +35,7 @@ fn replicating(run: &Run) -> Vec<Replicating> {
     for to in &run.entry.destinations {
         let job = run.entry.replication(to);
         replicating.push(Replicating {
-            name: name(run.entry, to),
+            name: record_name(run.entry, to),
             is_job: job.is_some(),
             done: job.and_then(|job| done(run, &job)),
         });

@@ -45,8 +45,8 @@ impl SourceAndReplicas {
     pub(super) fn list(run: &Run, to: &Destination) -> Result<Self> {
         let machines = Machines::new(run, to);
         let mut skimmed = skim(run, &machines, to)?;
-        let orphans = orphans(run, to, &skimmed);
-        let strays = strays(run, to, &skimmed.replicas);
+        let orphans = find_orphans(run, to, &skimmed);
+        let strays = find_strays(run, to, &skimmed.replicas);
         let mut existing: BTreeSet<Dataset> = skimmed.replicas.keys().cloned().collect();
         let Both { source, replicas } = &mut skimmed;
         replicas.retain(|replica, _| {
@@ -55,7 +55,7 @@ impl SourceAndReplicas {
         });
 
         let datasets = list_datasets(run, &machines, to, &skimmed)?;
-        let unsteady = unsteady(to, &skimmed, &datasets);
+        let unsteady = find_unsteady(to, &skimmed, &datasets);
         let mut source = with_snapshots(datasets.source, skimmed.source);
         source.retain(|dataset, _| !unsteady.contains(dataset));
         let replicas = with_snapshots(datasets.replicas, skimmed.replicas);
@@ -183,7 +183,7 @@ fn guid_of_root(to: &Destination, replicas: &Tree, machines: &Machines) -> Resul
 }
 
 /// Replicas of sources that the entry would govern, and that are gone.
-fn orphans(run: &Run, to: &Destination, skimmed: &Both<Tree>) -> Vec<Dataset> {
+fn find_orphans(run: &Run, to: &Destination, skimmed: &Both<Tree>) -> Vec<Dataset> {
     let mut orphans = Vec::new();
     for replica in skimmed.replicas.keys() {
         if let Some(dataset) = replica.below(&to.root)
@@ -196,7 +196,7 @@ fn orphans(run: &Run, to: &Destination, skimmed: &Both<Tree>) -> Vec<Dataset> {
     orphans
 }
 
-fn strays(run: &Run, to: &Destination, replicas: &Tree) -> Vec<Dataset> {
+fn find_strays(run: &Run, to: &Destination, replicas: &Tree) -> Vec<Dataset> {
     let mut strays: Vec<Dataset> = replicas.keys().cloned().collect();
     strays.retain(|replica| is_stray(run, to, replica));
     strays
@@ -213,7 +213,7 @@ fn is_stray(run: &Run, to: &Destination, replica: &Dataset) -> bool {
 }
 
 /// The sources that changed between the two listings, or whose replicas did.
-fn unsteady(to: &Destination, skimmed: &Both<Tree>, now: &Both<Tree>) -> Vec<Dataset> {
+fn find_unsteady(to: &Destination, skimmed: &Both<Tree>, now: &Both<Tree>) -> Vec<Dataset> {
     let mut replicas: Vec<Dataset> = skimmed.replicas.keys().cloned().collect();
     replicas.retain(|replica| !now.replicas.contains_key(replica));
     replicas.extend(replaced(&skimmed.replicas, &now.replicas));

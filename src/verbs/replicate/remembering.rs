@@ -2,7 +2,7 @@
 
 use rustix::process::geteuid;
 
-use crate::core::arrived::{Newest, name};
+use crate::core::arrived::{Newest, record_name};
 use crate::core::config::ROOT;
 use crate::core::name::{Dataset, destination_id};
 use crate::edge::mutex::lock;
@@ -21,7 +21,7 @@ pub(super) fn remember(replication: &Replication, snapshots: &[(&Dataset, Newest
         true => ROOT,
         false => run.config.user(),
     };
-    let name = name(run.entry, to);
+    let name = record_name(run.entry, to);
     let id = destination_id(replication.listed.root);
     let _one_at_a_time = lock(&replication.remembering);
     let changed = arrived::change(user, name, id, |arrived| {

@@ -37,7 +37,7 @@ pub(super) fn missing(config: &Config, name: &str) -> Result<Missing> {
         ));
     }
     let machine = Machine::new(Some(host));
-    let is_bound = is_bound(&machine, &needs, config);
+    let is_bound = binds_key(&machine, &needs, config);
     let mut missing = Missing::default();
     if !is_bound {
         if user != "root" {
@@ -70,7 +70,7 @@ pub(super) fn missing(config: &Config, name: &str) -> Result<Missing> {
 }
 
 /// Whether the key says that it may do what the jobs need, and no more.
-fn is_bound(machine: &Machine, needs: &Needs, config: &Config) -> bool {
+fn binds_key(machine: &Machine, needs: &Needs, config: &Config) -> bool {
     let answer = match machine.run(&["zam", "serve"]) {
         Ok(answer) => answer,
         Err(error) => {

@@ -37,7 +37,7 @@ pub(super) fn print(shown: &[ShownEntry], alerts: &[Alert], colored: bool, now: 
         }
     }
     for alert in alerts {
-        journal::print(format!("\n{}", told(alert, now)));
+        journal::print(format!("\n{}", line_of(alert, now)));
     }
     let lacks = [records::why_unwritable(), last_check::silence(now)];
     for lack in lacks.into_iter().flatten() {
@@ -47,7 +47,7 @@ pub(super) fn print(shown: &[ShownEntry], alerts: &[Alert], colored: bool, now: 
 
 fn add_source(columns: &mut Columns<5>, entry: &ShownEntry, now: DateTime<Utc>) {
     let below = if entry.recursive { " and below" } else { "" };
-    let has_failed = has_failed(&entry.jobs, None);
+    let has_failed = has_alert(&entry.jobs, None);
     let cells = [
         format!("{}{below}", entry.dataset),
         word(entry.state, has_failed),
@@ -64,7 +64,7 @@ fn add_replica(
     jobs: &[ShownJob],
     now: DateTime<Utc>,
 ) {
-    let has_failed = has_failed(jobs, Some(&replica.name));
+    let has_failed = has_alert(jobs, Some(&replica.name));
     let behind = match replica.lag_seconds {
         Some(0) => "-".into(),
         Some(lag) => Rough(lag).to_string(),
@@ -85,7 +85,7 @@ fn number(snapshots: Option<usize>) -> String {
 }
 
 /// Whether a job of a destination, or of the source, has failed.
-fn has_failed(jobs: &[ShownJob], destination: Option<&str>) -> bool {
+fn has_alert(jobs: &[ShownJob], destination: Option<&str>) -> bool {
     let mut failed = jobs.iter().filter(|job| job.alert.is_some());
     failed.any(|job| job.destination.as_deref() == destination)
 }
@@ -107,7 +107,7 @@ fn color(health: Health, has_failed: bool) -> &'static str {
     }
 }
 
-fn told(alert: &Alert, now: DateTime<Utc>) -> String {
+fn line_of(alert: &Alert, now: DateTime<Utc>) -> String {
     format!("{}: {alert}", ago(Some(alert.time), now))
 }
 
@@ -124,7 +124,7 @@ fn troubles(entry: &ShownEntry, now: DateTime<Utc>) -> Vec<String> {
     }
     for job in &entry.jobs {
         if let Some(alert) = &job.alert {
-            let mut told = told(alert, now);
+            let mut told = line_of(alert, now);
             if job.verb == Verb::Replicate {
                 let dataset = quoted(dataset);
                 told += &format!("; how things stand: zam replicate -n {dataset}");
