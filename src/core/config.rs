@@ -240,7 +240,7 @@ impl<'c> Job<'c> {
             period: self.period,
             windows: self.idle().map_or(&[], |idle| idle.windows.as_slice()),
             is_polled: self.idle().is_some_and(Idle::is_polled),
-            is_tried_again: self.destination.is_some(),
+            is_tried_again: self.verb == Verb::Prune && self.destination.is_some(),
             is_remote: is_elsewhere || self.entry.host.is_some(),
         }
     }

@@ -32,8 +32,8 @@ pub struct Timing<'w> {
     pub windows: &'w [Window],
     /// Something besides the clock decides, so the job is tried more often than once a period.
     pub is_polled: bool,
-    /// A machine that sleeps, or another job at the same replicas, may bar its way: a rare job does not leave it at one try
-    /// a day, since at that hour the way may be barred every day.
+    /// Another job at the same replicas, or a machine that sleeps, may bar its way, and nobody is told of that: a rare job
+    /// does not leave it at one try a day, since at that hour the way may be barred every day.
     pub is_tried_again: bool,
     /// The job talks to another machine, which many jobs of many machines may do: they are spread.
     pub is_remote: bool,
