@@ -136,9 +136,6 @@ pub struct Replicated {
     pub newest: Newest,
     /// Only of what was taken before: it came with a stream.
     pub before: Option<Epoch>,
-    /// When its job had brought everything the last time, as [`Prefix::time_of`] gives it; before all times if it never has.
-    /// None: it has no job, and of what goes by hand nobody notes that it has arrived.
-    pub done: Option<String>,
 }
 
 impl Replicated {
@@ -158,36 +155,14 @@ impl Replicated {
         let is_before = self.before.is_none_or(|made| snapshot.creation < made);
         is_unmarked && is_before && time <= newest.time.as_str()
     }
-
-    /// Whether a snapshot, with this time in its name, may be on its way: the newest bookmark is of it, and its job has not
-    /// succeeded since. A first stream of a single snapshot has no bookmark of a beginning besides that of its end.
-    pub fn may_be_on_its_way(
-        &self,
-        snapshot: &Snapshot,
-        time: &str,
-        marked: &BTreeMap<u32, u64>,
-    ) -> bool {
-        let marked = self.id.and_then(|id| marked.get(&id));
-        let is_later = |done: &String| time > done.as_str();
-        marked == Some(&snapshot.createtxg) && self.done.as_ref().is_some_and(is_later)
-    }
 }
 
 /// The replication of an entry to one destination.
 pub struct Replicating {
     /// Which entry and destination, as in [`Arrived`].
     pub name: String,
-    /// Whether it is a job, and not by hand alone.
-    pub is_job: bool,
     /// By when its job had brought everything, as [`Prefix::time_of`] gives it. None: it never has.
     pub done: Option<String>,
-}
-
-impl Replicating {
-    fn done_if_job(&self) -> Option<String> {
-        let done = self.done.as_deref().unwrap_or(BEFORE_EVERY_TIME);
-        self.is_job.then(|| done.into())
-    }
 }
 
 /// What all destinations may have of a source that was `made` then, as far as is known. A source under a new name is in no
@@ -203,15 +178,10 @@ pub fn replications(
     let mut replications = Vec::new();
     for arrived in all {
         let id = Some(arrived.id);
-        let job = jobs.iter().find(|job| job.name == arrived.name);
         if let Some(newest) = arrived.newest.get(dataset).cloned() {
-            replications.push(Replicated {
-                id,
-                newest,
-                before: None,
-                done: job.and_then(Replicating::done_if_job),
-            });
-        } else if let Some(job) = job {
+            let before = None;
+            replications.push(Replicated { id, newest, before });
+        } else if let Some(job) = jobs.iter().find(|job| job.name == arrived.name) {
             replications.push(by_job(job, id, arrived.latest(), made));
         }
     }
@@ -239,12 +209,7 @@ fn by_job(job: &Replicating, id: Option<u32>, latest: &str, made: Epoch) -> Repl
         createtxg: 0,
         time: time.into(),
     };
-    Replicated {
-        id,
-        newest,
-        before,
-        done: job.done_if_job(),
-    }
+    Replicated { id, newest, before }
 }
 
 #[cfg(test)]
@@ -293,7 +258,6 @@ mod tests {
         ];
         let jobs = jobs.map(|(name, done)| Replicating {
             name: name.into(),
-            is_job: true,
             done: done.map(Into::into),
         });
         let mut found = String::new();

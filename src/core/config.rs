@@ -314,18 +314,6 @@ impl Config {
         self.dropped.contains(&key(host, dataset))
     }
 
-    /// The machines that entries are of or go to, by jobs or by hand, each once.
-    pub fn used_hosts(&self) -> BTreeMap<&str, &Host> {
-        let mut hosts = BTreeMap::new();
-        for entry in &self.entries {
-            let destinations = entry.destinations.iter().flat_map(|to| &to.host);
-            for host in entry.host.iter().chain(destinations) {
-                hosts.insert(host.name.as_str(), &**host);
-            }
-        }
-        hosts
-    }
-
     pub fn jobs(&self) -> impl Iterator<Item = Job<'_>> {
         self.entries.iter().flat_map(Entry::jobs)
     }

@@ -63,32 +63,28 @@ pub fn misnamed(
     found
 }
 
-/// The first entry below this one, in the tree of `top`, whose dataset is not in `existing`.
-pub fn missing_below<'e>(
-    config: &'e Config,
-    entry: &Entry,
-    top: &Dataset,
-    existing: &BTreeSet<&Dataset>,
-) -> Option<&'e Dataset> {
-    let others = config
-        .entries
-        .iter()
-        .filter(|other| other.host_name() == entry.host_name() && other.dataset != entry.dataset);
-    let mut names = others.map(|other| &other.dataset);
-    names.find(|name| name.is_within(top) && !existing.contains(name))
+/// The names below this one that stand in other entries, sound or not.
+pub fn named_below(config: &Config, entry: &Entry) -> Vec<Dataset> {
+    let mut names = other_keys(config, entry);
+    names.retain(|name| name.is_within(&entry.dataset));
+    names
+}
+
+fn other_keys(config: &Config, entry: &Entry) -> Vec<Dataset> {
+    let host = entry.host_name();
+    let host = host.map_or(String::new(), |host| format!("{host}:"));
+    let mut names = Vec::new();
+    for key in config.keys().filter(|key| **key != entry.key) {
+        let name = key.strip_prefix(&host);
+        names.extend(name.and_then(|name| name.parse::<Dataset>().ok()));
+    }
+    names
 }
 
 /// The full names in other entries, sound or not, and in the exclusions of this one.
 fn named(config: &Config, entry: &Entry) -> BTreeSet<Dataset> {
-    let host = entry
-        .host_name()
-        .map_or(String::new(), |host| format!("{host}:"));
-    let mut named: BTreeSet<Dataset> = entry.exclude.iter().filter_map(Pattern::path).collect();
-    for key in config.keys().filter(|key| **key != entry.key) {
-        let name = key.strip_prefix(&host);
-        named.extend(name.and_then(|name| name.parse::<Dataset>().ok()));
-    }
-    named
+    let excluded = entry.exclude.iter().filter_map(Pattern::path);
+    excluded.chain(other_keys(config, entry)).collect()
 }
 
 /// Names by their shapes, so that each name is compared only with those that have one in common.

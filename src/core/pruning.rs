@@ -61,10 +61,6 @@ impl Needed<'_> {
         }
         let time = self.wish.prefix.time_of(&snapshot.name)?;
         let mut replicated = self.wish.replicated.iter();
-        if replicated.any(|it| it.may_be_on_its_way(snapshot, time, &self.marked)) {
-            return Some(Reason::Unconfirmed);
-        }
-        let mut replicated = self.wish.replicated.iter();
         let unmarked = replicated.find(|it| it.may_have_unmarked(snapshot, time, &self.marked))?;
         Some(Reason::Unmarked(unmarked.id))
     }

@@ -217,7 +217,11 @@ FixedRandomDelay=true
 
 /// It waits for the jobs that a boot or a wake-up has begin at the same moment. What it found is told as root.
 fn check_drop_in(config: &Config, source: &str) -> String {
-    let hosts: Vec<&Host> = config.used_hosts().into_values().collect();
+    let mut hosts = BTreeMap::new();
+    for host in config.jobs().flat_map(|job| hosts_of(&job)) {
+        hosts.insert(host.name.as_str(), host);
+    }
+    let hosts: Vec<&Host> = hosts.into_values().collect();
     let network = if hosts.is_empty() { "" } else { NETWORK };
     let user = config.user();
     // The commands of `notify` may need the network.

@@ -68,7 +68,7 @@ fn an_alert_whose_unit_logged_nothing_says_so() {
         let line = alert["lines"][0].as_str().expect("a line");
         assert!(
             line.contains("it printed nothing")
-                && line.contains("journalctl -u zam@snapshot-tank-home.service"),
+                && line.contains("journalctl -u 'zam@snapshot-tank-home.service'"),
             "{line}"
         );
         assert!(said.contains("it printed nothing"), "{said}");

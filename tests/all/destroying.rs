@@ -447,6 +447,11 @@ fn a_dataset_that_was_renamed_away_from_its_entry_waits() {
     let why = "tank/virtual: pruning waits: tank/vm stands in the configuration and does not exist";
     expect(&machine.zam("prune -n tank"), 75, "", why);
     expect(&machine.zam("prune tank"), 75, "", why);
+    expect(&machine.zam("prune tank/virtual"), 75, "", why);
+    // The other entry may be at fault.
+    let at_fault = entry.replace("1h", "1 fortnight");
+    fs::write(machine.path("zam.yaml"), format!("{CONFIG}{at_fault}")).expect("the configuration");
+    expect(&machine.zam("prune tank"), 75, "", why);
     assert_eq!(machine.guids("tank/virtual").len(), 5);
     fs::write(machine.path("zam.yaml"), CONFIG).expect("the configuration");
     expect(&machine.zam("prune tank"), 0, "4 snapshots destroyed", "");

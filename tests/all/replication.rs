@@ -6,11 +6,10 @@ use std::collections::HashSet;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use rustix::time::{ClockId, clock_gettime};
-use zam::core::arrived::{Newest, Replicated};
 use zam::core::config::Window;
 use zam::core::divergence::Cause;
 use zam::core::listing::{Bookmark, Snapshot, State};
-use zam::core::name::{Prefix, destination_id};
+use zam::core::name::Prefix;
 use zam::core::pruning::{self, Keeping};
 use zam::core::replication::{
     Base, Kind, Mark, Plan, Side, Stream, Token, TokenUse, Wish, is_at_rest, leap, never_given,
@@ -60,8 +59,6 @@ struct World {
     count: u64,
     kept_here: Vec<Window>,
     kept_there: Vec<Window>,
-    /// The time in the name of the source's newest snapshot when a run last ended well.
-    done: String,
 }
 
 /// A run ended by a signal, somewhere.
@@ -92,7 +89,6 @@ impl World {
             count: 1,
             kept_here,
             kept_there,
-            done: "-".into(),
         }
     }
 
@@ -118,23 +114,7 @@ impl World {
 
     fn prune_source(&mut self) {
         let known = self.is_chained();
-        let replicated = Replicated {
-            id: Some(destination_id(ROOT)),
-            newest: Newest {
-                createtxg: 0,
-                time: "-".into(),
-            },
-            before: None,
-            done: Some(self.done.clone()),
-        };
-        let replicated = vec![replicated];
-        prune(
-            &mut self.source,
-            None,
-            &self.kept_here,
-            replicated,
-            self.now,
-        );
+        prune(&mut self.source, None, &self.kept_here, self.now);
         assert!(!known || self.is_chained(), "pruning broke the chain");
     }
 
@@ -142,13 +122,7 @@ impl World {
         let Some(replica) = &mut self.replica else {
             return;
         };
-        prune(
-            replica,
-            Some(&self.source),
-            &self.kept_there,
-            vec![],
-            self.now,
-        );
+        prune(replica, Some(&self.source), &self.kept_there, self.now);
     }
 
     /// Whether an incremental stream can continue the replica: it ends with something that the source knows, but for
@@ -420,18 +394,9 @@ impl World {
             }
             self.follow(&plan, life)?;
             if plan.kind != Kind::Resume && !plan.has_more {
-                self.done = self.newest_time();
                 return Ok(None);
             }
         }
-    }
-
-    fn newest_time(&self) -> String {
-        let mut owned = self.source.snapshots.iter().filter(|s| is_owned(s));
-        let newest = owned.next_back();
-        let prefix = Prefix::default();
-        let time = newest.and_then(|newest| prefix.time_of(&newest.name));
-        time.unwrap_or("-").into()
     }
 
     /// On a first stream that was cut nothing is left.
@@ -779,18 +744,12 @@ fn knows(source: &State, guid: u64) -> bool {
     source.snapshot(guid).is_some() || source.bookmark(guid).is_some()
 }
 
-fn prune(
-    side: &mut State,
-    source: Option<&State>,
-    windows: &[Window],
-    replicated: Vec<Replicated>,
-    now: i64,
-) {
+fn prune(side: &mut State, source: Option<&State>, windows: &[Window], now: i64) {
     if !windows.is_empty() {
         let wish = Keeping {
             prefix: &Prefix::default(),
             windows,
-            replicated,
+            replicated: vec![],
             now,
         };
         let plan = pruning::plan(&wish, side, source);
@@ -1435,7 +1394,9 @@ fn runs_that_fail_again_and_again_hold_back_no_more_of_the_source() {
 /// A first stream may take days; what it sends must not be pruned away under it, or it begins again from nothing.
 #[test]
 fn a_first_stream_that_was_cut_goes_on_after_pruning() {
-    for count in [1, 2, 5] {
+    // With a single snapshot there is no way to mark: while its stream runs it is busy, and from the second run on there
+    // are newer ones.
+    for count in [2, 5] {
         let mut world = World::new(&["50min/10min"], &[]);
         (0..count).for_each(|_| world.take(true, 600));
         world

@@ -70,7 +70,7 @@ wait_for() {
   end=$((${up%.*} + ${PATIENCE:-1000}))
   until "$@" >/dev/null 2>&1; do
     read -r up _ </proc/uptime
-    ((${up%.*} < end)) || never "$@"
+    ((${up%.*} < end)) || { never "$@"; return 1; }
     sleep 0.3
   done
 }

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, anyhow, bail};
 
 use crate::core::config::Destination;
 use crate::core::listing::{self, ALL_TYPES, DATASETS, SKIM_COLUMNS, SNAPSHOT_COLUMNS, Tree};
-use crate::core::misnamed::{Misnamed, misnamed, missing_below};
+use crate::core::misnamed::{misnamed, named_below};
 use crate::core::name::Dataset;
 use crate::core::pruning;
 use crate::core::selection::governs;
@@ -123,7 +123,8 @@ impl Listed {
         let governed: Vec<Dataset> = targets.iter().map(|target| target.source.clone()).collect();
         let existing = self.source.keys().collect();
         let mut found = misnamed(run.config, run.entry, &existing, &governed);
-        let elsewhere = self.elsewhere(run, &found)?;
+        let names = found.iter().map(|misnamed| &misnamed.name);
+        let elsewhere = self.elsewhere(run, names)?;
         found.retain(|misnamed| !elsewhere.contains(&misnamed.name));
         let mut waiting = BTreeMap::new();
         for misnamed in &found {
@@ -141,40 +142,45 @@ impl Listed {
 
     /// Removes the plans that have to wait because the dataset of an entry below this one is not there: it may have been
     /// renamed to what would lose most of its snapshots now. Returns [`Outcome::Waits`] if there are any.
-    pub(super) fn remove_renamed(&self, run: &Run, plans: &mut Vec<Planned>) -> Outcome {
-        let existing = self.source.keys().collect();
-        let Some(missing) = missing_below(run.config, run.entry, &run.dataset, &existing) else {
-            return Outcome::Done;
+    pub(super) fn remove_renamed(&self, run: &Run, plans: &mut Vec<Planned>) -> Result<Outcome> {
+        let may_be_renamed = |planned: &Planned| {
+            planned.dataset != &run.entry.dataset && planned.plan.gives_up_most()
         };
-        let all = plans.len();
-        plans.retain(|planned| {
-            let stays = planned.dataset == &run.entry.dataset || !planned.plan.gives_up_most();
-            if !stays {
-                let pruned = planned.pruned;
-                journal::warn(format!(
-                    "{pruned}: pruning waits: {missing} stands in the configuration and does not exist, and more than half \
-                     of the snapshots here would go: if that was renamed to this, correct its name, or else remove its entry"
-                ));
-            }
-            stays
-        });
-        match plans.len() == all {
-            true => Outcome::Done,
-            false => Outcome::Waits,
+        // A saved listing has no row of a dataset without snapshots.
+        if self.saved_names.is_some() || !plans.iter().any(may_be_renamed) {
+            return Ok(Outcome::Done);
         }
+        let mut missing = named_below(run.config, run.entry);
+        missing.retain(|name| !self.source.contains_key(name));
+        let elsewhere = self.elsewhere(run, missing.iter())?;
+        missing.retain(|name| !elsewhere.contains(name));
+        let Some(name) = missing.first() else {
+            return Ok(Outcome::Done);
+        };
+        for planned in plans.iter().filter(|planned| may_be_renamed(planned)) {
+            let pruned = planned.pruned;
+            journal::warn(format!(
+                "{pruned}: pruning waits: {name} stands in the configuration and does not exist, and more than half of the \
+                 snapshots here would go: if that was renamed to this, correct its name, or else remove its entry"
+            ));
+        }
+        plans.retain(|planned| !may_be_renamed(planned));
+        Ok(Outcome::Waits)
     }
 
     /// Those of the names that exist, although they are outside of what was listed.
-    fn elsewhere(&self, run: &Run, found: &[Misnamed]) -> Result<BTreeSet<Dataset>> {
+    fn elsewhere<'n>(
+        &self,
+        run: &Run,
+        names: impl Iterator<Item = &'n Dataset>,
+    ) -> Result<BTreeSet<Dataset>> {
         if let Some(names) = &self.saved_names {
             return Ok(names.clone());
         }
-        let mut outside = BTreeSet::new();
-        for Misnamed { name, .. } in found {
-            if !name.is_within(&run.dataset) {
-                outside.insert(name.as_str());
-            }
-        }
+        let outside: BTreeSet<&str> = names
+            .filter(|name| !name.is_within(&run.dataset))
+            .map(Dataset::as_str)
+            .collect();
         if outside.is_empty() {
             return Ok(BTreeSet::new());
         }

@@ -68,7 +68,7 @@ pub fn run(run: &Run, to: Option<&str>, saved: Option<&Path>) -> Result<Outcome>
     for target in &targets {
         plans.push(pruning.plan(&listed, target));
     }
-    let waits = listed.remove_renamed(run, &mut plans).max(misnamed);
+    let waits = listed.remove_renamed(run, &mut plans)?.max(misnamed);
     plans.iter().for_each(warn_if_suspicious);
     if run.json {
         print_json(&plans)?;

@@ -36,7 +36,6 @@ fn replicating(run: &Run) -> Vec<Replicating> {
         let job = run.entry.replication(to);
         replicating.push(Replicating {
             name: record_name(run.entry, to),
-            is_job: job.is_some(),
             done: job.and_then(|job| done(run, &job)),
         });
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Result;
 
@@ -26,8 +27,8 @@ pub(super) fn missing(config: &Config, path: &Path) -> Result<Missing> {
         add_files(&mut missing, path)?;
     }
     add_grants(&mut missing, config, &users)?;
-    if users.worker != ROOT {
-        for host in config.used_hosts().into_values() {
+    for host in config.hosts.values() {
+        if users.worker != ROOT && is_used(config, host) {
             add_key(&mut missing, host, &users.worker);
             add_known(&mut missing, host);
         }
@@ -133,6 +134,12 @@ fn encrypted(here: &Machine, config: &Config) -> BTreeSet<Dataset> {
         }
     }
     encrypted
+}
+
+fn is_used(config: &Config, host: &Host) -> bool {
+    let is_it = |other: &Option<Arc<Host>>| other.as_ref().is_some_and(|it| it.name == host.name);
+    let mut jobs = config.jobs();
+    jobs.any(|job| is_it(&job.entry.host) || job.destination.is_some_and(|to| is_it(&to.host)))
 }
 
 fn add_key(missing: &mut Missing, host: &Host, user: &str) {

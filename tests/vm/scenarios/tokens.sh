@@ -78,24 +78,3 @@ leave_token backup/zam/tank/secret zfs send -Lc "$(newest tank/secret)"
 expect 0 zam replicate tank/secret
 arrived tank/secret
 equal "$(zfs get -Ho value encryptionroot backup/zam/tank/secret)" backup/zam/tank/secret
-
-say "a first stream of one snapshot that was cut goes on, although no window keeps that snapshot any more"
-zfs create tank/first
-fill tank/first 6M
-echo '  tank/first: {snapshot-period: 1h, windows: [{max-age: 1h, period: 1h}], destinations: [{to: local, rate-limit: 1MiB/s}]}' >>/etc/zam/zam.yaml
-take tank/first
-zam replicate tank/first >/root/run.log 2>&1 &
-run=$!
-wait_for streaming backup/zam/tank/first
-kill $run
-wait $run || equal $? 75
-advance '3 hours'
-take tank/first
-expect 0 zam prune -n tank/first
-has '^keep .*\(a transfer to a destination is unconfirmed\)'
-expect 0 zam prune tank/first
-expect 0 zam replicate -n tank/first
-has ': resume '
-expect 0 zam replicate tank/first
-arrived tank/first
-equal "$(content backup/zam/tank/first)" "$(content "$(newest tank/first)")"
