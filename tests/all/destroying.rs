@@ -806,3 +806,27 @@ fn a_name_that_exists_gives_the_whole_tree_that_of_the_next_second() {
         "exists already, and so does the next second's; nothing was taken",
     );
 }
+
+/// A disk that was pulled out without an export, for example.
+#[test]
+fn a_pool_that_is_suspended_hides_no_other() {
+    let machine = Machine::new(&[("tank", 0), ("tank/a", 1), ("backup/zam", 0)]);
+    fs::rename(machine.path("bin/zfs"), machine.path("bin/real")).expect("the fake");
+    let suspended = "#!/bin/bash\n[[ \"$*\" != *backup* ]] || \
+                     { echo \"cannot open 'backup/zam': pool I/O is currently suspended\" >&2; exit 1; }\n\
+                     exec \"${0%/*}/real\" \"$@\"\n";
+    fs::write(machine.path("bin/zfs"), suspended).expect("a fake before the fake");
+    let executable = PermissionsExt::from_mode(0o755);
+    fs::set_permissions(machine.path("bin/zfs"), executable).expect("executable");
+    let ran = machine.zam("status --json");
+    let shown: serde_json::Value = serde_json::from_str(&ran.stdout).expect(&ran.stderr);
+    let tank = &shown["datasets"][0];
+    assert_eq!(
+        (&tank["dataset"], &tank["snapshots"]),
+        (&"tank".into(), &1.into())
+    );
+    let replica = &tank["destinations"][0];
+    assert_eq!(replica["state"], "unreachable");
+    let why = replica["why"].as_str().expect("a reason");
+    assert!(why.contains("pool I/O is currently suspended"), "{why}");
+}

@@ -101,20 +101,3 @@ zfs rename tank/away tank/gone
 expect 0 zam status tank/away
 has '^tank/away +unreachable '
 has '^tank/away: tank/away does not exist'
-
-say "a disk that is pulled out without an export hides nothing but what it has"
-zpool import -N backup
-disk=$(zpool status -LP backup | grep -oE '/dev/vd[a-z]' | head -n 1)
-zam snapshot tank/home
-echo 1 >"/sys/block/${disk#/dev/}/device/../remove"
-# It never ends, and must not keep what it was given open.
-zfs snapshot backup@pulled </dev/null >/dev/null 2>&1 3>&- &
-suspended() { [[ $(zpool list -Ho health backup) == SUSPENDED ]]; }
-wait_for suspended
-expect 0 zam status
-has '^tank/home and below +ok '
-has '^  to local +unreachable '
-has '^tank/home to local: .*suspended'
-expect 1 zam check
-has '^pool backup: .*SUSPENDED'
-has 'tank/home to local'
