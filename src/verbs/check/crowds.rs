@@ -102,18 +102,16 @@ mod tests {
     use super::*;
     use crate::core::listing::Snapshot;
     use crate::core::load::config;
-    use crate::core::span::{DAY, HOUR};
+    use crate::core::span::HOUR;
 
-    /// A tree with so many snapshots, one an hour until now, of which a day is kept.
-    fn troubles(snapshot_period: &str, snapshots: i64) -> Vec<String> {
-        let config = config(&format!(
-            "datasets: {{a b: {{{snapshot_period} prune-period: 6h, windows: [{{max-age: 1d, period: 1h}}]}}}}"
-        ));
-        let snapshot = |hour: i64| Snapshot {
-            name: config.prefix.snapshot(hour * HOUR).into(),
-            guid: hour.unsigned_abs(),
-            createtxg: hour.unsigned_abs(),
-            creation: hour * HOUR,
+    /// What is told of the one dataset of a configuration, with so many snapshots, so many seconds apart, until now.
+    fn troubles(text: &str, snapshots: i64, gap: i64) -> Vec<String> {
+        let config = config(text);
+        let snapshot = |number: i64| Snapshot {
+            name: config.prefix.snapshot(number * gap).into(),
+            guid: number.unsigned_abs(),
+            createtxg: number.unsigned_abs(),
+            creation: number * gap,
             written: 1,
             held: false,
             cloned: false,
@@ -122,19 +120,22 @@ mod tests {
             snapshots: (1..=snapshots).map(snapshot).collect(),
             ..State::default()
         };
-        let tree = [("a b".parse().expect("a dataset"), state)];
-        let trees = Trees::of_this_machine(tree.into());
-        let now = DateTime::from_timestamp(snapshots * HOUR, 0).expect("a time");
-        let found = of_crowds(&config, &config.entries[0], &trees, now);
+        let entry = &config.entries[0];
+        let trees = Trees::of_this_machine([(entry.dataset.clone(), state)].into());
+        let now = DateTime::from_timestamp(snapshots * gap, 0).expect("a time");
+        let found = of_crowds(&config, entry, &trees, now);
         found.iter().map(ToString::to_string).collect()
     }
 
     #[test]
     fn more_than_two_prunings_may_leave_are_a_crowd() {
         for period in ["snapshot-period: 1h,", ""] {
+            let text = format!(
+                "datasets: {{a b: {{{period} prune-period: 6h, windows: [{{max-age: 1d, period: 1h}}]}}}}"
+            );
             let calm = 24 + 12 + CROWD;
-            assert!(troubles(period, calm).is_empty());
-            let told = troubles(period, calm + 5);
+            assert!(troubles(&text, calm, HOUR).is_empty());
+            let told = troubles(&text, calm + 5, HOUR);
             assert_eq!(told.len(), 1);
             assert!(
                 told[0]
@@ -147,27 +148,7 @@ mod tests {
     #[test]
     fn many_that_others_send_in_a_day_are_no_crowd() {
         let text = "datasets: {a: {prune-period: 1d, windows: [{max-age: 1w, period: 1h}]}}";
-        let config = config(text);
-        let ten_minutes = HOUR / 6;
-        let snapshot = |number: i64| Snapshot {
-            name: config.prefix.snapshot(number * ten_minutes).into(),
-            guid: number.unsigned_abs(),
-            createtxg: number.unsigned_abs(),
-            creation: number * ten_minutes,
-            written: 1,
-            held: false,
-            cloned: false,
-        };
-        let is_crowd = |days: i64| {
-            let state = State {
-                snapshots: (0..days * 144).map(snapshot).collect(),
-                ..State::default()
-            };
-            let tree = [("a".parse().expect("a dataset"), state)];
-            let trees = Trees::of_this_machine(tree.into());
-            let now = DateTime::from_timestamp(days * DAY, 0).expect("a time");
-            !of_crowds(&config, &config.entries[0], &trees, now).is_empty()
-        };
+        let is_crowd = |days: i64| !troubles(text, days * 144, HOUR / 6).is_empty();
         assert_eq!([1, 2, 3].map(is_crowd), [false, false, true]);
     }
 }
