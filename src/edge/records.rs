@@ -1,6 +1,7 @@
 //! What is remembered from one run to the next: when each job last ended with 0, since when its pruning waits, what the last
-//! check found, and whether there is anything to tell at login. It serves the gate and reports, and makes pruning keep more, never less (invariant 6). To lose it costs one run too
-//! many, and until that run a guard of what destinations may have (`arrived`).
+//! check found, and whether there is anything to tell at login. It serves the gate and reports, and makes pruning keep more,
+//! never less (invariant 6). To lose it costs one run too many, and until that run a guard of what destinations may have
+//! (`arrived`).
 
 use std::collections::BTreeSet;
 use std::fmt;

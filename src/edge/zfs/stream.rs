@@ -36,14 +36,8 @@ pub fn estimate(machine: &Machine, dataset: &Dataset, stream: &Stream, raw: bool
 fn send_argv(dataset: &Dataset, stream: &Stream, flags: &str) -> Vec<String> {
     let mut argv: Vec<String> = vec!["zfs".into(), "send".into(), flags.into()];
     if let Some(from) = &stream.from {
-        argv.push(
-            if stream.has_intermediates() {
-                "-I"
-            } else {
-                "-i"
-            }
-            .into(),
-        );
+        let all = stream.has_intermediates();
+        argv.push(if all { "-I" } else { "-i" }.into());
         argv.push(format!("{dataset}{from}"));
     }
     argv.push(format!("{dataset}@{}", stream.to));
