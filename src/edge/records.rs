@@ -275,9 +275,9 @@ pub fn keep_only(instances: &BTreeSet<String>) {
 /// `prefix` and `suffix` stand around the instance in the name of each file.
 fn keep_only_in(folder: &Path, prefix: &str, suffix: &str, instances: &BTreeSet<String>) {
     for file in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let name = file.file_name().into_string().unwrap_or_default();
-        let name = name.strip_prefix(prefix);
-        let instance = name.and_then(|name| name.strip_suffix(suffix));
+        let name = file.file_name();
+        let end = name.to_str().and_then(|name| name.strip_prefix(prefix));
+        let instance = end.and_then(|end| end.strip_suffix(suffix));
         if instance.is_some_and(|instance| is_job(instance) && !instances.contains(instance)) {
             // A file that stays does no harm.
             let _ = fs::remove_file(file.path());
