@@ -120,6 +120,7 @@ impl Row<'_> {
             name: name.into(),
             guid: self.guid()?,
             createtxg: self.required("createtxg")?,
+            creation: self.creation()?,
         })
     }
 

@@ -4,6 +4,7 @@
 mod crowds;
 mod entries;
 mod formats;
+mod leftovers;
 mod metrics;
 mod publish;
 mod record;
@@ -17,7 +18,7 @@ use crate::core::config::Config;
 use crate::core::trouble::Trouble;
 use crate::edge::configuration::Loaded;
 use crate::edge::outcome::Outcome;
-use crate::edge::{journal, records, systemd, zfs};
+use crate::edge::{arrived, journal, records, systemd, zfs};
 use crate::verbs::status::{look, trees, whole};
 use crate::verbs::{last_check, notify};
 
@@ -79,9 +80,11 @@ fn check(loaded: &Loaded, now: DateTime<Utc>) -> Result<Record> {
     let known = known.unwrap_or_default();
     let before = last_check::before(config.user(), now);
     let datasets = look(config, &chosen, &trees, &known, &before, now);
+    let arrived = arrived::all();
     for (entry, shown) in config.entries.iter().zip(&datasets) {
         troubles.extend(entries::of_entry(entry, shown, now));
         troubles.extend(crowds::of_crowds(config, entry, &trees, now));
+        troubles.extend(leftovers::of_leftovers(config, entry, &trees, &arrived));
     }
     troubles.extend(troubles::of_other_units(&notify::all_open(), &datasets));
     troubles.extend(troubles::of_uncovered(config, &trees));
