@@ -168,11 +168,12 @@ fn look(path: &Path, asked: &cli::Check, format: Format) -> Result<Outcome> {
 }
 
 fn record_check(loaded: &Loaded) -> Result<Outcome> {
-    let (begun, now) = (Instant::now(), now());
-    let result = check::record(loaded, now);
+    let begun = Instant::now();
+    let time = now();
+    let result = check::record(loaded, time);
     let records = Records::of(loaded.config.user());
     let done = Success {
-        time: now.timestamp(),
+        time: time.timestamp(),
         seconds: Some(begun.elapsed().as_secs()),
         bytes: None,
     };

@@ -35,16 +35,15 @@ fn main() {
     }
     scenarios.sort_by(|a, b| a.name.cmp(&b.name));
 
-    let (readme, rows) = (
-        vm.join("README.md"),
-        scenarios.iter().map(Scenario::row).collect(),
-    );
+    let readme = vm.join("README.md");
+    let rows = scenarios.iter().map(Scenario::row).collect();
     let mut trials = vec![Trial::test("readme_says_where_each_runs", || {
         is_table_of(readme, rows)
     })];
     for machine in MACHINES {
         for scenario in &scenarios {
-            let (run, path) = (vm.join("run"), scenario.path.clone());
+            let run = vm.join("run");
+            let path = scenario.path.clone();
             let trial = Trial::test(format!("{machine}::{}", scenario.name), move || {
                 play(&run, machine, &path)
             });

@@ -247,7 +247,8 @@ impl<'c> Job<'c> {
 
     /// `VERB/DATASET` or `VERB:DESTINATION/DATASET`. The job's units are named after it.
     pub fn path(&self) -> String {
-        let (verb, key) = (self.verb, &self.entry.key);
+        let verb = self.verb;
+        let key = &self.entry.key;
         match self.destination {
             Some(to) => format!("{verb}:{}/{key}", to.name),
             None => format!("{verb}/{key}"),

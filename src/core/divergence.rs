@@ -197,7 +197,8 @@ impl Divergence {
 
     /// The replica keeps all that it has, under another name.
     fn aside(&self) -> String {
-        let (from, to) = (&self.replica, format!("{}-old", self.replica));
+        let from = &self.replica;
+        let to = format!("{}-old", self.replica);
         format!("zfs rename {} {}", quoted(from), quoted(&to))
     }
 

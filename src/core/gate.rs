@@ -127,7 +127,8 @@ mod tests {
     /// As often as its timer fires for it: each day at the hour at which the window has opened.
     #[test]
     fn a_window_of_several_days_has_a_run_a_day() {
-        let (day, week) = (r#"["Mon-Fri"]"#, r#"["22:00-06:00", "Sat,Sun"]"#);
+        let day = r#"["Mon-Fri"]"#;
+        let week = r#"["22:00-06:00", "Sat,Sun"]"#;
         assert_eq!(not_now_at("1d", day, 24 * HOUR, Some(0)), None);
         assert!(not_now_at("1d", day, 47 * HOUR, Some(24 * HOUR)).is_some());
         // Friday 22:00 to Monday 06:00.
@@ -151,7 +152,8 @@ mod tests {
                 ..shown
             }
         };
-        let (winter, summer) = (night(6, HOUR), night(7, 2 * HOUR));
+        let winter = night(6, HOUR);
+        let summer = night(7, 2 * HOUR);
         assert_eq!(
             Period::Days(1).bucket(winter.epoch),
             Period::Days(1).bucket(summer.epoch)

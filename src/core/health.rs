@@ -266,7 +266,8 @@ mod tests {
 
     #[test]
     fn a_name_that_the_replica_has_already_is_seen_before_a_run_fails_of_it() {
-        let (mut source, mut replica) = (state(&[1, 2]), state(&[1, 2]));
+        let mut source = state(&[1, 2]);
+        let mut replica = state(&[1, 2]);
         source.snapshots[1].guid = 99;
         replica.snapshots[1].written = 0;
         let text = "destinations: {nas: {root: b/zam}}\ndatasets: {a: {destinations: [nas]}}";

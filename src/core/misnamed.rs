@@ -133,7 +133,8 @@ fn with_open(parts: &[&str], open: Range<usize>) -> String {
 /// Whether the names are a slip of the hand apart, in one component or in a /, or `name` is several names without a comma
 /// between them.
 fn is_near(name: &Dataset, other: &Dataset) -> bool {
-    let (name, other) = (name.as_str(), other.as_str());
+    let name = name.as_str();
+    let other = other.as_str();
     let is_word = name.split(' ').any(|word| word == other);
     if is_word || name.replace('/', "") == other.replace('/', "") {
         return true;

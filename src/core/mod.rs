@@ -35,7 +35,6 @@ pub mod setup;
 pub mod shell;
 pub mod simulate;
 pub mod span;
-pub mod token;
 pub mod trouble;
 pub mod unit_name;
 pub mod units;

@@ -89,7 +89,8 @@ fn month(time: Epoch) -> i64 {
 
 /// The first moment of a month, counted from 1970-01.
 fn first_of(month: i64) -> Epoch {
-    let (year, month) = (1970 + month.div_euclid(12), month.rem_euclid(12) + 1);
+    let year = 1970 + month.div_euclid(12);
+    let month = month.rem_euclid(12) + 1;
     let first = NaiveDate::from_ymd_opt(year as i32, month as u32, 1);
     first.map_or(Epoch::MAX, |day| {
         day.and_time(Default::default()).and_utc().timestamp()

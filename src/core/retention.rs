@@ -194,7 +194,8 @@ pub fn wanted(owned: &[&Snapshot], windows: &[Window], now: Epoch) -> Vec<Vec<Wi
         let limit = window
             .max_age
             .map_or(Epoch::MIN, |age| age.before(reference));
-        let (mut seen, mut last) = (HashSet::new(), None);
+        let mut seen = HashSet::new();
+        let mut last = None;
         for (snapshot, wanted) in owned.iter().zip(&mut wanted) {
             let bucket = window.period.bucket(snapshot.creation);
             let is_other = last.replace(bucket) != Some(bucket);

@@ -84,7 +84,9 @@ impl Amounts {
     }
 
     fn whole(self) -> Result<Span, String> {
-        let (months, weeks, seconds) = (self.months, self.weeks, self.microseconds / 1e6);
+        let months = self.months;
+        let weeks = self.weeks;
+        let seconds = self.microseconds / 1e6;
         let is_whole = [months, weeks, seconds].iter().all(|n| n.fract() == 0.0);
         if !is_whole || months > 12_000.0 || weeks > 60_000.0 || seconds > 1e11 {
             return Err(" (use whole seconds or whole months, less than a thousand years)".into());

@@ -310,7 +310,8 @@ mod tests {
     }
 
     fn line(path: &str) -> String {
-        let (path, text) = (path.into(), String::new());
+        let path = path.into();
+        let text = String::new();
         source_path(Some(&Source { path, text }))
     }
 

@@ -75,7 +75,8 @@ pub struct Failed {
 
 impl Course {
     pub fn verdict(&self) -> Verdict {
-        let (sender_failed, receiver_failed) = (self.sender.failed(), self.receiver.failed());
+        let sender_failed = self.sender.failed();
+        let receiver_failed = self.receiver.failed();
         // A receiver may be done and gone before the pump looks for more: its broken pipe means nothing then.
         if !sender_failed && !receiver_failed {
             return Verdict::Arrived;
@@ -258,8 +259,10 @@ mod tests {
 
     #[test]
     fn who_failed_first_row_by_row() {
-        let (send, receive) = (|| well("send"), || well("receive"));
-        let (no_send, no_receive) = (|| badly("send", "why"), || badly("receive", "why"));
+        let send = || well("send");
+        let receive = || well("receive");
+        let no_send = || badly("send", "why");
+        let no_receive = || badly("receive", "why");
         let loud = || end("send", &[process(0, "cannot send")]);
         let rows = [
             (course(send(), receive()), Verdict::Arrived),
@@ -316,10 +319,8 @@ mod tests {
 
     #[test]
     fn the_words_of_zfs_come_before_those_of_the_compressor() {
-        let (zfs, zstd) = (
-            process(1, "cannot send: it is gone\n"),
-            process(1, "zstd: no input"),
-        );
+        let zfs = process(1, "cannot send: it is gone\n");
+        let zstd = process(1, "zstd: no input");
         let sender = end("zfs send", &[zfs.clone(), zstd.clone()]);
         let text = "zfs send: cannot send: it is gone";
         assert_eq!(course(sender, well("zfs receive")).result(), failed(text));

@@ -149,7 +149,9 @@ impl Machine {
 
 /// A network comes back; a key or an option that is refused waits for a person.
 fn unreachable(host: &Host, failure: &Failure) -> anyhow::Error {
-    let (name, ssh, reason) = (&host.name, &host.ssh, failure.reason());
+    let name = &host.name;
+    let ssh = &host.ssh;
+    let reason = failure.reason();
     let text = format!("cannot reach {name} ({ssh}): {reason}");
     if said::refuses_key(&failure.stderr) {
         return anyhow!(

@@ -196,10 +196,12 @@ impl Files {
         {
             self.add(path);
         } else if !is_left_aside(&name.to_lowercase()) {
-            let (path, right) = (path.display(), path.with_extension("yaml"));
-            let right = right.display();
-            self.misnamed
-                .push(format!("{path} is not read: rename it to {right}"));
+            let right = path.with_extension("yaml");
+            self.misnamed.push(format!(
+                "{} is not read: rename it to {}",
+                path.display(),
+                right.display()
+            ));
         }
     }
 

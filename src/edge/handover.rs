@@ -36,7 +36,8 @@ fn join(first: &mut Command, second: &mut Command) -> Result<()> {
     let mut reading = second.stdin(pipe).spawn()?;
     // Ours of the pipe would keep the first one from seeing that the second has ended.
     second.stdin(Stdio::null());
-    let (read, written) = (reading.wait()?, writing.wait()?);
+    let read = reading.wait()?;
+    let written = writing.wait()?;
     if read.success() && written.success() {
         return Ok(());
     }

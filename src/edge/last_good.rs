@@ -56,7 +56,8 @@ impl Readers {
         let mut groups = BTreeSet::new();
         for source in sources {
             let path = Path::new(&source.path);
-            let (file, folder) = (fs::metadata(path)?, fs::metadata(parent(path))?);
+            let file = fs::metadata(path)?;
+            let folder = fs::metadata(parent(path))?;
             let is_open = folder.mode() & 0o001 != 0;
             if is_open && file.mode() & 0o004 != 0 {
                 continue;
@@ -140,7 +141,8 @@ mod tests {
             let path = place.path().join(name);
             fs::write(&path, "datasets:").expect("a file");
             fs::set_permissions(&path, Permissions::from_mode(mode)).expect("permissions");
-            let (path, text) = (path.display().to_string(), String::new());
+            let path = path.display().to_string();
+            let text = String::new();
             Source { path, text }
         };
         let path = place.path().join("zam.yaml");

@@ -157,7 +157,8 @@ impl Manager {
 
     /// When a timer fires next, in epoch seconds; none when it does not.
     pub(super) fn next_elapse(&self, timer: &Unit) -> Result<Option<i64>> {
-        let (connection, path) = (self.connection.clone(), timer.path.clone());
+        let connection = self.connection.clone();
+        let path = timer.path.clone();
         let microseconds = ask(self.patience, &UNSTOPPED, async move {
             let timer = TimerProxy::builder(&connection)
                 .path(path)

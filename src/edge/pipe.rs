@@ -185,11 +185,15 @@ impl Stream<'_> {
     /// Waits for both ends. When zam is told to stop it ends the sender: the receiver then sees the end of the stream, and
     /// keeps a token. An end that does not go by itself is ended, and neither is waited for without a limit.
     fn supervise(&mut self) {
-        let (mut position, mut moved_at) = (self.pump.position(), Instant::now());
-        let (mut told_at, mut failed_at, mut until) = (Instant::now(), None, None);
+        let mut position = self.pump.position();
+        let mut moved_at = Instant::now();
+        let mut told_at = Instant::now();
+        let mut failed_at = None;
+        let mut until = None;
         loop {
             self.rest();
-            let (sent, received) = (self.sending.has_ended(), self.receiving.has_ended());
+            let sent = self.sending.has_ended();
+            let received = self.receiving.has_ended();
             if sent && received {
                 break;
             }

@@ -224,7 +224,8 @@ mod tests {
 
     #[test]
     fn the_nap_keeps_the_pipe_between_a_quarter_and_a_half_full() {
-        let (nap, size) = (Duration::from_millis(4), 1000);
+        let nap = Duration::from_millis(4);
+        let size = 1000;
         assert_eq!(next_nap(nap, 249, size), nap * 2);
         assert_eq!(next_nap(nap, 250, size), nap);
         assert_eq!(next_nap(nap, 499, size), nap);
@@ -242,7 +243,8 @@ mod tests {
 
     #[test]
     fn streams_share_the_rate() {
-        let (limit, begun) = (Limit::new(1000), Instant::now());
+        let limit = Limit::new(1000);
+        let begun = Instant::now();
         thread::scope(|scope| {
             for _ in 0..2 {
                 scope.spawn(|| limit.wait(50));

@@ -36,7 +36,8 @@ pub fn why_unwritable() -> Option<String> {
     // In the sandbox of a job that is not root's everything else is read-only.
     let users = place.join(USERS);
     let found = rustix::fs::statvfs(&users).or_else(|_| rustix::fs::statvfs(&place));
-    let (found, directory) = (found.ok()?, place.display());
+    let found = found.ok()?;
+    let directory = place.display();
     if found.f_flag.contains(StatVfsMountFlags::RDONLY) {
         return Some(format!(
             "{directory} is read-only, so failures cannot be kept; see: findmnt -T {directory}, dmesg"

@@ -73,7 +73,8 @@ pub fn open_or_create(path: &Path) -> io::Result<File> {
 /// The group whose members, and nobody else, may make files in a directory, each of which then has that group.
 fn group_of(directory: &Path) -> Option<u32> {
     let found = directory.metadata().ok()?;
-    let (mode, gid) = (found.mode(), found.gid());
+    let mode = found.mode();
+    let gid = found.gid();
     (mode & OTHER_WRITES == 0 && mode & SET_GROUP != 0 && gid != 0).then_some(gid)
 }
 
@@ -169,11 +170,9 @@ mod tests {
         let place = tempdir().expect("a directory");
         let victim = place.path().join("victim");
         fs::write(&victim, "precious").expect("a file");
-        let (link, hard, dangling) = (
-            place.path().join("link"),
-            place.path().join("hard"),
-            place.path().join("dangling"),
-        );
+        let link = place.path().join("link");
+        let hard = place.path().join("hard");
+        let dangling = place.path().join("dangling");
         symlink(&victim, &link).expect("a link");
         symlink(place.path().join("new"), &dangling).expect("a link");
         fs::hard_link(&victim, &hard).expect("a link");
@@ -193,7 +192,8 @@ mod tests {
     #[test]
     fn a_link_gives_way_to_what_is_written() {
         let place = tempdir().expect("a directory");
-        let (victim, link) = (place.path().join("victim"), place.path().join("link"));
+        let victim = place.path().join("victim");
+        let link = place.path().join("link");
         fs::write(&victim, "precious").expect("a file");
         symlink(&victim, &link).expect("a link");
         write(&link, "ours").expect("writing");
@@ -207,7 +207,8 @@ mod tests {
             return println!("not tried: only root can give a file to another user");
         }
         let place = tempdir().expect("a directory");
-        let (file, inside) = (place.path().join("x.lock"), place.path().join("inside"));
+        let file = place.path().join("x.lock");
+        let inside = place.path().join("inside");
         fs::write(&file, "4711").expect("a file");
         fs::create_dir(&inside).expect("a directory");
         for path in [&file, &inside] {
@@ -225,7 +226,8 @@ mod tests {
             return println!("not tried: only root can give a file to another user");
         }
         let place = tempdir().expect("a directory");
-        let (ours, strange) = (place.path().join("a.lock"), place.path().join("b.lock"));
+        let ours = place.path().join("a.lock");
+        let strange = place.path().join("b.lock");
         for (path, group) in [(&ours, 4711), (&strange, 4712)] {
             fs::write(path, "").expect("a file");
             std::os::unix::fs::chown(path, Some(65534), Some(group)).expect("given away");

@@ -42,8 +42,10 @@ fn print(entry: &Entry, sources: &[Source]) {
         print_settings("    ", of_destination(to, sources));
     }
     for job in entry.jobs() {
-        let (path, period, timer) = (job.path(), job.period, timer(&job));
-        journal::print(format!("  -> {path} every {period}: {timer}"));
+        let path = job.path();
+        let period = job.period;
+        let unit = timer(&job);
+        journal::print(format!("  -> {path} every {period}: {unit}"));
     }
 }
 
@@ -75,13 +77,17 @@ struct InForce {
 fn in_force(settings: &[Setting], defaults: &[(&str, String)], sources: &[Source]) -> Vec<InForce> {
     let mut in_force = Vec::new();
     for Setting { name, value, at } in settings {
-        let (name, value, from) = (name.clone(), value.clone(), position(*at, sources));
+        let name = name.clone();
+        let value = value.clone();
+        let from = position(*at, sources);
         in_force.push(InForce { name, value, from });
     }
     for (name, value) in defaults {
         let is_set = |setting: &Setting| setting.name == *name && setting.value != "~";
         if !settings.iter().any(is_set) {
-            let (name, value, from) = (name.to_string(), value.clone(), "default".into());
+            let name = name.to_string();
+            let value = value.clone();
+            let from = "default".into();
             in_force.push(InForce { name, value, from });
         }
     }

@@ -141,7 +141,8 @@ fn side_by_side<T: Send, R: Send>(
     work: impl Fn(T) -> R + Sync,
 ) -> Vec<R> {
     let workers = at_once.min(items.len());
-    let (queue, results) = (Mutex::new(items.into_iter()), Mutex::new(Vec::new()));
+    let queue = Mutex::new(items.into_iter());
+    let results = Mutex::new(Vec::new());
     thread::scope(|scope| {
         for _ in 0..workers {
             scope.spawn(|| {

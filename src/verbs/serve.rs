@@ -66,8 +66,8 @@ fn answer(key: &Key, name: &str) -> Result<Outcome> {
 
 fn judge(key: &Key, asked: &str) -> Result<Vec<Vec<String>>, String> {
     let programs = key.judge(asked)?;
-    if let Some(token) = token(&programs) {
-        let printed = zfs::resumed(token).map_err(|error| format!("{error:#}"))?;
+    if let Some(to_resume) = token(&programs) {
+        let printed = zfs::resumed(to_resume).map_err(|error| format!("{error:#}"))?;
         key.judge_resumed(&printed)?;
     }
     Ok(programs)

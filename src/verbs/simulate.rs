@@ -53,7 +53,8 @@ impl Simulation<'_> {
     }
 
     fn print(&self, courses: &[Course], until: i64) {
-        let (first, last) = (date(self.from), date(until - 1));
+        let first = date(self.from);
+        let last = date(until - 1);
         journal::print(format!(
             "{first} to {last}, if every job runs when it is due\n"
         ));

@@ -121,7 +121,8 @@ impl Taking<'_> {
     /// Takes all at one moment, in as many attempts as it needs: each attempt leaves out the datasets that ZFS refused in
     /// the one before. If a name exists, that of the next second is tried for all.
     fn take(&mut self) -> Result<()> {
-        let (mut time, at_once) = (self.run.now, self.at_once());
+        let mut time = self.run.now;
+        let at_once = self.at_once();
         while !self.todo.is_empty() {
             let name = self.run.config.prefix.snapshot(time);
             let batch: Vec<&str> = self.todo.iter().take(at_once).map(String::as_str).collect();

@@ -23,11 +23,15 @@ pub fn print(loaded: &Loaded) -> Outcome {
 /// Prints what differs from the units that the generator wrote last. Like diff(1) it fails when anything does.
 pub fn diff(loaded: &Loaded) -> Result<Outcome> {
     let directory = generated::directory();
-    let (old, new) = (generated::read(&directory)?, of(loaded));
+    let old = generated::read(&directory)?;
+    let new = of(loaded);
     let paths: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-    let (mut added, mut changed, mut removed) = (0, 0, 0);
+    let mut added = 0;
+    let mut changed = 0;
+    let mut removed = 0;
     for path in paths {
-        let (before, after) = (old.get(path), new.get(path));
+        let before = old.get(path);
+        let after = new.get(path);
         match (before, after) {
             _ if before == after => continue,
             (None, _) => added += 1,
@@ -55,10 +59,8 @@ fn print_diff(directory: &Path, path: &str, old: Option<&String>, new: Option<&S
     let old_path = directory.join(path).display().to_string();
     let from = old.map_or("/dev/null", |_| &old_path);
     let to = new.map_or("/dev/null", |_| path);
-    let (old, new) = (
-        old.map_or("", String::as_str),
-        new.map_or("", String::as_str),
-    );
+    let old = old.map_or("", String::as_str);
+    let new = new.map_or("", String::as_str);
     let diff = TextDiff::from_lines(old, new);
     journal::print(diff.unified_diff().header(from, to).to_string().trim_end());
 }

@@ -138,8 +138,10 @@ impl Case {
 
     /// The slots of the second of two weeks walked, by when a window that wraps has found its start.
     fn slots(&self, open: &[bool]) -> Vec<bool> {
-        let (always, step) = (self.always(open), self.step());
-        let (mut slots, mut seconds) = (vec![false; WEEK as usize], 0);
+        let always = self.always(open);
+        let step = self.step();
+        let mut slots = vec![false; WEEK as usize];
+        let mut seconds = 0;
         for minute in 0..2 * WEEK {
             let here = (minute % WEEK) as usize;
             let start = if always {
@@ -194,7 +196,8 @@ fn expand(expression: &str) -> (Vec<i64>, Vec<i64>) {
         }
     };
     let fields: Vec<&str> = times.trim_end_matches(" UTC").split(':').collect();
-    let (hours, minutes) = (list(fields[0], 24), list(fields[1], 60));
+    let hours = list(fields[0], 24);
+    let minutes = list(fields[1], 60);
     let hours = days
         .iter()
         .flat_map(|day| hours.iter().map(move |hour| day * 24 + hour));
@@ -212,7 +215,8 @@ proptest! {
     #[test]
     fn a_schedule_names_every_slot_and_nothing_else(case in a_case()) {
         prop_assert_eq!(check(case.period), Ok(()));
-        let (schedule, open) = (case.schedule(), case.open());
+        let schedule = case.schedule();
+        let open = case.open();
         let mut named = vec![false; WEEK as usize];
         for expression in &schedule.on_calendar {
             let (minutes, seconds) = expand(expression);
@@ -238,7 +242,8 @@ proptest! {
 
     #[test]
     fn a_moment_is_judged_as_the_week_walked(case in a_case(), minutes in prop::collection::vec(0..WEEK, 8)) {
-        let (week, open) = (Week::new(&case.windows()), case.open());
+        let week = Week::new(&case.windows());
+        let open = case.open();
         let always = case.always(&open);
         let slots = case.slots(&open);
         let late = (case.seconds().last().unwrap_or(&0) + case.schedule().random_delay) / 60;
@@ -351,7 +356,8 @@ fn compare(
                 .filter(|time| *time <= until),
         );
         actual.sort();
-        let (slots, seconds) = (case.slots(&case.open()), case.seconds());
+        let slots = case.slots(&case.open());
+        let seconds = case.seconds();
         let first = (base - monday).num_minutes();
         let minutes =
             (first..=first + WEEK).filter(|minute| slots[minute.rem_euclid(WEEK) as usize]);

@@ -34,10 +34,8 @@ impl Bus {
             directory: tempdir().expect("a directory"),
             calls: Arc::default(),
         };
-        let (listener, calls) = (
-            UnixListener::bind(bus.directory.path().join("bus")).expect("a socket"),
-            bus.calls.clone(),
-        );
+        let listener = UnixListener::bind(bus.directory.path().join("bus")).expect("a socket");
+        let calls = bus.calls.clone();
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let calls = calls.clone();

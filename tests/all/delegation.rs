@@ -171,7 +171,8 @@ fn with_child(entry: &Entry) -> Vec<String> {
 }
 
 fn config(text: &str) -> Option<Config> {
-    let (path, text) = ("zam.yaml".into(), text.to_owned());
+    let path = "zam.yaml".into();
+    let text = text.to_owned();
     let (config, faults) = load(&[Source { path, text }]).ok()?;
     faults.is_empty().then_some(config)
 }

@@ -475,7 +475,8 @@ fn sent(destination: &str, newest: &str) -> Machine {
 }
 
 fn bookmark(machine: &Machine, guid: u64) {
-    let (name, createtxg) = (format!("tank/a#zam_0000abcd_{guid:016x}"), guid - 1900);
+    let name = format!("tank/a#zam_0000abcd_{guid:016x}");
+    let createtxg = guid - 1900;
     machine.add(&format!("{name}\tbookmark\t{guid}\t{createtxg}\t1\t-\t-\n"));
 }
 

@@ -118,7 +118,8 @@ fn every_case_gives_the_recorded_units_and_the_same_again() {
     for case in cases() {
         let ((got, complaint), (again, _)) =
             (generate(&case, "zam.yaml"), generate(&case, "zam.yaml"));
-        let (got, expected) = (tree(got.path()), case.join("expected"));
+        let got = tree(got.path());
+        let expected = case.join("expected");
         assert_eq!(got, tree(again.path()), "{}", case.display());
         assert_eq!(
             got.contains_key(Path::new("zam-config.service")),
@@ -169,7 +170,8 @@ fn one_or_three_directories() {
 
 #[test]
 fn nothing_where_there_is_nothing_to_do() {
-    let (case, to) = (case("one"), tempdir().expect("a directory"));
+    let case = case("one");
+    let to = tempdir().expect("a directory");
     for (config, variable, value) in [
         ("none.yaml", "SYSTEMD_SCOPE", "system"),
         ("zam.yaml", "SYSTEMD_SCOPE", "user"),

@@ -104,12 +104,14 @@ fn long_options(help: &str) -> Vec<&str> {
 
 #[test]
 fn every_verb_and_option_is_in_the_manual() {
-    let (page, top) = (page("zam.8"), help(&["--help"]));
+    let page = page("zam.8");
+    let top = help(&["--help"]);
     let verbs: Vec<&str> = below(&top, "Commands:")
         .filter_map(|line| line.split_whitespace().next())
         .collect();
     assert!(verbs.len() > 5, "{top}");
-    let (commands, described) = (section(&page, "COMMANDS"), arguments(&page, "Fl"));
+    let commands = section(&page, "COMMANDS");
+    let described = arguments(&page, "Fl");
     for option in long_options(&top) {
         assert!(described.contains(&option[1..]), "zam.8 lacks {option}");
     }

@@ -137,7 +137,8 @@ impl World {
             for half_days in snapshots {
                 let taken = now() - TimeDelta::hours(12 * half_days);
                 let name = taken.format("zam_%Y%m%dT%H%M%SZ");
-                let (guid, createtxg) = (1000 + half_days, 1000 - half_days);
+                let guid = 1000 + half_days;
+                let createtxg = 1000 - half_days;
                 text.push_str(&format!(
                     "{dataset}@{name}\t{guid}\t{createtxg}\t{}\t-\t0\t-\t-\t-\n",
                     taken.timestamp()
@@ -290,7 +291,8 @@ fn a_full_disk_under_the_log_stops_no_work() {
 #[test]
 fn words_that_are_no_utf8_end_nothing_by_panic() {
     use std::os::unix::ffi::OsStrExt;
-    let (world, odd) = (World::new(), OsStr::from_bytes(b"\xff.yaml"));
+    let world = World::new();
+    let odd = OsStr::from_bytes(b"\xff.yaml");
     fs::copy(world.path("zam.yaml"), world.path("").join(odd)).expect("a copy");
     let mut zam = world.command(
         env!("CARGO_BIN_EXE_zam"),
@@ -384,7 +386,8 @@ fn a_planted_lock_file_leads_nowhere() {
             .expect("permissions");
         fs::set_permissions(world.path("run"), PermissionsExt::from_mode(0o2770))
             .expect("permissions");
-        let (victim, lock) = (world.path("victim"), world.path("run/prune-tank-home.lock"));
+        let victim = world.path("victim");
+        let lock = world.path("run/prune-tank-home.lock");
         if hard {
             fs::hard_link(&victim, &lock)
         } else {

@@ -72,7 +72,8 @@ impl Monitoring {
             "#!/bin/sh\nprintf 'tank\\tONLINE\\t10\\nbackup\\tONLINE\\t10\\n'\n",
         );
         world.write("bin/journalctl", "#!/bin/sh\n");
-        let (exporter, server) = (unused_address(), unused_address());
+        let exporter = unused_address();
+        let server = unused_address();
         world.write("rules.yml", &impatient_rules());
         world.write(
             "prometheus.yml",

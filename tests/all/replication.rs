@@ -80,7 +80,9 @@ impl Life {
 
 impl World {
     fn new(here: &[&str], there: &[&str]) -> World {
-        let (source, kept_here, kept_there) = (State::default(), windows(here), windows(there));
+        let source = State::default();
+        let kept_here = windows(here);
+        let kept_there = windows(there);
         World {
             source,
             replica: None,
@@ -95,14 +97,12 @@ impl World {
     fn take(&mut self, owned: bool, gap: i64) {
         self.now += gap;
         self.count += 1;
-        let (guid, name) = (
-            self.count,
-            if owned {
-                self.fresh_name()
-            } else {
-                format!("by hand {}", self.count)
-            },
-        );
+        let guid = self.count;
+        let name = if owned {
+            self.fresh_name()
+        } else {
+            format!("by hand {}", self.count)
+        };
         self.source
             .snapshots
             .push(snapshot(&name, guid, self.count, self.now));
@@ -237,10 +237,8 @@ impl World {
                 .for_each(|s| (s.creation, s.written) = (0, 0));
             state
         };
-        let (source, replica) = (
-            looked(&self.source, here),
-            self.replica.as_ref().map(|r| looked(r, there)),
-        );
+        let source = looked(&self.source, here);
+        let replica = self.replica.as_ref().map(|r| looked(r, there));
         let replica = replica.as_ref().map(|state| Side {
             name: REPLICA.into(),
             state,
@@ -1034,7 +1032,9 @@ fn a_token_is_used_only_if_it_fits() {
         name: "by hand".into(),
         ..snapshot("", 4, 4, BEGIN)
     };
-    let (used, discarded, foreign) = (TokenUse::None, TokenUse::Discard, TokenUse::Foreign);
+    let used = TokenUse::None;
+    let discarded = TokenUse::Discard;
+    let foreign = TokenUse::Foreign;
     for (token, expected, why) in [
         (token(3, Some(2), false), used, "fits"),
         (
@@ -1232,10 +1232,8 @@ fn a_bookmark_stands_in_for_a_base_and_gives_one_snapshot() {
         .iter()
         .map(|s| (s.from.clone(), s.guid, s.has_intermediates()))
         .collect();
-    let (first, second) = (
-        Some(Mark::Bookmark("any".into())),
-        Some(Mark::Snapshot(name(2))),
-    );
+    let first = Some(Mark::Bookmark("any".into()));
+    let second = Some(Mark::Snapshot(name(2)));
     assert_eq!(streams, [(first, 2, false), (second, 4, true)]);
     source.snapshots[0] = Snapshot {
         name: "renamed".into(),
@@ -1345,7 +1343,8 @@ fn each_destination_has_its_own_unconfirmed_range() {
         createtxg: 1,
         creation: 0,
     };
-    let (here, there) = (ROOT, !ROOT);
+    let here = ROOT;
+    let there = !ROOT;
     let bookmarks = vec![
         by_hand,
         bookmark(here, 7),
@@ -1542,7 +1541,8 @@ fn a_divergence_says_its_cause_and_what_both_sides_have_in_common() {
 
 #[test]
 fn a_mend_can_be_run_as_it_stands_also_for_names_with_spaces() {
-    let (source, state) = (side(&[1, 2], None), side(&[77], None));
+    let source = side(&[1, 2], None);
+    let state = side(&[77], None);
     let replica = Side {
         name: "nas/my data".into(),
         state: &state,
@@ -1584,7 +1584,8 @@ fn two_sides_without_anything_in_common_are_told_in_linear_time() {
         plan.divergence.map(|divergence| divergence.word()),
         Some("no-common")
     );
-    let (source, replica) = (side(&here, None), side(&there, None));
+    let source = side(&here, None);
+    let replica = side(&there, None);
     assert_eq!(
         to_look_at(&Prefix::default(), &[], &source, Some(&replica))[1].len(),
         there.len()

@@ -210,7 +210,8 @@ fn a_scene(wild: bool) -> impl Strategy<Value = Scene> {
     (unit(), 0..800 * DAY, history, windows, late).prop_map(
         move |(grid, start, history, windows, late)| {
             let mut time = BEGIN + start / grid * grid;
-            let (mut snapshots, mut pinned) = (Vec::new(), HashSet::new());
+            let mut snapshots = Vec::new();
+            let mut pinned = HashSet::new();
             for (i, (unit, n, kind)) in history.into_iter().enumerate() {
                 let gap = n * unit.max(grid);
                 time += if wild && kind < 2 {
@@ -343,7 +344,8 @@ proptest! {
     #[test]
     fn as_many_as_the_windows_have_buckets(scene in a_scene(false)) {
         let kept = kept!(scene);
-        let (first, reference) = (scene.snapshots.first().map_or(scene.now, |s| s.creation), scene.reference());
+        let first = scene.snapshots.first().map_or(scene.now, |s| s.creation);
+        let reference = scene.reference();
         let buckets = |w: &Window| {
             let from = w.max_age.map_or(first, |age| before(age, reference));
             let length = match w.period {
@@ -369,7 +371,8 @@ proptest! {
         let kept = kept!(scene);
         let left = scene.snapshots.iter().enumerate().filter(|(i, s)| gone >> i & 1 == 0 || wild && Some(s.guid) == newest);
         let left = scene.with(left.map(|(_, s)| s.clone()));
-        let (still, stayed) = (kept!(left), left.snapshots.iter().map(|s| s.guid).collect::<Guids>());
+        let still = kept!(left);
+        let stayed = left.snapshots.iter().map(|s| s.guid).collect::<Guids>();
         prop_assert!(kept.intersection(&stayed).all(|guid| still.contains(guid)));
     }
 
@@ -378,7 +381,8 @@ proptest! {
     fn both_sides_end_with_the_same(scene in a_scene(false), acts in prop::collection::vec(0u8..8, 60)) {
         let plain = scene.snapshots.iter().filter(|s| is_owned(s)).map(|s| Snapshot { held: false, cloned: false, ..s.clone() });
         let whole = Scene { pinned: HashSet::new(), ..scene.with(plain) };
-        let (mut source, mut replica) = (whole.with([]), whole.with([]));
+        let mut source = whole.with([]);
+        let mut replica = whole.with([]);
         for (s, act) in whole.snapshots.iter().zip(acts.into_iter().chain([7])) {
             (source.now, replica.now) = (whole.now.min(s.creation), whole.now.min(s.creation));
             source.snapshots.push(s.clone());

@@ -189,7 +189,8 @@ fn manual() -> BTreeMap<String, BTreeMap<String, String>> {
     let page = Regex::new(".\u{8}")
         .expect("a pattern")
         .replace_all(&page, "");
-    let (mut sections, mut section) = (BTreeMap::<_, BTreeMap<_, _>>::new(), "");
+    let mut sections = BTreeMap::<_, BTreeMap<_, _>>::new();
+    let mut section = "";
     for paragraph in page.split("\n\n") {
         let mut lines = paragraph.lines().peekable();
         if let Some(heading) =
@@ -493,7 +494,8 @@ const VALUES: [&str; 66] = [
 #[test]
 fn it_takes_every_value_that_the_loader_takes() {
     let schema = schema();
-    let (mut seen, mut unseen) = (Vec::new(), Vec::new());
+    let mut seen = Vec::new();
+    let mut unseen = Vec::new();
     for (level, _, _, keys) in levels() {
         let (_, place) = PLACES.iter().find(|(name, _)| *name == level).expect(level);
         for (key, value) in keys

@@ -247,7 +247,11 @@ proptest! {
 #[test]
 fn the_configurations_hold_every_case() {
     let mut runner = TestRunner::deterministic();
-    let (mut governed, mut excluded, mut claimed, mut nobody, mut nested) = (0, 0, 0, 0, 0);
+    let mut governed = 0;
+    let mut excluded = 0;
+    let mut claimed = 0;
+    let mut nobody = 0;
+    let mut nested = 0;
     for _ in 0..200 {
         let entries = some_entries()
             .new_tree(&mut runner)

@@ -38,12 +38,10 @@ fn sent(text: &str) -> String {
 
 /// What zam sends, and which keys may: Push, AppendOnly, ReadOnly.
 fn sound() -> Vec<(String, [bool; 3])> {
-    let (all, receive, discard, pull) = (
-        [true, true, true],
-        [true, true, false],
-        [true, false, false],
-        [false, false, true],
-    );
+    let all = [true, true, true];
+    let receive = [true, true, false];
+    let discard = [true, false, false];
+    let pull = [false, false, true];
     let set = |texts: &[&str], who| -> Vec<(String, [bool; 3])> {
         texts.iter().map(|text| (sent(text), who)).collect()
     };

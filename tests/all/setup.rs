@@ -22,7 +22,8 @@ destinations: {there: {host: nas, root: pool/my zam, replication-period: 1h, pru
 datasets: {tank/a: {destinations: [there]}, tank/b: {destinations: [there]}}";
 
 fn config(text: &str) -> Config {
-    let (path, text) = ("zam.yaml".into(), text.replace("KEY", "/k"));
+    let path = "zam.yaml".into();
+    let text = text.replace("KEY", "/k");
     let (config, faults) = load(&[Source { path, text }]).expect("a configuration");
     assert!(faults.is_empty());
     config

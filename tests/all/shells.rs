@@ -116,7 +116,8 @@ fn a_shell_that_knows_no_quotes_does_not_get_to_the_program() {
 
 fn fake(home: &Path) -> (PathBuf, PathBuf) {
     use std::os::unix::fs::PermissionsExt;
-    let (zfs, log) = (home.join("zfs"), home.join("log"));
+    let zfs = home.join("zfs");
+    let log = home.join("log");
     std::fs::write(
         &zfs,
         format!("#!/bin/sh\necho \"$@\" >>'{}'\n", log.display()),

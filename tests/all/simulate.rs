@@ -58,7 +58,8 @@ fn played(text: &str, from: i64, until: i64) -> Vec<Side> {
 /// The snapshots that one run of pruning at `now` keeps, of those taken at these times.
 fn kept(windows: &[Window], taken: impl Iterator<Item = i64>, now: i64) -> Vec<i64> {
     let snapshot = |(i, creation)| {
-        let (name, guid) = (Prefix::default().snapshot(creation).into(), i as u64 + 1);
+        let name = Prefix::default().snapshot(creation).into();
+        let guid = i as u64 + 1;
         Snapshot {
             name,
             guid,
@@ -115,7 +116,8 @@ proptest! {
              datasets: {{tank/a: {{snapshot-period: {snapshot}s, prune-period: {prune}s, destinations: [nas],\n\
              windows: [{{max-age: 1d, period: {snapshot}s}}, {here}]}}}}"
         );
-        let (from, config) = (at("2026-01-20T00:00:00Z"), config(&text));
+        let from = at("2026-01-20T00:00:00Z");
+        let config = config(&text);
         let until = from + minutes * 60;
         let entry = &config.entries[0];
         let sides = play(&config.prefix, entry, from, until, &|epoch| wall(epoch, 0));

@@ -207,7 +207,8 @@ fn sound(dice: &mut Dice) -> Files {
     }
     parts.push(datasets);
     for _ in 0..parts.len() {
-        let (a, b) = (dice.roll(parts.len()), dice.roll(parts.len()));
+        let a = dice.roll(parts.len());
+        let b = dice.roll(parts.len());
         parts.swap(a, b);
     }
     files.insert("zam.yaml".into(), parts.concat());
@@ -597,7 +598,9 @@ fn no_slip_prunes_more_than_the_sound_configuration() {
         existing: existing(),
         plans: BTreeMap::new(),
     };
-    let (mut made, mut pruned, mut went_on) = (0, 0, 0);
+    let mut made = 0;
+    let mut pruned = 0;
+    let mut went_on = 0;
     for seed in 0.. {
         if made == CASES {
             break;

@@ -113,7 +113,9 @@ fn config(datasets: &[Dataset], to: &str, host: &str) -> Config {
 
 /// What systemd makes of a line of words: systemd.syntax(7), `%%` of systemd.unit(5), `$$` of systemd.service(5).
 fn words(line: &str) -> Vec<String> {
-    let (mut words, mut quoted, mut characters) = (vec![String::new()], false, line.chars());
+    let mut words = vec![String::new()];
+    let mut quoted = false;
+    let mut characters = line.chars();
     while let Some(c) = characters.next() {
         match c {
             '"' => quoted = !quoted,
@@ -167,8 +169,10 @@ fn check(config: &Config) {
     );
     let mut names = BTreeSet::new();
     for job in config.jobs() {
-        let (path, name) = (job.path(), escape(&job.path()));
-        let (timer, service) = (format!("zam-{name}.timer"), format!("zam@{name}.service"));
+        let path = job.path();
+        let name = escape(&path);
+        let timer = format!("zam-{name}.timer");
+        let service = format!("zam@{name}.service");
         assert!(
             is_valid(&timer) && is_valid(&service),
             "{path} gives {name}"
@@ -221,7 +225,8 @@ proptest! {
 
 #[test]
 fn a_short_name_is_what_systemd_escape_makes_of_it() {
-    let (datasets, mut runner) = (a_dataset(), TestRunner::default());
+    let datasets = a_dataset();
+    let mut runner = TestRunner::default();
     let jobs = (0..2_000).map(|_| {
         format!(
             "replicate:a-b.c_d/{}",

@@ -169,10 +169,8 @@ fn swaps(scene: &Scene, earlier: &[String], call: &str, victim: &str) -> Vec<Swa
 impl Stage {
     fn new(scene: &Scene) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
-        let (bin, us) = (
-            directory.path().join("bin"),
-            std::env::current_exe().expect("this binary"),
-        );
+        let bin = directory.path().join("bin");
+        let us = std::env::current_exe().expect("this binary");
         fs::create_dir(&bin).expect("a directory for programs");
         for program in ["zfs", "ssh"] {
             symlink(&us, bin.join(program)).expect("a program");
@@ -204,16 +202,15 @@ impl Stage {
     /// One run of zam, until it and all that it started have ended.
     fn run(&self, scene: &Scene) -> Run {
         self.store.with(|world| world.calls.clear());
-        let (out, err) = (
-            File::create(self.file("out")),
-            File::create(self.file("err")),
-        );
+        let out = File::create(self.file("out"));
+        let err = File::create(self.file("err"));
         let mut command = self.command(scene);
         command
             .stdin(std::process::Stdio::null())
             .stdout(out.expect("a file"))
             .stderr(err.expect("a file"));
-        let (mut zam, begun) = (command.spawn().expect("zam"), Instant::now());
+        let mut zam = command.spawn().expect("zam");
+        let begun = Instant::now();
         let status = loop {
             match zam.try_wait().expect("zam's end") {
                 Some(status) => break status,

@@ -215,7 +215,8 @@ fn served(root: &str, role: Role) -> Key {
 /// The receiving end, which takes a stream snapshot by snapshot.
 fn receive(store: &Store, argv: &[&str], fault: Option<Fault>) -> Reply {
     let words = Words::of(&argv[1..], "osx");
-    let (place, mut stream) = (argv[argv.len() - 1], BufReader::new(io::stdin().lock()));
+    let place = argv[argv.len() - 1];
+    let mut stream = BufReader::new(io::stdin().lock());
     if words.has('F') {
         store.with(|world| world.crimes.push(argv.join(" ")));
     }

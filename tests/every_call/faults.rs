@@ -176,7 +176,8 @@ impl Swap {
     }
 
     fn replace(self, world: &mut World, victim: &str) {
-        let (old, aside) = (world.datasets[victim].clone(), format!("{victim}-old"));
+        let old = world.datasets[victim].clone();
+        let aside = format!("{victim}-old");
         let count = old.snapshots.len() / 2;
         if let Some(gone) = world.datasets.remove(victim) {
             world.datasets.insert(aside, gone);

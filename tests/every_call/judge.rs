@@ -52,7 +52,8 @@ pub(super) fn doomed(world: &World, name: &str) -> Vec<String> {
     let Some(pruned) = state(world, name) else {
         return vec![];
     };
-    let (prefix, windows) = (Prefix::default(), windows(source_of(name).is_some()));
+    let prefix = Prefix::default();
+    let windows = windows(source_of(name).is_some());
     let wish = Keeping {
         prefix: &prefix,
         windows: &windows,

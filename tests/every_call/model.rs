@@ -102,7 +102,8 @@ impl Dataset {
 impl World {
     /// A filesystem without snapshots; whatever had that name is gone.
     pub(super) fn create(&mut self, name: &str) -> &mut Dataset {
-        let (guid, createtxg) = (self.guid(), self.txg(name));
+        let guid = self.guid();
+        let createtxg = self.txg(name);
         let properties = BTreeMap::from([
             ("readonly".into(), "off".into()),
             ("canmount".into(), "on".into()),
@@ -132,7 +133,8 @@ impl World {
     }
 
     pub(super) fn take(&mut self, dataset: &str, name: &str, creation: i64) -> u64 {
-        let (guid, createtxg) = (self.guid(), self.txg(dataset));
+        let guid = self.guid();
+        let createtxg = self.txg(dataset);
         let snapshot = Snapshot {
             name: name.into(),
             guid,

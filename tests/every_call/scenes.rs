@@ -308,7 +308,8 @@ fn refusals() -> Vec<Scene> {
 }
 
 fn prunings() -> Vec<Scene> {
-    let (here, there) = (names(&["tank/a"]), names(&["tank/a", &place("tank/a")]));
+    let here = names(&["tank/a"]);
+    let there = names(&["tank/a", &place("tank/a")]);
     let scene =
         |name, config: String, argv: &[&'static str], world: World, victims: &Vec<String>| {
             let goal = Goal::Pruned(world.within(&victims[victims.len() - 1]));

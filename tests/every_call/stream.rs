@@ -6,7 +6,8 @@ use super::zfs::{Reply, Words, no_dataset};
 
 /// Digits and dashes alone, as ZFS makes them.
 pub(super) fn token(partial: &Partial) -> String {
-    let (to, from) = (partial.to, partial.from.unwrap_or(0));
+    let to = partial.to;
+    let from = partial.from.unwrap_or(0);
     let name: String = partial.name.bytes().map(|b| format!("{b:02x}")).collect();
     format!("1-{to:x}-{from:x}-{name}")
 }
@@ -34,7 +35,8 @@ pub(super) fn send(world: &World, words: &Words) -> Reply {
 fn resume(world: &World, words: &Words, token: &str) -> Reply {
     let mut parts = token.splitn(4, '-').skip(1);
     let mut number = || u64::from_str_radix(parts.next().unwrap_or_default(), 16).unwrap_or(0);
-    let (to, from) = (number(), number());
+    let to = number();
+    let from = number();
     let name = name(parts.next().unwrap_or_default());
     let pool = name.split('/').next().unwrap_or_default();
     let mut contents = format!(
@@ -118,7 +120,8 @@ fn stream(world: &World, words: &Words, name: &str) -> Reply {
     } else {
         end
     };
-    let (mut from, mut out) = (guid, Vec::new());
+    let mut from = guid;
+    let mut out = Vec::new();
     for snapshot in &state.snapshots[first..=end] {
         out.extend(part(dataset, from, snapshot, false));
         from = Some(snapshot.guid);

@@ -164,10 +164,8 @@ pub(super) fn rows(
         return text;
     }
     for name in world.within(root) {
-        let (dataset, level) = (
-            &world.datasets[&name],
-            name[root.len()..].matches('/').count(),
-        );
+        let dataset = &world.datasets[&name];
+        let level = name[root.len()..].matches('/').count();
         if types.contains(&"filesystem") && level <= depth {
             row(&|column| of_dataset(&name, dataset, column));
         }

@@ -84,7 +84,8 @@ impl Row<'_> {
         last: Option<Dataset>,
         required: usize,
     ) -> Result<Dataset, String> {
-        let (columns, cells) = (self.columns.len(), self.cells.len());
+        let columns = self.columns.len();
+        let cells = self.cells.len();
         if !(required..=columns).contains(&cells) {
             return Err(format!("{cells} columns, not {columns}"));
         }
@@ -125,7 +126,8 @@ impl Row<'_> {
     }
 
     fn describe(&self, state: &mut State) -> Result<(), String> {
-        let (guid, _) = (self.guid()?, self.required("createtxg")?);
+        let guid = self.guid()?;
+        self.required("createtxg")?;
         if state.guid != 0 && state.guid != guid {
             return Err("the dataset stands above with another guid".into());
         }

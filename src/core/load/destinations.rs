@@ -55,7 +55,8 @@ impl<'n> Destinations<'n> {
 
     /// The destinations that an entry lists.
     pub fn list(&self, items: &'n [Node], faults: &mut Vec<Fault>) -> Vec<Destination> {
-        let (mut list, mut names) = (Vec::new(), BTreeSet::new());
+        let mut list = Vec::new();
+        let mut names = BTreeSet::new();
         for item in items {
             let Some(to) = self.used(item, faults) else {
                 continue;
@@ -72,7 +73,8 @@ impl<'n> Destinations<'n> {
 
     /// An item of an entry's `destinations`: a name, or `{to: NAME, ...}` with settings of its own.
     fn used(&self, item: &'n Node, faults: &mut Vec<Fault>) -> Option<Destination> {
-        let (mut overrides, mut name) = (Map::new(), Some(item));
+        let mut overrides = Map::new();
+        let mut name = Some(item);
         if item.is_map() {
             overrides = item.map(faults)?;
             name = overrides.remove("to").map(|(_, node)| node);

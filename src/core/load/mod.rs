@@ -63,7 +63,8 @@ pub fn load(sources: &[Source]) -> Result<(Config, Vec<Fault>), Fault> {
 /// A configuration for a test. It has no fault.
 #[cfg(test)]
 pub(crate) fn config(text: &str) -> Config {
-    let (path, text) = ("zam.yaml".into(), text.into());
+    let path = "zam.yaml".into();
+    let text = text.into();
     let (config, faults) = load(&[Source { path, text }]).expect("a configuration");
     assert!(faults.is_empty(), "{faults:?}");
     config

@@ -33,7 +33,8 @@ pub fn parse(sources: &[Source], file: usize) -> Result<Node, Fault> {
 /// What the parser says, without the position that it repeats in its text, and with advice.
 fn refused(file: usize, error: &serde_yaml::Error) -> Fault {
     let location = error.location().unwrap_or(Location::UNKNOWN);
-    let (line, column) = (location.line().max(1), location.column().max(1));
+    let line = location.line().max(1);
+    let column = location.column().max(1);
     let text = error.to_string();
     let said = text.lines().next().unwrap_or_default();
     let (said, _) = said.split_once(" at line ").unwrap_or((said, ""));

@@ -106,7 +106,9 @@ pub(super) fn fewest_streams(
     base: Option<&Mark>,
 ) -> Vec<Stream> {
     let is_wanted = |s: &&Snapshot| wanted.contains(&s.guid);
-    let (mut streams, mut from, mut rest) = (Vec::new(), base.cloned(), newer);
+    let mut streams = Vec::new();
+    let mut from = base.cloned();
+    let mut rest = newer;
     while let Some(gap) = rest.iter().position(is_wanted) {
         let run = match from {
             Some(Mark::Snapshot(_)) if gap == 0 => {

@@ -108,7 +108,8 @@ pub struct Slots {
 impl Slots {
     /// A period that [`check`] refuses comes more often than asked.
     pub fn new(timing: &Timing) -> Slots {
-        let (week, step) = (Week::new(timing.windows), timing.step());
+        let week = Week::new(timing.windows);
+        let step = timing.step();
         let every_day = 0..DAY_MINUTES;
         let openings = if week.is_always_open() {
             std::slice::from_ref(&every_day)
@@ -163,7 +164,8 @@ impl Slots {
         }
         let mut expressions = Vec::new();
         for (times, days) in days_by_times {
-            let (hours, minutes) = (list(&times.hours, 24), list(&times.minutes, 60));
+            let hours = list(&times.hours, 24);
+            let minutes = list(&times.minutes, 60);
             let time = format!("*-*-* {hours}:{minutes}:{}", list(&self.seconds, 60));
             expressions.push(match days.len() {
                 _ if !self.is_local() => format!("{time} UTC"),

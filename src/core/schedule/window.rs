@@ -36,7 +36,8 @@ impl FromStr for Window {
 fn read(text: &str) -> Result<Window, String> {
     let is_digit = |c: char| c.is_ascii_digit();
     let (days, hours) = text.split_at(text.find(is_digit).unwrap_or(text.len()));
-    let (days, hours) = (days.trim(), hours.trim());
+    let days = days.trim();
+    let hours = hours.trim();
     let every_day = days.is_empty() && !hours.is_empty();
     Ok(Window {
         days: if every_day {
@@ -57,7 +58,8 @@ fn weekdays(text: &str) -> Result<BTreeSet<u32>, String> {
     let mut days = BTreeSet::new();
     for part in text.replace("..", "-").split(',') {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let (first, last) = (weekday(first)?, weekday(last)?);
+        let first = weekday(first)?;
+        let last = weekday(last)?;
         days.extend((0..=(7 + last - first) % 7).map(|n| (first + n) % 7));
     }
     Ok(days)
@@ -97,7 +99,8 @@ fn minute(text: &str) -> Result<u32, String> {
 fn time_of_day(text: &str) -> Option<u32> {
     let (hour, minute) = text.split_once(':')?;
     let has_two_digits = minute.len() == 2;
-    let (hour, minute) = (digits(hour)?, digits(minute)?);
+    let hour = digits(hour)?;
+    let minute = digits(minute)?;
     let is_time = (hour < 24 && minute < 60) || (hour, minute) == (24, 0);
     (has_two_digits && is_time).then_some(hour * 60 + minute)
 }

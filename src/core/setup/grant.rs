@@ -131,7 +131,8 @@ impl Grant {
     }
 
     fn command(&self, verb: &str, names: &str, reach: Reach) -> String {
-        let (user, dataset) = (quoted(&self.user), quoted(self.dataset.as_str()));
+        let user = quoted(&self.user);
+        let dataset = quoted(self.dataset.as_str());
         let flag = reach.flag();
         format!("zfs {verb} {flag}-u {user} {names} {dataset}")
     }
@@ -223,7 +224,9 @@ struct Given<'t> {
 
 /// What a user was given, on a dataset and on those above it.
 fn given<'t>(printed: &'t str, user: &str) -> Vec<Given<'t>> {
-    let (mut dataset, mut reach, mut all) = ("", Reach::NOWHERE, Vec::new());
+    let mut dataset = "";
+    let mut reach = Reach::NOWHERE;
+    let mut all = Vec::new();
     for line in printed.lines() {
         if let Some(heading) = line.strip_prefix("---- Permissions on ") {
             // A space and as many dashes as fit: after a long name there are none.

@@ -108,7 +108,8 @@ impl Grants {
 /// Where replicas lie within a source, a user has `destroy` from the one and `mount` from the other, which together destroy
 /// snapshots: says so of each such root, if the user is to destroy nothing.
 pub fn dangers(grants: &[Grant], users: &Users) -> Vec<String> {
-    let (mut dangers, user) = (Vec::new(), &users.worker);
+    let mut dangers = Vec::new();
+    let user = &users.worker;
     if *user == users.pruner {
         return dangers;
     }
@@ -131,7 +132,8 @@ pub fn dangers(grants: &[Grant], users: &Users) -> Vec<String> {
 
 /// A user that nobody can log in as, with the group of the locks.
 pub fn account(user: &str, home: &str) -> Step {
-    let (name, home) = (quoted(user), quoted(home));
+    let name = quoted(user);
+    let home = quoted(home);
     Step {
         why: format!("there is no user {user}, or it is not in the group {GROUP}"),
         commands: format!(
@@ -146,7 +148,8 @@ usermod --append --groups {GROUP} {name}"
 
 /// Where the user's jobs remember when they last succeeded. Its home stays root's, so that nobody plants links there.
 pub fn home(user: &str, home: &str) -> Step {
-    let (name, home) = (quoted(user), quoted(home));
+    let name = quoted(user);
+    let home = quoted(home);
     Step {
         why: format!("the jobs of {user} cannot remember anything"),
         commands: format!(
@@ -184,7 +187,8 @@ mkdir -p -m 700 \"$(dirname {word})\"
 /// known_hosts has it (sshd(8)).
 pub fn known(name: &str, machine: &str, port: Option<u16>) -> Step {
     let port = port.map_or(String::new(), |port| format!(" -p {port}"));
-    let (name, word) = (quoted(name), quoted(machine));
+    let name = quoted(name);
+    let word = quoted(machine);
     Step {
         why: format!(
             "no user but root may know the key of {machine}; if root does not, compare what is added with what `ssh-keygen -lf \
@@ -215,7 +219,9 @@ pub fn absent(dataset: &Dataset) -> Step {
 
 /// Gives the jobs from root to the users. It comes last: from then on they need all that the other steps give.
 pub fn name_users(path: &str, users: &Users) -> Step {
-    let (path, worker, pruner) = (quoted(path), &users.worker, &users.pruner);
+    let path = quoted(path);
+    let worker = &users.worker;
+    let pruner = &users.pruner;
     Step {
         why: format!(
             "all jobs run as root, since the configuration names no user; zam reload then has them run as {worker} and \

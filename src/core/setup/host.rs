@@ -25,7 +25,9 @@ pub struct Needs {
 /// # Errors
 /// There is nothing to do on this host, or a key cannot do all of it.
 pub fn needs(config: &Config, host: &str) -> Result<Needs, String> {
-    let (mut pruned, mut kept, mut fetched) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    let mut pruned = BTreeSet::new();
+    let mut kept = BTreeSet::new();
+    let mut fetched = BTreeSet::new();
     let mut recursive = BTreeSet::new();
     for entry in &config.entries {
         if entry.host_name() == Some(host) {
@@ -105,7 +107,8 @@ impl Needs {
             command += &format!(" --root {}", quoted(root.as_str()));
         }
         let line = format!("restrict,command=\"{command}\" {}", public_key.line);
-        let (user, line) = (quoted(user), quoted(&line));
+        let user = quoted(user);
+        let line = quoted(&line);
         Step {
             why: format!("the key of {name} may not do what its jobs need"),
             commands: format!(
@@ -143,9 +146,9 @@ pub fn account_grants(config: &Config, host: &Host, user: &str) -> Vec<Grant> {
     let mut grants = Vec::new();
     for other in config.hosts.values() {
         if other.address() == host.address()
-            && let Ok(needs) = needs(config, other.name.as_str())
+            && let Ok(its_needs) = needs(config, other.name.as_str())
         {
-            grants.extend(needs.grants(user));
+            grants.extend(its_needs.grants(user));
         }
     }
     grants

@@ -18,7 +18,8 @@ fn tiers(holds: &[Epoch]) -> Vec<Tier> {
     let newest = holds.last().copied().unwrap_or_default();
     let mut tiers: Vec<Tier> = Vec::new();
     for pair in holds.windows(2).rev() {
-        let (gap, back) = (pair[1] - pair[0], newest - pair[0]);
+        let gap = pair[1] - pair[0];
+        let back = newest - pair[0];
         let next = Tier {
             every: distance(gap),
             back,

@@ -132,7 +132,8 @@ impl<'c> Model<'c> {
     fn replicate(&mut self, side: usize, at: Epoch) {
         let streams = self.streams_to(side, at);
         let (source, replicas) = self.sides.split_at_mut(side);
-        let (source, replica) = (&mut source[0].state, &mut replicas[0]);
+        let source = &mut source[0].state;
+        let replica = &mut replicas[0];
         for name in streams.iter().flat_map(|stream| &stream.snapshots) {
             if let Some(sent) = source.snapshots.iter().rfind(|s| *s.name == **name) {
                 self.count += 1;
@@ -181,7 +182,8 @@ impl<'c> Model<'c> {
         if self.sides[side].pruned == newest {
             return;
         }
-        let (source, pruned) = (&self.sides[0].state, &self.sides[side]);
+        let source = &self.sides[0].state;
+        let pruned = &self.sides[side];
         let wish = Keeping {
             prefix: self.prefix,
             windows: &pruned.course.windows,

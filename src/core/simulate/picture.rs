@@ -28,7 +28,8 @@ text{font:12px system-ui,sans-serif;fill:#1f2328}.h{font-size:15px;font-weight:6
 const COLOURS: usize = 4;
 
 pub fn draw(courses: &[Course]) -> String {
-    let (mut body, mut top) = (String::new(), 20.0);
+    let mut body = String::new();
+    let mut top = 20.0;
     for course in courses {
         top = panel(&mut body, course, top);
     }
@@ -49,7 +50,8 @@ fn panel(body: &mut String, course: &Course, top: f64) -> f64 {
     if course.sides.is_empty() {
         return y + 30.0;
     }
-    let (from, until) = (date(course.from), date(course.until - 1));
+    let from = date(course.from);
+    let until = date(course.until - 1);
     let span = format!("snapshots at the end of each day, {from} to {until}");
     *body += &text(RIGHT, y, "m e", &span);
     let chart = Chart::new(course, y + 22.0);
@@ -112,7 +114,8 @@ impl<'c> Chart<'c> {
             *body += &line(LEFT, y, RIGHT, y);
             *body += &text(LEFT - 8.0, y + 4.0, "m e", &number(count));
         }
-        let (from, until) = (self.course.from, self.course.until);
+        let from = self.course.from;
+        let until = self.course.until;
         for tick in ticks_within(from, until, 14) {
             let x = LEFT + (RIGHT - LEFT) * (tick.at - from) as f64 / (until - from) as f64;
             *body += &line(x, self.bottom, x, self.bottom + 5.0);
@@ -204,7 +207,8 @@ struct Ages {
 
 impl Ages {
     fn new(sides: &[Side]) -> Self {
-        let (mut least, mut most) = (None, 0);
+        let mut least = None;
+        let mut most = 0;
         for side in sides {
             for pair in side.holds.windows(2) {
                 let distance = pair[1] - pair[0];
@@ -222,13 +226,15 @@ impl Ages {
     }
 
     fn x(&self, age: i64) -> f64 {
-        let (least, most) = (self.least as f64, self.most as f64);
+        let least = self.least as f64;
+        let most = self.most as f64;
         LEFT + (RIGHT - LEFT) * (age.max(self.least) as f64 / least).ln() / (most / least).ln()
     }
 
     /// A stroke for each snapshot that a side holds at the end; those at the same half pixel share one.
     fn strokes(&self, side: &Side, top: f64) -> String {
-        let (mut strokes, mut last) = (String::new(), None);
+        let mut strokes = String::new();
+        let mut last = None;
         let newest: Epoch = side.holds.last().copied().unwrap_or_default();
         for hold in side.holds.iter().rev() {
             let x = (self.x(newest - hold) * 2.0).round() / 2.0;

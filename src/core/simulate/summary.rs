@@ -44,7 +44,8 @@ impl Course {
         let for_ever = "grows for ever: nothing prunes it";
         match growth(side) {
             Growth::Steady(day) => {
-                let (date, count) = (self.date(day), number(side.days[day]));
+                let date = self.date(day);
+                let count = number(side.days[day]);
                 format!("stops growing on {date}, at {count}")
             }
             Growth::OneMorePer(period) => format!("grows for ever: one more per {period}"),

@@ -53,7 +53,8 @@ pub fn list(
     let argv = ["zfs", "list", "-Hp", "-t", types, "-o", columns];
     let argv = [&argv, depth.flags()].concat();
     let strange = |why: String| anyhow!("{}{}: {why}", argv.join(" "), machine.on_host());
-    let (mut text, mut absent) = (String::new(), Vec::new());
+    let mut text = String::new();
+    let mut absent = Vec::new();
     for roots in roots.chunks(NAMES_MAX) {
         let part = list_some(machine, &argv, roots, &mut absent)?;
         listing::whole_lines(&part).map_err(strange)?;
@@ -100,20 +101,20 @@ fn list_some(
         Ok(output) => return utf8(output.stdout),
         Err(error) => error,
     };
-    let Some(failure) = failure(&error) else {
+    let Some(exit) = failure(&error) else {
         return Err(error);
     };
     let (missing, there): (Vec<&str>, Vec<&str>) = roots
         .iter()
         .copied()
-        .partition(|root| is_absent(&failure.stderr, root));
+        .partition(|root| is_absent(&exit.stderr, root));
     // zfs exits 1 for roots that do not exist. A zfs that was killed has listed nothing to the end.
-    if missing.is_empty() || failure.status.code() != Some(1) {
+    if missing.is_empty() || exit.status.code() != Some(1) {
         return Err(error);
     }
     absent.extend(missing.iter().map(|root| root.to_string()));
-    if failure.stderr.lines().count() == missing.len() {
-        return Ok(failure.stdout.clone());
+    if exit.stderr.lines().count() == missing.len() {
+        return Ok(exit.stdout.clone());
     }
     if there.is_empty() {
         return Ok(String::new());

@@ -81,7 +81,8 @@ fn destroy(machine: &Machine, name: &str) -> Result<bool> {
 
 /// Bookmarks `mark`, a snapshot or another bookmark. A bookmark that exists has the same GUID, since that is in its name.
 pub fn bookmark(machine: &Machine, dataset: &Dataset, mark: &Mark, name: &str) -> Result<()> {
-    let (from, to) = (format!("{dataset}{mark}"), format!("{dataset}#{name}"));
+    let from = format!("{dataset}{mark}");
+    let to = format!("{dataset}#{name}");
     match machine.run(&["zfs", "bookmark", &from, &to]) {
         Err(e) if !says(&e, "exists") || says(&e, "does not exist") => Err(e),
         _ => Ok(()),

@@ -4,8 +4,8 @@ use anyhow::Result;
 
 use super::failure::failure;
 use crate::core::name::Dataset;
+use crate::core::received;
 use crate::core::replication::{Stream, Token};
-use crate::core::{received, token};
 use crate::edge::command::{Machine, Pipeline};
 
 /// The sending end of a stream. Always with large blocks, which must never change between two streams (before OpenZFS
@@ -69,9 +69,9 @@ fn sending(machine: &Machine, name: String, argv: &[&str], compressor: Option<&s
 /// of a stale one (255) would look like a lost connection.
 pub fn decode_token(token: &str) -> Result<Option<Token>> {
     match resumed(token) {
-        Ok(printed) => Ok(token::parse(&printed)),
+        Ok(printed) => Ok(Token::parse(&printed)),
         Err(error) => match failure(&error) {
-            Some(failure) => Ok(token::parse(&failure.stdout)),
+            Some(failure) => Ok(Token::parse(&failure.stdout)),
             None => Err(error),
         },
     }
@@ -161,7 +161,8 @@ mod tests {
                 first: is_first.then_some(First { unencrypted: false }),
                 is_pulled,
             };
-            let (pulled, pushed) = (name(landing(true)), name(landing(false)));
+            let pulled = name(landing(true));
+            let pushed = name(landing(false));
             assert!(
                 pulled.contains(" -x reservation -x refreservation "),
                 "{pulled}"
@@ -181,7 +182,8 @@ mod tests {
             first,
             is_pulled: false,
         };
-        let (plain, locked) = (First { unencrypted: true }, First { unencrypted: false });
+        let plain = First { unencrypted: true };
+        let locked = First { unencrypted: false };
         for (landing, options) in [
             (landing(false, None), ""),
             (

@@ -74,7 +74,8 @@ impl Look<'_> {
         if windows.is_empty() {
             return None;
         }
-        let (prefix, now) = (&self.config.prefix, self.now.timestamp());
+        let prefix = &self.config.prefix;
+        let now = self.now.timestamp();
         let plan = retention::plan(prefix, &state.snapshots, windows, now, |_| None);
         let crowd = plan.given_up().count() as i64;
         if crowd <= 2 * self.taken_in(period, state) + CROWD {

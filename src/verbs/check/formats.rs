@@ -115,7 +115,8 @@ impl Record {
 
     /// `5 datasets and 12 replicas`, each with what is below it.
     fn extent(&self) -> String {
-        let (entries, replicas) = (self.datasets.len(), self.replicas().count());
+        let entries = self.datasets.len();
+        let replicas = self.replicas().count();
         format!(
             "{} and {}",
             counted(entries, "dataset"),
@@ -160,7 +161,8 @@ impl Record {
             Some((first, others)) => format!("{first}; and {} more", others.len()),
         };
         let data: Vec<String> = self.replicas().filter_map(performance).collect();
-        let (first, data) = (plain(&first) + &self.as_of(now), data.join(" "));
+        let first = plain(&first) + &self.as_of(now);
+        let data = data.join(" ");
         lines.push(format!("ZAM {level} - {first} | {data}"));
         lines.extend(
             self.troubles
@@ -266,7 +268,8 @@ mod tests {
 
     #[test]
     fn nagios_gets_one_line_with_performance_data_and_one_for_each_trouble() {
-        let (record, mut lines) = (record(), Vec::new());
+        let record = record();
+        let mut lines = Vec::new();
         let level = record.nagios(record.time, &mut lines);
         assert_eq!(level, Level::Critical);
         let expected = [

@@ -28,13 +28,13 @@ pub(super) fn of_leftovers(
     let Ok(sources) = trees.at(entry.host_name(), &entry.dataset) else {
         return Vec::new();
     };
-    let Some(places) = places(entry, trees, arrived) else {
+    let Some(own) = places(entry, trees, arrived) else {
         return Vec::new();
     };
     let mut left: BTreeMap<u32, Vec<Left>> = BTreeMap::new();
     for (dataset, state) in sources {
         if governs(config, entry, dataset) {
-            for (id, bookmarks) in strange(&config.prefix, state, &places) {
+            for (id, bookmarks) in strange(&config.prefix, state, &own) {
                 let of_place = left.entry(id).or_default();
                 of_place.extend(Left::new(config, dataset, state, bookmarks));
             }
@@ -208,7 +208,8 @@ mod tests {
             if self.root.guid != 0 {
                 tree.insert(dataset("b"), self.root);
             }
-            let (config, trees) = (&self.config, Trees::of_this_machine(tree));
+            let config = &self.config;
+            let trees = Trees::of_this_machine(tree);
             let found = of_leftovers(config, &config.entries[0], &trees, &self.arrived);
             found.iter().map(ToString::to_string).collect()
         }

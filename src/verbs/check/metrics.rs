@@ -104,10 +104,8 @@ impl Metrics {
     }
 
     fn add_job(&mut self, dataset: &str, job: &ShownJob) {
-        let (verb, to) = (
-            job.verb.to_string(),
-            job.destination.as_deref().unwrap_or_default(),
-        );
+        let verb = job.verb.to_string();
+        let to = job.destination.as_deref().unwrap_or_default();
         let of = labels(&[("verb", &verb), ("dataset", dataset), ("destination", to)]);
         let failed = job.alert.as_ref().map(status);
         let status = failed.or(job.success.map(|_| 0.0));

@@ -56,10 +56,8 @@ pub(super) fn of_timers(config: &Config, known: &Result<Jobs>) -> Vec<Trouble> {
     let mut instances: Vec<String> = config.jobs().map(|job| instance(&job)).collect();
     instances.push("check".into());
     for instance in instances {
-        let (timer, service) = (
-            format!("zam-{instance}.timer"),
-            format!("zam@{instance}.service"),
-        );
+        let timer = format!("zam-{instance}.timer");
+        let service = format!("zam@{instance}.service");
         if !known.next.contains_key(&timer) && !known.running.contains(&service) {
             let why = format!("it is not active; this starts it: systemctl start '{timer}'");
             troubles.push(Trouble::critical(timer, "stopped", why));
@@ -136,7 +134,8 @@ pub(super) fn of_pools(config: &Config, pools: &[Pool]) -> Vec<Trouble> {
         .iter()
         .filter(|pool| used.contains(pool.name.as_str()))
     {
-        let (about, name) = (format!("pool {}", pool.name), &pool.name);
+        let about = format!("pool {}", pool.name);
+        let name = &pool.name;
         if pool.health != "ONLINE" {
             let why = format!("{}; zpool status {name}", pool.health);
             let kind = pool.health.to_lowercase();

@@ -28,7 +28,8 @@ pub(super) fn owner(config: &Config, instance: &str) -> Option<String> {
 
 /// Whether the unit has succeeded since: a job that is not root's cannot remove its alert, and says so by its record.
 pub(super) fn is_over(instance: &str, alert: &Alert) -> bool {
-    let (now, failed) = (clock::now().timestamp(), alert.time.timestamp());
+    let now = clock::now().timestamp();
+    let failed = alert.time.timestamp();
     // A time ahead comes of a clock that was wrong.
     let success = Records::of(&alert.user).last_success(instance);
     let success = success.filter(|time| *time <= now);

@@ -26,7 +26,9 @@ pub(super) fn refuse(run: &Run, to: &Destination) -> Result<()> {
     let Some(other) = others.find(is_met) else {
         return Ok(());
     };
-    let (one, other, key) = (&to.name, &other.name, &run.entry.key);
+    let one = &to.name;
+    let other = &other.name;
+    let key = &run.entry.key;
     Err(Waits(format!(
         "{one} and {other} keep {key} in one and the same place, so that each would prune what the other keeps; remove one \
          of them, give both the same windows, or give one another root"

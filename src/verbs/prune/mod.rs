@@ -175,12 +175,14 @@ impl<'p> Pruning<'p> {
         if judged == 0 {
             return Outcome::Done;
         }
-        let (pruned, guid) = (planned.pruned, planned.state.guid);
+        let pruned = planned.pruned;
+        let guid = planned.state.guid;
         let mut destroying = Destroying::new(&self.machine, pruned, guid, planned.plan.given_up());
         let found = destroying.run(|state| self.given_up(state, planned));
         let on_host = self.machine.on_host();
         for stays in &destroying.stay {
-            let (name, reason) = (&stays.name, &stays.reason);
+            let name = &stays.name;
+            let reason = &stays.reason;
             journal::error(format!("{pruned}@{name} stays{on_host}: {reason}"));
         }
         self.tell_what_was_destroyed(planned, &destroying, matches!(found, Ok(Found::Same)));
@@ -248,7 +250,8 @@ impl<'p> Pruning<'p> {
             }
         }
         if journal::is_journal() {
-            let (destroyed, kept) = (destroying.destroyed, destroying.kept);
+            let destroyed = destroying.destroyed;
+            let kept = destroying.kept;
             tracing::info!(
                 message_id = event::PRUNED,
                 zam_destroyed = destroyed,

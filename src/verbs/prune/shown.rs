@@ -49,7 +49,8 @@ pub(super) fn explain(planned: &Planned) {
         } else {
             ("destroy", "no window wants it".into())
         };
-        let (pruned, name) = (planned.pruned, &verdict.snapshot.name);
+        let pruned = planned.pruned;
+        let name = &verdict.snapshot.name;
         journal::print(format!("{verb} {pruned}@{name}  ({why})"));
     }
 }

@@ -35,7 +35,8 @@ impl<'b> Bookmarks<'b> {
         dataset: &'b Dataset,
         source: &'b State,
     ) -> Self {
-        let (prefix, root) = (&replication.run.config.prefix, replication.listed.root);
+        let prefix = &replication.run.config.prefix;
+        let root = replication.listed.root;
         let cursors = source.cursors_of(prefix, root);
         Bookmarks {
             machine: &replication.listed.here,

@@ -14,7 +14,8 @@ pub(super) fn is_below_raw(
     dataset: &Dataset,
     replica: &Dataset,
 ) -> Result<bool> {
-    let (listed, to) = (&replication.listed, replication.to);
+    let listed = &replication.listed;
+    let to = replication.to;
     let (Some(above), Some(parent)) = (dataset.parent(), replica.parent()) else {
         return Ok(false);
     };

@@ -92,7 +92,9 @@ impl SourceAndReplicas {
         let Some((inside, _)) = inside else {
             return Ok(());
         };
-        let (root, here, there) = (&to.root, self.here.on_host(), self.there.on_host());
+        let root = &to.root;
+        let here = self.here.on_host();
+        let there = self.there.on_host();
         Err(anyhow!(
             "the destination's root {root}{there} is {inside}{here} itself, which this entry replicates: each run would replicate \
              the replicas; exclude {inside} from the entry, or choose a root outside of it"

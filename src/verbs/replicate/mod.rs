@@ -46,7 +46,8 @@ pub fn run(run: &Run, to: Option<&str>) -> Result<Outcome> {
         );
     }
     stop::watch().context("cannot watch for signals")?;
-    let (mut shown, mut outcome) = (Vec::new(), Outcome::Done);
+    let mut shown = Vec::new();
+    let mut outcome = Outcome::Done;
     for to in destinations {
         if stop::is_wanted() {
             outcome = outcome.max(Outcome::Later);

@@ -50,7 +50,8 @@ pub(super) fn bring_up_to_date(replication: &mut Replication) -> Outcome {
     outcomes.extend(side_by_side(arrived, MARKS_AT_ONCE, sweep));
     let outcome = outcomes.into_iter().max().unwrap_or(Outcome::Done);
     if outcome == Outcome::Done && replication.sent.load(Ordering::Relaxed) == 0 {
-        let (dataset, to) = (&replication.run.dataset, &replication.to.name);
+        let dataset = &replication.run.dataset;
+        let to = &replication.to.name;
         replication.say(format!("{dataset} to {to}: up to date"));
     }
     outcome

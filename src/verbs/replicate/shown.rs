@@ -129,7 +129,8 @@ fn print(plan: &ShownPlan) {
             Some(bytes) => format!(", about {}", size(bytes)),
             None => String::new(),
         };
-        let (to, count) = (&stream.to, snapshots(stream.snapshots.len()));
+        let to = &stream.to;
+        let count = snapshots(stream.snapshots.len());
         journal::print(format!("  {from} to @{to}, {count}{bytes}"));
     }
     if plan.has_more {

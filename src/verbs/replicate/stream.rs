@@ -37,7 +37,8 @@ impl Sending<'_> {
     /// see [`Sending::check`].
     pub(super) fn send(&self) -> Result<u64> {
         let terminal = std::io::stderr().is_terminal();
-        let (receiver, sender) = (self.receiver(), self.sender());
+        let receiver = self.receiver();
+        let sender = self.sender();
         let progress = Progress {
             subject: format!("{} to {}", self.dataset, self.replication.to.name),
             total: if terminal { self.total() } else { None },
@@ -104,7 +105,8 @@ impl Sending<'_> {
         let Some(root) = above.and_then(|state| state.encryption_root.as_deref()) else {
             return error;
         };
-        let (root, on_host) = (quoted(root), self.there().on_host());
+        let root = quoted(root);
+        let on_host = self.there().on_host();
         anyhow!("{error:#}; to unlock what it lies in: zfs load-key {root}{on_host}")
     }
 
@@ -138,7 +140,8 @@ impl Sending<'_> {
 
     /// A receiver that lacks the permission for a property sets nothing and exits 0 (tried on 2.1 and 2.3).
     fn check_properties(&self) -> Result<()> {
-        let (replica, on_host) = (self.replica, self.there().on_host());
+        let replica = self.replica;
+        let on_host = self.there().on_host();
         let (name, value) = if self.source.volume {
             ("volmode", "none")
         } else {

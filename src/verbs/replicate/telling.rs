@@ -38,11 +38,14 @@ pub(super) fn tell_what_arrived(
     arrived: &Total,
     elapsed: Duration,
 ) {
-    let (to, on_host) = (replication.to, replication.listed.there.on_host());
-    let (count, bytes) = (snapshots(arrived.snapshots), arrived.bytes);
-    let (size, seconds) = (size(bytes), elapsed.as_secs_f64());
+    let to = replication.to;
+    let on_host = replication.listed.there.on_host();
+    let count = snapshots(arrived.snapshots);
+    let bytes = arrived.bytes;
+    let amount = size(bytes);
+    let seconds = elapsed.as_secs_f64();
     let replica = to.replica(dataset);
-    let text = format!("{dataset} -> {replica}{on_host}: {count}, {size} in {seconds:.1} s");
+    let text = format!("{dataset} -> {replica}{on_host}: {count}, {amount} in {seconds:.1} s");
     if journal::is_journal() {
         tracing::info!(message_id = event::ARRIVED, zam_bytes = bytes, zam_seconds = seconds, zam_destination = %to.name, "{text}");
     } else {

@@ -82,7 +82,8 @@ fn leave_to_pruning(
         let replica = quoted(replica.as_str());
         return anyhow!("{what}; let somebody who may run: zfs receive -A {replica}");
     }
-    let (name, key) = (&to.name, quoted(&run.entry.key));
+    let name = &to.name;
+    let key = quoted(&run.entry.key);
     Later(format!(
         "{what}; its pruning gives that up: zam prune --to {name} {key}"
     ))

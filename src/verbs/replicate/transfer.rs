@@ -45,7 +45,8 @@ impl<'t> Transfer<'t> {
         source: &'t State,
     ) -> Result<Self> {
         replication.go_on()?;
-        let (listed, replica) = (&replication.listed, replication.to.replica(dataset));
+        let listed = &replication.listed;
+        let replica = replication.to.replica(dataset);
         let plan = replication.plan(dataset, source)?;
         let mut bookmarks = Bookmarks::of(replication, dataset, source);
         let state = listed.replicas.get(&replica);
@@ -190,7 +191,8 @@ impl<'t> Transfer<'t> {
             && let Some(state) = &replica
             && state.resume_token == self.token
         {
-            let (replica, on_host) = (&self.replica, self.there().on_host());
+            let replica = &self.replica;
+            let on_host = self.there().on_host();
             bail!("{replica}{on_host} shows the same resume token after that stream was received");
         }
         self.plan = self

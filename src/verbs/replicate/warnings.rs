@@ -8,7 +8,8 @@ use crate::edge::journal;
 use crate::verbs::replicate::replication::Replication;
 
 pub(super) fn tell_what_is_odd(replication: &Replication) {
-    let (listed, to) = (&replication.listed, replication.to);
+    let listed = &replication.listed;
+    let to = replication.to;
     let there = listed.there.on_host();
     for replica in &listed.orphans {
         replication.say(format!(
@@ -78,7 +79,8 @@ pub(super) fn tell_of_snapshots_taken_there(
         && newest.guid != base.guid
         && replication.run.config.prefix.owns_snapshot(&newest.name)
     {
-        let (name, mark) = (&newest.name, &base.mark);
+        let name = &newest.name;
+        let mark = &base.mark;
         journal::warn(format!(
             "{replica}@{name}{} is not known here. Unless it was destroyed here, somebody snapshots the replica, and pruning \
              it there may take what it has in common with its source, {mark}: the entry that prunes it there must have no \

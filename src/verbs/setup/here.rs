@@ -68,7 +68,8 @@ fn add_files(missing: &mut Missing, path: &Path) -> Result<()> {
         let found = fs::metadata(&path)?;
         let wanted = if found.is_dir() { 0o5 } else { 0o4 };
         let is_for = |mode: u32| mode & wanted == wanted;
-        let (mode, group) = (found.mode(), Some(found.gid()));
+        let mode = found.mode();
+        let group = Some(found.gid());
         let is_readable = is_for(mode) || group == gid && is_for(mode >> 3);
         if !is_readable {
             let path = path.display().to_string();

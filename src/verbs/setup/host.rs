@@ -43,7 +43,8 @@ pub(super) fn missing(config: &Config, name: &str) -> Result<Missing> {
         if user != "root" {
             missing.steps.push(host::account(user));
         }
-        let (key, here) = (public_key(host)?, hostname());
+        let key = public_key(host)?;
+        let here = hostname();
         missing
             .steps
             .push(needs.bind(user, &key, &here, &config.prefix));
@@ -80,7 +81,8 @@ fn binds_key(machine: &Machine, needs: &Needs, config: &Config) -> bool {
         }
     };
     let answer: Value = serde_json::from_slice(&answer.stdout).unwrap_or_default();
-    let (there, version) = (&answer["version"], env!("CARGO_PKG_VERSION"));
+    let there = &answer["version"];
+    let version = env!("CARGO_PKG_VERSION");
     if there != version {
         let host = machine.on_host();
         journal::warn(format!(

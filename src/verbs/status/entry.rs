@@ -58,7 +58,8 @@ impl<'l> Look<'l> {
     }
 
     pub(super) fn show(&self, systemd: &Jobs) -> ShownEntry {
-        let (mut snapshots, mut newest) = (0, None);
+        let mut snapshots = 0;
+        let mut newest = None;
         for dataset in &self.sources {
             let times = self.times(self.entry.host_name(), dataset);
             snapshots += times.len();
@@ -142,7 +143,8 @@ impl<'l> Look<'l> {
     }
 
     fn replica(&self, to: &Destination) -> ShownReplica {
-        let (host, replica) = (to.host_name(), to.replica(self.top));
+        let host = to.host_name();
+        let replica = to.replica(self.top);
         let seen = self.before.replica(&self.key(), &to.name.to_string());
         let known = self.known(seen, self.last_success(to));
         let judged = self.judge(to).unwrap_or_else(|error| Judgement {
@@ -204,7 +206,8 @@ impl<'l> Look<'l> {
         here: &Tree,
         there: &Tree,
     ) -> Option<Judgement> {
-        let (prefix, name) = (&self.config.prefix, to.replica(source));
+        let prefix = &self.config.prefix;
+        let name = to.replica(source);
         let replica = there.get(&name).map(|state| Side {
             name: name.to_string(),
             state,
@@ -256,17 +259,19 @@ impl<'l> Look<'l> {
     }
 
     fn job(&self, job: &Job, known: &Jobs) -> ShownJob {
-        let (unit, instance, records) = (service(job), instance(job), self.records(job));
-        let success = records.last(&instance);
+        let unit = service(job);
+        let name = instance(job);
+        let records = self.records(job);
+        let success = records.last(&name);
         let done = success.and_then(|success| time(success.time));
-        let alert = notify::open(&instance);
+        let alert = notify::open(&name);
         let result = match &alert {
             _ if known.running.contains(&unit) => Some("running".into()),
             Some(alert) => Some(alert.result.clone()),
-            None if records.waits_since(&instance).is_some() => Some("waiting".into()),
+            None if records.waits_since(&name).is_some() => Some("waiting".into()),
             None => done.map(|_| "success".into()),
         };
-        let next = known.next.get(&format!("zam-{instance}.timer"));
+        let next = known.next.get(&format!("zam-{name}.timer"));
         let next = next.and_then(|epoch| time(*epoch));
         let failed = alert.as_ref().map(|alert| alert.time);
         ShownJob {
