@@ -8,7 +8,7 @@ use clap::{Args, ColorChoice, Parser, Subcommand};
 use clap_complete::ArgValueCandidates;
 
 use crate::complete;
-use zam::core::config;
+use zam::core::job;
 use zam::core::name::{Dataset, Prefix};
 use zam::core::span::Span;
 use zam::verbs::check::Format;
@@ -68,7 +68,7 @@ pub(crate) enum Verb {
     /// Say whether it is time for a job; called by systemd.
     #[command(hide = true)]
     Gate {
-        verb: config::Verb,
+        verb: job::Verb,
         dataset: String,
         #[arg(long, value_name = "NAME")]
         to: Option<String>,

@@ -15,7 +15,7 @@ use clap_complete::CompleteEnv;
 use rustix::process::geteuid;
 
 use cli::{Cli, Common, Verb};
-use zam::core::config::{Job, Verb as JobVerb};
+use zam::core::job::{Job, Verb as JobVerb};
 use zam::core::serve::{Key, Role};
 use zam::core::unit_name::instance;
 use zam::edge::clock::now;

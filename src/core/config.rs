@@ -1,21 +1,18 @@
-//! What a configuration is once it has been read: entries with all their settings resolved, and the jobs they give.
-//! Knows no YAML; `load` makes it from text.
+//! What a configuration is once it has been read: entries with all their settings resolved. Knows no YAML; `load` makes
+//! it from text. The jobs that it gives are in `job`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 
-use serde::de::{self, IntoDeserializer};
-use serde::{Deserialize, Serialize};
-
 use crate::core::fault::At;
+use crate::core::host::{Address, Host};
 use crate::core::name::{Dataset, Label, Prefix};
 use crate::core::pattern::Pattern;
 use crate::core::period::Period;
 use crate::core::places::Places;
 use crate::core::scalars::{Compression, Rate};
-use crate::core::schedule::{self, Timing};
+use crate::core::schedule;
 use crate::core::span::Span;
 
 #[derive(Clone, Debug, Default)]
@@ -38,39 +35,6 @@ pub struct Config {
     pub dropped: BTreeSet<String>,
     /// Why nothing may be pruned: a fault that may have meant another policy for any dataset (invariant 10).
     pub pruning_waits: Option<String>,
-}
-
-/// Where ssh goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Address<'h> {
-    user_and_machine: &'h str,
-    port: u16,
-}
-
-/// A machine reached over ssh.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Host {
-    pub name: Label,
-    /// As ssh takes it: `user@machine`.
-    pub ssh: String,
-    pub port: Option<u16>,
-    pub identity: Option<String>,
-    pub options: Vec<String>,
-}
-
-impl Host {
-    /// The name under which systemd hands its key to a job (systemd.exec(5), LoadCredential=).
-    pub fn credential(&self) -> String {
-        format!("ssh-{}", self.name)
-    }
-
-    /// One machine may stand in the configuration under several names, with a key for each.
-    pub fn address(&self) -> Address<'_> {
-        Address {
-            user_and_machine: &self.ssh,
-            port: self.port.unwrap_or(22),
-        }
-    }
 }
 
 /// A dataset named in the configuration, with its recursion and all its settings.
@@ -192,70 +156,6 @@ impl fmt::Display for Window {
     }
 }
 
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Verb {
-    Snapshot,
-    Replicate,
-    Prune,
-}
-
-impl fmt::Display for Verb {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        self.serialize(f)
-    }
-}
-
-impl FromStr for Verb {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let verb: Result<Verb, de::value::Error> = Verb::deserialize(text.into_deserializer());
-        verb.map_err(|_| format!("`{text}` is not a verb of a job"))
-    }
-}
-
-/// A verb on an entry. Replicating, and pruning a replica, have a destination too.
-#[derive(Clone, Copy, Debug)]
-pub struct Job<'c> {
-    pub verb: Verb,
-    pub entry: &'c Entry,
-    pub destination: Option<&'c Destination>,
-    pub period: Period,
-}
-
-impl<'c> Job<'c> {
-    /// The conditions for starting it; pruning and snapshots have none.
-    pub fn idle(&self) -> Option<&'c Idle> {
-        match self.verb {
-            Verb::Replicate => self.destination?.idle.as_ref(),
-            Verb::Snapshot | Verb::Prune => None,
-        }
-    }
-
-    /// When its timer fires.
-    pub fn timing(&self) -> Timing<'c> {
-        let is_elsewhere = self.destination.is_some_and(|to| to.host.is_some());
-        Timing {
-            period: self.period,
-            windows: self.idle().map_or(&[], |idle| idle.windows.as_slice()),
-            is_polled: self.idle().is_some_and(Idle::is_polled),
-            is_tried_again: self.verb == Verb::Prune && self.destination.is_some(),
-            is_remote: is_elsewhere || self.entry.host.is_some(),
-        }
-    }
-
-    /// `VERB/DATASET` or `VERB:DESTINATION/DATASET`. The job's units are named after it.
-    pub fn path(&self) -> String {
-        let verb = self.verb;
-        let key = &self.entry.key;
-        match self.destination {
-            Some(to) => format!("{verb}:{}/{key}", to.name),
-            None => format!("{verb}/{key}"),
-        }
-    }
-}
-
 /// The configuration's name for a dataset of a host, or of this machine.
 pub fn key(host: Option<&str>, dataset: &Dataset) -> String {
     match host {
@@ -288,15 +188,6 @@ impl Config {
         }
     }
 
-    /// The user that a job runs as. A replica on another machine is pruned over the key that sends to it.
-    pub fn user_of(&self, job: &Job) -> &str {
-        let is_here = job.destination.is_none_or(|to| to.host.is_none());
-        match job.verb {
-            Verb::Prune if is_here => self.prune_user(),
-            _ => self.user(),
-        }
-    }
-
     pub fn entry(&self, key: &str) -> Option<&Entry> {
         let found = self
             .entries
@@ -314,10 +205,6 @@ impl Config {
     pub fn is_dropped(&self, host: Option<&str>, dataset: &Dataset) -> bool {
         self.dropped.contains(&key(host, dataset))
     }
-
-    pub fn jobs(&self) -> impl Iterator<Item = Job<'_>> {
-        self.entries.iter().flat_map(Entry::jobs)
-    }
 }
 
 impl Entry {
@@ -328,40 +215,5 @@ impl Entry {
     /// None: on this machine.
     pub fn address(&self) -> Option<Address<'_>> {
         self.host.as_ref().map(|host| host.address())
-    }
-
-    /// The jobs of this entry. A setting that is absent means that its job does not exist.
-    pub fn jobs(&self) -> Vec<Job<'_>> {
-        let mut jobs = Vec::new();
-        jobs.extend(self.job(Verb::Snapshot, None, self.snapshot_period));
-        if !self.windows.is_empty() {
-            jobs.extend(self.job(Verb::Prune, None, Some(self.prune_period)));
-        }
-        for to in &self.destinations {
-            jobs.extend(self.replication(to));
-            if to.is_pruned() {
-                jobs.extend(self.job(Verb::Prune, Some(to), to.prune_period));
-            }
-        }
-        jobs
-    }
-
-    /// None: only replications by hand go there.
-    pub fn replication<'c>(&'c self, to: &'c Destination) -> Option<Job<'c>> {
-        self.job(Verb::Replicate, Some(to), to.replication_period)
-    }
-
-    fn job<'c>(
-        &'c self,
-        verb: Verb,
-        destination: Option<&'c Destination>,
-        period: Option<Period>,
-    ) -> Option<Job<'c>> {
-        Some(Job {
-            verb,
-            entry: self,
-            destination,
-            period: period?,
-        })
     }
 }

@@ -7,7 +7,9 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use crate::core::config::{Config, Destination, Entry, Host, Verb, Window, key};
+use crate::core::config::{Config, Destination, Entry, Window, key};
+use crate::core::host::Host;
+use crate::core::job::Verb;
 use crate::core::pattern::Pattern;
 use crate::core::selection::{governing, recursing_into, recursive_above};
 

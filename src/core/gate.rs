@@ -3,7 +3,7 @@
 
 use chrono::Weekday;
 
-use crate::core::config::Job;
+use crate::core::job::Job;
 use crate::core::period::Period;
 use crate::core::schedule::Week;
 use crate::core::span::{DAY, Epoch, MINUTE, Rough};

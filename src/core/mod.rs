@@ -11,6 +11,8 @@ pub mod exposed;
 pub mod fault;
 pub mod gate;
 pub mod health;
+pub mod host;
+pub mod job;
 pub mod listing;
 pub mod load;
 pub mod misnamed;

@@ -1,6 +1,7 @@
 //! What keeps a job in its bounds that is not root's, as directives of systemd.exec(5).
 
-use crate::core::config::{Host, ROOT};
+use crate::core::config::ROOT;
+use crate::core::host::Host;
 
 /// For a job that is not root's. Private mounts, which the template must not have, do no harm here, because none but root
 /// can mount or unmount.

@@ -1,6 +1,7 @@
 //! The names of a job's units. systemd-escape(1) and systemd.unit(5) give the rules.
 
-use crate::core::config::{Config, Job, Verb};
+use crate::core::config::Config;
+use crate::core::job::{Job, Verb};
 
 /// The name of a job's service.
 pub fn service(job: &Job) -> String {

@@ -3,9 +3,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::core::config::{Config, Destination, Entry, Host, Job, Verb};
+use crate::core::config::{Config, Destination, Entry};
 use crate::core::fault::Source;
 use crate::core::gate::is_gated;
+use crate::core::host::Host;
+use crate::core::job::{Job, Verb};
 use crate::core::sandbox::{confine, specifiers};
 use crate::core::schedule::Schedule;
 use crate::core::span::MINUTE;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use anyhow::{Result, anyhow};
 
-use crate::core::config::Host;
+use crate::core::host::Host;
 use crate::core::{said, shell};
 use crate::edge::outcome::Exit::Unreachable;
 use crate::edge::outcome::is_later;

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use anyhow::{Context, Result, bail};
 use tempfile::{Builder, TempDir};
 
-use crate::core::config::Host;
+use crate::core::host::Host;
 use crate::edge::{lock, mutex, trusted};
 
 /// Bytes of a socket's path: 107 (unix(7)), without the 17 that ssh adds while it makes one.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use crate::core::config::Host;
+use crate::core::host::Host;
 use crate::edge::process::{self, Process};
 use crate::edge::program::local;
 use crate::edge::sockets;

@@ -4,8 +4,9 @@
 use anyhow::Result;
 use serde_json::{Map, Value, json};
 
-use crate::core::config::{Destination, Entry, Job, Setting};
+use crate::core::config::{Destination, Entry, Setting};
 use crate::core::fault::{At, Source};
+use crate::core::job::Job;
 use crate::core::name::Dataset;
 use crate::core::selection;
 use crate::core::unit_name::escape;

@@ -6,8 +6,9 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use chrono::DateTime;
 
-use crate::core::config::{Idle, Job};
+use crate::core::config::Idle;
 use crate::core::gate::{Moment, not_now};
+use crate::core::job::Job;
 use crate::core::span::{Rough, Span};
 use crate::core::unit_name::instance;
 use crate::edge::outcome::Exit::Undecided;

@@ -30,7 +30,8 @@ use std::thread;
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::core::config::{Config, Destination, Entry, Job, Verb};
+use crate::core::config::{Config, Destination, Entry};
+use crate::core::job::{Job, Verb};
 use crate::core::name::Dataset;
 use crate::edge::journal;
 use crate::edge::mutex::{into_inner, lock};

@@ -4,8 +4,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::core::config::{Address, Config, Destination, Entry};
+use crate::core::config::{Config, Destination, Entry};
 use crate::core::fault::Fault;
+use crate::core::host::Address;
 use crate::core::load::reach::Faults;
 use crate::core::name::Dataset;
 use crate::core::selection;

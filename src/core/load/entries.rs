@@ -4,8 +4,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::core::config::{Entry, Host, Window};
+use crate::core::config::{Entry, Window};
 use crate::core::fault::Fault;
+use crate::core::host::Host;
 use crate::core::load::destinations::{Destinations, list_settings};
 use crate::core::load::fields::{Fields, sound};
 use crate::core::load::hosts::Hosts;

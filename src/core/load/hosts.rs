@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::core::config::Host;
 use crate::core::fault::Fault;
+use crate::core::host::Host;
 use crate::core::load::fields::{Fields, sound};
 use crate::core::load::keys::HOST;
 use crate::core::load::tree::{Map, Node};

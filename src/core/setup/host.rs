@@ -3,7 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::core::config::{Config, Host};
+use crate::core::config::Config;
+use crate::core::host::Host;
 use crate::core::name::{Dataset, Prefix};
 use crate::core::serve::Role;
 use crate::core::setup::Step;

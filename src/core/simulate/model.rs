@@ -1,7 +1,8 @@
 //! A model of ZFS: a source and its replicas as lists of snapshots, on which the real planners' plans are carried out. Every
 //! stream arrives, and a run takes no time. It also records the course of each side.
 
-use crate::core::config::{Destination, Entry, Job, Verb, Window};
+use crate::core::config::{Destination, Entry, Window};
+use crate::core::job::{Job, Verb};
 use crate::core::listing::{Bookmark, Snapshot, State};
 use crate::core::name::{Prefix, destination_id};
 use crate::core::pruning::{self, Keeping};

@@ -2,8 +2,9 @@
 
 use chrono::Weekday;
 
-use crate::core::config::{Entry, Job};
+use crate::core::config::Entry;
 use crate::core::gate::{Moment, is_due, is_gated};
+use crate::core::job::Job;
 use crate::core::schedule::Slots;
 use crate::core::span::{DAY, Epoch, MINUTE};
 

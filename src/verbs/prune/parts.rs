@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Error, Result};
 
-use crate::core::config::{Job, Verb};
+use crate::core::job::{Job, Verb};
 use crate::core::listing::{DATASETS, TREE_COLUMNS};
 use crate::core::name::Dataset;
 use crate::core::parts::{PATIENCE, Part, Parts, look};

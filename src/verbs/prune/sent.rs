@@ -1,7 +1,7 @@
 //! What the destinations of a source may have, beside what their bookmarks on it say.
 
 use crate::core::arrived::{Arrived, Replicated, Replicating, record_name, replications};
-use crate::core::config::Job;
+use crate::core::job::Job;
 use crate::core::name::{Dataset, Prefix};
 use crate::core::span::Epoch;
 use crate::core::unit_name::instance;

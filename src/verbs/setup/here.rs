@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
-use crate::core::config::{Config, Host, ROOT};
+use crate::core::config::{Config, ROOT};
+use crate::core::host::Host;
 use crate::core::name::Dataset;
 use crate::core::setup::here::{self, GROUP, Users};
 use crate::core::setup::host;

@@ -5,7 +5,8 @@ use std::fs;
 use anyhow::{Context, Result, anyhow};
 use serde_json::Value;
 
-use crate::core::config::{Config, Host};
+use crate::core::config::Config;
+use crate::core::host::Host;
 use crate::core::serve::Role;
 use crate::core::setup::here;
 use crate::core::setup::host::{self, Needs, PublicKey};

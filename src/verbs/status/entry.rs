@@ -2,8 +2,9 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::core::config::{Config, Destination, Entry, Job, key};
+use crate::core::config::{Config, Destination, Entry, key};
 use crate::core::health::{Health, Judgement, alert_after, has_stopped, is_new, judge, of_source};
+use crate::core::job::Job;
 use crate::core::listing::Tree;
 use crate::core::name::Dataset;
 use crate::core::replication::Side;

@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::core::alert::Alert;
-use crate::core::config::Verb;
 use crate::core::health::Health;
+use crate::core::job::Verb;
 
 #[derive(Deserialize, Serialize)]
 pub(in crate::verbs) struct ShownEntry {

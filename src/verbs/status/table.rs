@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 
 use crate::core::alert::Alert;
-use crate::core::config::Verb;
 use crate::core::health::Health;
+use crate::core::job::Verb;
 use crate::core::shell::quoted;
 use crate::core::span::Rough;
 use crate::edge::{journal, records};

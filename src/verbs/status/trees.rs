@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use anyhow::{Error, Result};
 
-use crate::core::config::{Entry, Host};
+use crate::core::config::Entry;
+use crate::core::host::Host;
 use crate::core::listing::{ALL_TYPES, TREE_COLUMNS, Tree};
 use crate::core::name::Dataset;
 use crate::edge::command::Machine;
