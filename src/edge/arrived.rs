@@ -18,6 +18,15 @@ pub fn all() -> Vec<Arrived> {
     users.flat_map(|user| of(&user)).collect()
 }
 
+/// The files that say this.
+pub fn files(arrived: &Arrived) -> Vec<String> {
+    let name = format!("{PREFIX}{}", arrived.file_name());
+    let users = records::users().into_iter();
+    let paths = users.map(|user| records::done_of(&user).join(&name));
+    let there = paths.filter(|path| path.exists());
+    there.map(|path| path.display().to_string()).collect()
+}
+
 fn of(user: &str) -> Vec<Arrived> {
     let files = fs::read_dir(records::done_of(user)).into_iter().flatten();
     let paths = files.flatten().map(|file| file.path());

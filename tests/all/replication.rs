@@ -472,7 +472,6 @@ impl World {
                 name: name.into(),
                 guid,
                 createtxg,
-                creation: 0,
             });
         }
         Ok(())
@@ -1078,7 +1077,6 @@ fn a_token_is_used_only_if_it_fits() {
             name: Prefix::default().bookmark(ROOT, 66).into(),
             guid: 66,
             createtxg: 2,
-            creation: 0,
         }];
         let plan = ask(&source, &with_token(side(&[1, 2], None)), token.as_ref());
         let kind = if expected == used {
@@ -1224,7 +1222,6 @@ fn a_bookmark_stands_in_for_a_base_and_gives_one_snapshot() {
         name: "any".into(),
         guid: 1,
         createtxg: 1,
-        creation: 0,
     }];
     let plan = ask(&source, &side(&[1], None), None);
     let streams: Vec<_> = plan
@@ -1254,7 +1251,6 @@ fn a_base_is_the_cursor_of_this_destination_whatever_others_have() {
         name: Prefix::default().bookmark(root, 1).into(),
         guid: 1,
         createtxg: 1,
-        creation: 0,
     };
     let replica = side(&[1], None);
     for others in [[1, u64::MAX], [u64::MAX, 1]] {
@@ -1335,13 +1331,11 @@ fn each_destination_has_its_own_unconfirmed_range() {
         name: Prefix::default().bookmark(root, guid).into(),
         guid,
         createtxg: guid,
-        creation: 0,
     };
     let by_hand = Bookmark {
         name: "zam_12345678_0000000000000063".into(),
         guid: 1,
         createtxg: 1,
-        creation: 0,
     };
     let here = ROOT;
     let there = !ROOT;
@@ -1601,7 +1595,6 @@ fn two_halves_of_a_split_mirror_share_no_cursor_once_both_were_used() {
         name: prefix.bookmark(ROOT, guid).into(),
         guid,
         createtxg: guid,
-        creation: 0,
     };
     let base = |guid| Base {
         mark: Mark::Snapshot(name(guid)),

@@ -121,7 +121,6 @@ impl Row<'_> {
             name: name.into(),
             guid: self.guid()?,
             createtxg: self.required("createtxg")?,
-            creation: self.creation()?,
         })
     }
 

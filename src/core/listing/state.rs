@@ -23,11 +23,9 @@ pub struct Snapshot {
 pub struct Bookmark {
     /// What follows the `#`.
     pub name: Box<str>,
-    /// This and what follows are those of the snapshot from which it was made.
+    /// The GUID and the createtxg are those of the snapshot from which it was made.
     pub guid: u64,
     pub createtxg: u64,
-    /// 0 in a listing by SKIM_COLUMNS.
-    pub creation: Epoch,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

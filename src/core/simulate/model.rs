@@ -151,7 +151,6 @@ impl<'c> Model<'c> {
                 name: self.prefix.bookmark(root, newest.guid).into(),
                 guid: newest.guid,
                 createtxg: newest.createtxg,
-                creation: newest.creation,
             };
             let id = Some(destination_id(root));
             let bookmarks = &mut source.bookmarks;

@@ -80,14 +80,16 @@ fn check(loaded: &Loaded, now: DateTime<Utc>) -> Result<Record> {
     let known = known.unwrap_or_default();
     let before = last_check::before(config.user(), now);
     let datasets = look(config, &chosen, &trees, &known, &before, now);
-    let arrived = arrived::all();
     for (entry, shown) in config.entries.iter().zip(&datasets) {
         troubles.extend(entries::of_entry(entry, shown, now));
         troubles.extend(crowds::of_crowds(config, entry, &trees, now));
-        troubles.extend(leftovers::of_leftovers(config, entry, &trees, &arrived));
     }
     troubles.extend(troubles::of_other_units(&notify::all_open(), &datasets));
     troubles.extend(troubles::of_uncovered(config, &trees));
+    // An entry at fault is not one that was removed.
+    if loaded.faults.is_empty() {
+        troubles.extend(leftovers::of_leftovers(config, &trees, &arrived::all()));
+    }
     troubles.extend(troubles::of_pools(config, &pools));
     let why = records::why_unwritable();
     troubles.extend(why.map(|why| Trouble::critical("records", "unwritable", why)));
