@@ -18,9 +18,9 @@ pub fn all() -> Vec<Arrived> {
     users.flat_map(|user| of(&user)).collect()
 }
 
-/// The files that say this.
-pub fn files(arrived: &Arrived) -> Vec<String> {
-    let name = format!("{PREFIX}{}", arrived.file_name());
+/// The records of this name, of all users.
+pub fn files(file_name: &str) -> Vec<String> {
+    let name = format!("{PREFIX}{file_name}");
     let users = records::users().into_iter();
     let paths = users.map(|user| records::done_of(&user).join(&name));
     let there = paths.filter(|path| path.exists());

@@ -1,7 +1,7 @@
 //! What a removed entry or destination left: the replica, bookmarks on the source, and the record of what was sent, by
 //! which pruning keeps that. Only such a record shows that they are ours, since other machines may fetch from here.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::core::arrived::{Arrived, record_name};
 use crate::core::config::{Config, Destination, Entry};
@@ -12,19 +12,35 @@ use crate::core::trouble::Trouble;
 use crate::edge::arrived;
 use crate::verbs::status::trees::Trees;
 
-/// A line for each record of an entry and a destination that the configuration has no more.
+/// A line for each entry and destination of which there is a record, and that the configuration has no more.
 pub(super) fn of_leftovers(config: &Config, trees: &Trees, known: &[Arrived]) -> Vec<Trouble> {
     let mut names = BTreeSet::new();
     for entry in &config.entries {
         names.extend(entry.destinations.iter().map(|to| record_name(entry, to)));
+    }
+    let mut sent: BTreeMap<String, Sent> = BTreeMap::new();
+    for arrived in known {
+        if !names.contains(&arrived.name) {
+            let old = sent.entry(arrived.file_name()).or_default();
+            old.id = arrived.id;
+            old.datasets.extend(arrived.newest.keys());
+        }
     }
     let look = Look {
         config,
         trees,
         known,
     };
-    let old = known.iter().filter(|sent| !names.contains(&sent.name));
-    old.filter_map(|sent| look.leftover(sent)).collect()
+    sent.iter()
+        .filter_map(|(file, sent)| look.leftover(file, sent))
+        .collect()
+}
+
+/// What went to one place, as the records of all users say it.
+#[derive(Default)]
+struct Sent<'l> {
+    id: u32,
+    datasets: BTreeSet<&'l Dataset>,
 }
 
 struct Look<'l> {
@@ -35,18 +51,18 @@ struct Look<'l> {
 
 impl Look<'_> {
     /// None: all that was sent may still go to the same place, under another name.
-    fn leftover(&self, sent: &Arrived) -> Option<Trouble> {
-        let datasets = sent.newest.keys();
-        let left: Vec<&Dataset> = datasets.filter(|d| !self.may_go_on(d, sent.id)).collect();
+    fn leftover(&self, file: &str, sent: &Sent) -> Option<Trouble> {
+        let mut left = sent.datasets.clone();
+        left.retain(|dataset| !self.may_go_on(dataset, sent.id));
         let first = left.first()?;
         let others = match left.len() {
             1 => String::new(),
-            count => format!(" and {} others", count - 1),
+            count => format!(" (as were {} others)", count - 1),
         };
         let why = format!(
-            "{first}{others} went to a place that the configuration sends it to no more, and the replica stays there; if \
-             nothing is to go there again, this forgets it here: {}",
-            self.mend(sent, &left)
+            "it was sent{others} to a place to which the configuration sends it no more; the replica stays there. If nothing \
+             is to go there again, this forgets it here: {}",
+            self.mend(file, sent, &left)
         );
         Some(Trouble::warning(first.as_str(), "leftover", why))
     }
@@ -77,7 +93,7 @@ impl Look<'_> {
     }
 
     /// Destroys the bookmarks below the topmost of these datasets, unless others there still need theirs.
-    fn mend(&self, sent: &Arrived, left: &[&Dataset]) -> String {
+    fn mend(&self, file: &str, sent: &Sent, left: &BTreeSet<&Dataset>) -> String {
         let mut tops: Vec<&Dataset> = Vec::new();
         for dataset in left {
             if !tops.iter().any(|top| dataset.is_within(top)) {
@@ -85,24 +101,26 @@ impl Look<'_> {
             }
         }
         let here = self.trees.here().into_iter().flatten();
-        let mut others = here.map(|(dataset, _)| dataset).chain(sent.newest.keys());
-        let is_needed = |dataset: &&Dataset| {
+        let mut all = here
+            .map(|(dataset, _)| dataset)
+            .chain(sent.datasets.iter().copied());
+        let is_needed = |dataset: &Dataset| {
             let is_below = tops.iter().any(|top| dataset.is_within(top));
             is_below && self.may_go_on(dataset, sent.id)
         };
-        if others.any(|dataset| is_needed(&dataset)) {
+        if all.any(is_needed) {
             return "zam(8), Renaming and removing".into();
         }
         let tops: Vec<String> = tops.iter().map(|top| quoted(top.as_str())).collect();
-        let files = arrived::files(sent);
-        let files: Vec<String> = files.iter().map(|file| quoted(file)).collect();
+        let records = arrived::files(file);
+        let records: Vec<String> = records.iter().map(|record| quoted(record)).collect();
         format!(
             "zfs list -Hr -o name -t bookmark {} | grep -E '#{}_{:08x}_[0-9a-f]{{16}}$' | xargs -rd '\\n' -n 1 zfs destroy; \
              rm {}",
             tops.join(" "),
             self.config.prefix,
             sent.id,
-            files.join(" ")
+            records.join(" ")
         )
     }
 }
@@ -161,11 +179,18 @@ mod tests {
         let destination_gone =
             "{destinations: {c: {root: c}}, datasets: {t: {snapshot-period: 1h}}}";
         let entry_gone = "{destinations: {nas: {root: b}}, datasets: {u: {destinations: [nas]}}}";
-        let known = [sent("t", "nas", &["t", "t/a", "t/x y"])];
+        // Two users have run the replication.
+        let known = [
+            sent("t", "nas", &["t", "t/a"]),
+            sent("t", "nas", &["t/x y"]),
+        ];
         for text in [destination_gone, entry_gone] {
             let told = told(text, true, &known);
             assert_eq!(told.len(), 1, "{told:?}");
-            assert!(told[0].starts_with("t: t and 2 others went"), "{told:?}");
+            assert!(
+                told[0].starts_with("t: it was sent (as were 2 others) to a place"),
+                "{told:?}"
+            );
             let command = r"zfs list -Hr -o name -t bookmark t | grep -E '#zam_12345678_[0-9a-f]{16}$' | xargs -rd";
             assert!(told[0].contains(command), "{told:?}");
         }

@@ -64,7 +64,7 @@ lacks "$(cat /root/checked)" 'forgets it here'
 sed -i '/^  night:/d; s/, night\]/]/' /etc/zam/zam.yaml
 expect 0 zam reload
 zam check >/root/checked || true
-command=$(sed -nE 's/^tank.home: tank.home went to a place .*, this forgets it here: //p' /root/checked)
+command=$(sed -nE 's/^tank.home: it was sent to a place .*, this forgets it here: //p' /root/checked)
 contains "$command" "^zfs list .* tank/home .* rm '?/var/lib/zam/done/arrived-night-tank-home@[0-9a-f]{8}'?$"
 expect 0 sh -c "$command"
 zam check >/root/checked || true
