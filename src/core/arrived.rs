@@ -73,6 +73,9 @@ impl Arrived {
 
     /// What such a file says; lines that say nothing are left out. None: it is no such file.
     pub fn parse(file_name: &str, text: &str) -> Option<Arrived> {
+        if file_name.contains(char::is_control) {
+            return None; // it is to be printed
+        }
         let (name, id) = file_name.split_once('@')?;
         Some(Arrived {
             name: name.into(),
@@ -231,6 +234,7 @@ mod tests {
         assert_eq!(text, "7 20240101T000000Z tank\n9 - tank/with a space\n");
         assert_eq!(Arrived::parse(file, &text), Some(arrived));
         assert_eq!(Arrived::parse("nas-tank", &text), None);
+        assert_eq!(Arrived::parse("nas\ntank@0000abcd", &text), None);
     }
 
     /// Each disk on its own: the record of one says nothing of another, nor does a job that succeeded after it went away.

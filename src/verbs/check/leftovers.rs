@@ -1,5 +1,5 @@
 //! What a removed entry or destination left: the replica, bookmarks on the source, and the record of what was sent, by
-//! which pruning keeps that. Only such a record shows that they are ours, since other machines may fetch from here.
+//! which pruning keeps that. Without such a record nobody can tell them from those of a machine that fetches from here.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,18 +12,26 @@ use crate::core::trouble::Trouble;
 use crate::edge::arrived;
 use crate::verbs::status::trees::Trees;
 
+/// So many commands are told.
+const SHOWN: usize = 5;
+
+/// By the ID of each of its disks, what went to a destination: the createtxg of the newest snapshot of each dataset.
+type Sent<'l> = BTreeMap<u32, BTreeMap<&'l Dataset, u64>>;
+
 /// A line for each entry and destination of which there is a record, and that the configuration has no more.
 pub(super) fn of_leftovers(config: &Config, trees: &Trees, known: &[Arrived]) -> Vec<Trouble> {
     let mut names = BTreeSet::new();
     for entry in &config.entries {
         names.extend(entry.destinations.iter().map(|to| record_name(entry, to)));
     }
-    let mut sent: BTreeMap<String, Sent> = BTreeMap::new();
-    for arrived in known {
-        if !names.contains(&arrived.name) {
-            let old = sent.entry(arrived.file_name()).or_default();
-            old.id = arrived.id;
-            old.datasets.extend(arrived.newest.keys());
+    let mut old: BTreeMap<&str, Sent> = BTreeMap::new();
+    for record in known.iter().filter(|record| !names.contains(&record.name)) {
+        let sent = old.entry(&record.name).or_default();
+        let newest = sent.entry(record.id).or_default();
+        // Another user may have sent more.
+        for (dataset, sent) in &record.newest {
+            let createtxg = newest.entry(dataset).or_default();
+            *createtxg = sent.createtxg.max(*createtxg);
         }
     }
     let look = Look {
@@ -31,16 +39,9 @@ pub(super) fn of_leftovers(config: &Config, trees: &Trees, known: &[Arrived]) ->
         trees,
         known,
     };
-    sent.iter()
-        .filter_map(|(file, sent)| look.leftover(file, sent))
+    old.iter()
+        .filter_map(|(name, sent)| look.leftover(name, sent))
         .collect()
-}
-
-/// What went to one place, as the records of all users say it.
-#[derive(Default)]
-struct Sent<'l> {
-    id: u32,
-    datasets: BTreeSet<&'l Dataset>,
 }
 
 struct Look<'l> {
@@ -50,25 +51,36 @@ struct Look<'l> {
 }
 
 impl Look<'_> {
-    /// None: all that was sent may still go to the same place, under another name.
-    fn leftover(&self, file: &str, sent: &Sent) -> Option<Trouble> {
-        let mut left = sent.datasets.clone();
-        left.retain(|dataset| !self.may_go_on(dataset, sent.id));
-        let first = left.first()?;
-        let others = match left.len() {
+    /// None: something may still go there, under another name.
+    fn leftover(&self, name: &str, sent: &Sent) -> Option<Trouble> {
+        let mut datasets = BTreeSet::new();
+        for (id, newest) in sent {
+            for (dataset, createtxg) in newest {
+                if self.is_place_of(dataset, *id) || self.has_moved_on(dataset, *id, *createtxg) {
+                    return None;
+                }
+                datasets.insert(*dataset);
+            }
+        }
+        let first = datasets.first()?;
+        let others = match datasets.len() {
             1 => String::new(),
+            2 => " (as was another)".into(),
             count => format!(" (as were {} others)", count - 1),
         };
+        let how = match self.commands(name, sent) {
+            Some(commands) => format!("this forgets it here: {}", commands.join(" && ")),
+            None => "zam(8), Renaming and removing, says how to forget it here".into(),
+        };
         let why = format!(
-            "it was sent{others} to a place to which the configuration sends it no more; the replica stays there. If nothing \
-             is to go there again, this forgets it here: {}",
-            self.mend(file, sent, &left)
+            "it was sent{others} to a destination that the configuration has no more for it (arrived-{name}); the replica \
+             stays there. If nothing is sent or fetched to there any more, {how}"
         );
         Some(Trouble::warning(first.as_str(), "leftover", why))
     }
 
     /// Whether a destination of this dataset is the place with this ID, or was never reached, so that it may be.
-    fn may_go_on(&self, dataset: &Dataset, id: u32) -> bool {
+    fn is_place_of(&self, dataset: &Dataset, id: u32) -> bool {
         let Some(entry) = governing(self.config, None, dataset) else {
             return false;
         };
@@ -79,11 +91,11 @@ impl Look<'_> {
         })
     }
 
-    /// The IDs in the bookmarks of a destination: of what is there now, and of the disks that were there before.
+    /// The IDs in the bookmarks of a destination: of what is there now, and of the disks that have had its name.
     fn places(&self, entry: &Entry, to: &Destination) -> BTreeSet<u32> {
         let name = record_name(entry, to);
-        let before = self.known.iter().filter(|sent| sent.name == name);
-        let mut places: BTreeSet<u32> = before.map(|sent| sent.id).collect();
+        let before = self.known.iter().filter(|record| record.name == name);
+        let mut places: BTreeSet<u32> = before.map(|record| record.id).collect();
         if let Ok(there) = self.trees.at(to.host_name(), &to.root)
             && let Some(root) = there.get(&to.root)
         {
@@ -92,36 +104,43 @@ impl Look<'_> {
         places
     }
 
-    /// Destroys the bookmarks below the topmost of these datasets, unless others there still need theirs.
-    fn mend(&self, file: &str, sent: &Sent, left: &BTreeSet<&Dataset>) -> String {
-        let mut tops: Vec<&Dataset> = Vec::new();
-        for dataset in left {
-            if !tops.iter().any(|top| dataset.is_within(top)) {
-                tops.push(dataset);
+    /// Whether a bookmark of the place is newer than what was sent from here: its own machine fetches now.
+    fn has_moved_on(&self, dataset: &Dataset, id: u32, createtxg: u64) -> bool {
+        let state = self.trees.here().and_then(|here| here.get(dataset));
+        state.is_some_and(|state| {
+            let mut bookmarks = state.bookmarks.iter();
+            bookmarks.any(|b| {
+                let owner = self.config.prefix.owns_bookmark(&b.name, b.guid);
+                owner == Some(id) && b.createtxg > createtxg
+            })
+        })
+    }
+
+    /// Destroys the bookmarks, then removes the records: without them, nobody would hear of bookmarks that are left. None: there
+    /// are many, or not all are known, since the bookmarks of a dataset without an entry are not listed.
+    fn commands(&self, name: &str, sent: &Sent) -> Option<Vec<String>> {
+        let mut commands = Vec::new();
+        for (id, newest) in sent {
+            for dataset in newest.keys() {
+                governing(self.config, None, dataset)?;
+                for bookmark in &self.trees.here()?.get(dataset)?.bookmarks {
+                    let owner = self
+                        .config
+                        .prefix
+                        .owns_bookmark(&bookmark.name, bookmark.guid);
+                    if owner == Some(*id) {
+                        let name = format!("{dataset}#{}", bookmark.name);
+                        commands.push(format!("zfs destroy {}", quoted(&name)));
+                    }
+                }
             }
         }
-        let here = self.trees.here().into_iter().flatten();
-        let mut all = here
-            .map(|(dataset, _)| dataset)
-            .chain(sent.datasets.iter().copied());
-        let is_needed = |dataset: &Dataset| {
-            let is_below = tops.iter().any(|top| dataset.is_within(top));
-            is_below && self.may_go_on(dataset, sent.id)
-        };
-        if all.any(is_needed) {
-            return "zam(8), Renaming and removing".into();
+        for id in sent.keys() {
+            for file in arrived::files(&format!("{name}@{id:08x}")) {
+                commands.push(format!("rm {}", quoted(&file)));
+            }
         }
-        let tops: Vec<String> = tops.iter().map(|top| quoted(top.as_str())).collect();
-        let records = arrived::files(file);
-        let records: Vec<String> = records.iter().map(|record| quoted(record)).collect();
-        format!(
-            "zfs list -Hr -o name -t bookmark {} | grep -E '#{}_{:08x}_[0-9a-f]{{16}}$' | xargs -rd '\\n' -n 1 zfs destroy; \
-             rm {}",
-            tops.join(" "),
-            self.config.prefix,
-            sent.id,
-            records.join(" ")
-        )
+        (commands.len() <= SHOWN).then_some(commands)
     }
 }
 
@@ -129,92 +148,104 @@ impl Look<'_> {
 mod tests {
     use super::*;
     use crate::core::arrived::Newest;
-    use crate::core::listing::{State, Tree};
+    use crate::core::listing::{Bookmark, State, Tree};
     use crate::core::load::config;
 
     const PLACE: u64 = 0x1234_5678_0000_0000;
+    const OTHER_DISK: u64 = 0x8765_4321_0000_0000;
 
-    fn dataset(name: &str) -> Dataset {
-        name.parse().expect("a dataset")
-    }
-
-    /// The record of what went to the place: from this entry to this destination, these datasets.
-    fn sent(entry: &str, to: &str, datasets: &[&str]) -> Arrived {
-        let text = format!(
+    /// The record of what went from this entry to this destination, up to createtxg 5.
+    fn sent(entry: &str, to: &str, place: u64, datasets: &[&str]) -> Arrived {
+        let then = config(&format!(
             "{{destinations: {{{to}: {{root: b}}}}, datasets: {{{entry}: {{destinations: [{to}]}}}}}}"
-        );
-        let then = config(&text);
-        let newest = Newest {
-            createtxg: 1,
-            time: "-".into(),
-        };
-        Arrived {
+        ));
+        let mut record = Arrived {
             name: record_name(&then.entries[0], &then.entries[0].destinations[0]),
-            id: destination_id(PLACE),
-            newest: datasets
-                .iter()
-                .map(|name| (dataset(name), newest.clone()))
-                .collect(),
+            id: destination_id(place),
+            newest: BTreeMap::new(),
+        };
+        for dataset in datasets {
+            let newest = Newest {
+                createtxg: 5,
+                time: "-".into(),
+            };
+            record.set(&dataset.parse().expect("a dataset"), newest);
         }
+        record
     }
 
-    /// What is told with this configuration while the place is at `b`, or has nothing there.
-    fn told(text: &str, is_there: bool, known: &[Arrived]) -> Vec<String> {
-        let mut tree = Tree::from([(dataset("t"), State::default())]);
-        tree.insert(dataset("t/a"), State::default());
-        if is_there {
-            let root = State {
-                guid: PLACE,
-                ..State::default()
-            };
-            tree.insert(dataset("b"), root);
+    /// What is told with this configuration: t and t/a have a bookmark of the place from this createtxg, and the place is at
+    /// `b`, or nothing is.
+    fn told(text: &str, createtxg: u64, is_there: bool, known: &[Arrived]) -> Vec<String> {
+        let config = config(text);
+        let bookmark = Bookmark {
+            name: config.prefix.bookmark(PLACE, 7).into(),
+            guid: 7,
+            createtxg,
+        };
+        let source = State {
+            bookmarks: vec![bookmark],
+            ..State::default()
+        };
+        let root = State {
+            guid: PLACE,
+            ..State::default()
+        };
+        let mut tree = Tree::new();
+        for (name, state) in [("t", &source), ("t/a", &source), ("b", &root)] {
+            if name != "b" || is_there {
+                tree.insert(name.parse().expect("a dataset"), state.clone());
+            }
         }
         let trees = Trees::of_this_machine(tree);
-        let found = of_leftovers(&config(text), &trees, known);
+        let found = of_leftovers(&config, &trees, known);
         found.iter().map(ToString::to_string).collect()
     }
 
+    const NO_DESTINATION: &str = "{datasets: {t: {recursive: true, snapshot-period: 1h}}}";
+    const NO_ENTRY: &str = "{destinations: {nas: {root: b}}, datasets: {u: {destinations: [nas]}}}";
+    const RENAMED: &str =
+        "{destinations: {box: {root: b}}, datasets: {t: {recursive: true, destinations: [box]}}}";
+
     #[test]
-    fn what_was_removed_is_told_with_the_command_that_forgets_it() {
-        let destination_gone =
-            "{destinations: {c: {root: c}}, datasets: {t: {snapshot-period: 1h}}}";
-        let entry_gone = "{destinations: {nas: {root: b}}, datasets: {u: {destinations: [nas]}}}";
+    fn what_a_destination_left_is_told_with_the_commands_that_forget_it() {
         // Two users have run the replication.
         let known = [
-            sent("t", "nas", &["t", "t/a"]),
-            sent("t", "nas", &["t/x y"]),
+            sent("t", "nas", PLACE, &["t"]),
+            sent("t", "nas", PLACE, &["t/a"]),
         ];
-        for text in [destination_gone, entry_gone] {
-            let told = told(text, true, &known);
-            assert_eq!(told.len(), 1, "{told:?}");
-            assert!(
-                told[0].starts_with("t: it was sent (as were 2 others) to a place"),
-                "{told:?}"
-            );
-            let command = r"zfs list -Hr -o name -t bookmark t | grep -E '#zam_12345678_[0-9a-f]{16}$' | xargs -rd";
-            assert!(told[0].contains(command), "{told:?}");
-        }
-    }
-
-    #[test]
-    fn what_still_goes_there_is_no_leftover() {
-        let known = [sent("t", "nas", &["t", "t/a"])];
-        let renamed = "{destinations: {box: {root: b}}, datasets: {t: {recursive: true, destinations: [box]}}}";
-        assert!(told(renamed, true, &known).is_empty());
-        assert!(told(renamed, false, &known).is_empty(), "never reached");
-        let same = "{destinations: {nas: {root: b}}, datasets: {t: {destinations: [nas]}}}";
-        assert!(told(same, true, &known).is_empty());
-    }
-
-    #[test]
-    fn bookmarks_that_a_child_needs_are_not_destroyed_with_the_others() {
-        let known = [sent("t", "nas", &["t", "t/a"])];
-        let child = "{destinations: {box: {root: b}}, datasets: {t/a: {destinations: [box]}}}";
-        let told = told(child, true, &known);
-        assert_eq!(told.len(), 1);
+        let told = told(NO_DESTINATION, 5, true, &known);
+        assert_eq!(told.len(), 1, "{told:?}");
         assert!(
-            told[0].ends_with("forgets it here: zam(8), Renaming and removing"),
+            told[0].starts_with("t: it was sent (as was another) to"),
             "{told:?}"
         );
+        let commands = ": zfs destroy 't#zam_12345678_0000000000000007' \
+                        && zfs destroy 't/a#zam_12345678_0000000000000007'";
+        assert!(told[0].ends_with(commands), "{told:?}");
+    }
+
+    #[test]
+    fn no_command_is_told_for_bookmarks_that_nobody_has_listed() {
+        let known = [sent("t", "nas", PLACE, &["t"])];
+        let told = told(NO_ENTRY, 5, true, &known);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].ends_with("says how to forget it here"), "{told:?}");
+    }
+
+    #[test]
+    fn what_goes_on_is_no_leftover() {
+        let known = [
+            sent("t", "nas", PLACE, &["t", "t/a"]),
+            sent("t", "nas", OTHER_DISK, &["t"]),
+        ];
+        assert!(
+            told(RENAMED, 5, true, &known).is_empty(),
+            "and the disk that is away"
+        );
+        assert!(told(RENAMED, 5, false, &known).is_empty(), "never reached");
+        assert!(told(NO_DESTINATION, 6, true, &known).is_empty(), "fetched");
+        let same = [sent("u", "nas", PLACE, &["u"])];
+        assert!(told(NO_ENTRY, 5, true, &same).is_empty());
     }
 }

@@ -86,8 +86,8 @@ fn check(loaded: &Loaded, now: DateTime<Utc>) -> Result<Record> {
     }
     troubles.extend(troubles::of_other_units(&notify::all_open(), &datasets));
     troubles.extend(troubles::of_uncovered(config, &trees));
-    // An entry at fault is not one that was removed.
-    if loaded.faults.is_empty() {
+    // An entry at fault is not one that was removed, nor is one whose file is missing.
+    if loaded.faults.is_empty() && config.pruning_waits.is_none() {
         troubles.extend(leftovers::of_leftovers(config, &trees, &arrived::all()));
     }
     troubles.extend(troubles::of_pools(config, &pools));

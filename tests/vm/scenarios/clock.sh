@@ -64,8 +64,8 @@ lacks "$(cat /root/checked)" 'forgets it here'
 sed -i '/^  night:/d; s/, night\]/]/' /etc/zam/zam.yaml
 expect 0 zam reload
 zam check >/root/checked || true
-command=$(sed -nE 's/^tank.home: it was sent to a place .*, this forgets it here: //p' /root/checked)
-contains "$command" "^zfs list .* tank/home .* rm '?/var/lib/zam/done/arrived-night-tank-home@[0-9a-f]{8}'?$"
+command=$(sed -nE 's/^tank.home: it was sent to a destination .*, this forgets it here: //p' /root/checked)
+contains "$command" "^zfs destroy 'tank/home#zam_[0-9a-f_]{25}' && rm /var/lib/zam/done/arrived-night-tank-home@[0-9a-f]{8}$"
 expect 0 sh -c "$command"
 zam check >/root/checked || true
 lacks "$(cat /root/checked)" 'forgets it here'
