@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::core::arrived::{Arrived, record_name};
 use crate::core::config::{Config, Destination, Entry};
+use crate::core::listing::{Bookmark, State};
 use crate::core::name::{Dataset, destination_id};
 use crate::core::selection::governing;
 use crate::core::shell::quoted;
@@ -108,12 +109,14 @@ impl Look<'_> {
     fn has_moved_on(&self, dataset: &Dataset, id: u32, createtxg: u64) -> bool {
         let state = self.trees.here().and_then(|here| here.get(dataset));
         state.is_some_and(|state| {
-            let mut bookmarks = state.bookmarks.iter();
-            bookmarks.any(|b| {
-                let owner = self.config.prefix.owns_bookmark(&b.name, b.guid);
-                owner == Some(id) && b.createtxg > createtxg
-            })
+            let mut cursors = self.cursors(state, id);
+            cursors.any(|cursor| cursor.createtxg > createtxg)
         })
+    }
+
+    /// An ID is the first half of its root's GUID.
+    fn cursors<'s>(&self, state: &'s State, id: u32) -> impl Iterator<Item = &'s Bookmark> {
+        state.cursors_of(&self.config.prefix, u64::from(id) << 32)
     }
 
     /// Destroys the bookmarks, then removes the records: without them, nobody would hear of bookmarks that are left. None: there
@@ -123,15 +126,10 @@ impl Look<'_> {
         for (id, newest) in sent {
             for dataset in newest.keys() {
                 governing(self.config, None, dataset)?;
-                for bookmark in &self.trees.here()?.get(dataset)?.bookmarks {
-                    let owner = self
-                        .config
-                        .prefix
-                        .owns_bookmark(&bookmark.name, bookmark.guid);
-                    if owner == Some(*id) {
-                        let name = format!("{dataset}#{}", bookmark.name);
-                        commands.push(format!("zfs destroy {}", quoted(&name)));
-                    }
+                let state = self.trees.here()?.get(dataset)?;
+                for cursor in self.cursors(state, *id) {
+                    let name = quoted(&format!("{dataset}#{}", cursor.name));
+                    commands.push(format!("zfs destroy {name}"));
                 }
             }
         }
@@ -148,7 +146,7 @@ impl Look<'_> {
 mod tests {
     use super::*;
     use crate::core::arrived::Newest;
-    use crate::core::listing::{Bookmark, State, Tree};
+    use crate::core::listing::Tree;
     use crate::core::load::config;
 
     const PLACE: u64 = 0x1234_5678_0000_0000;
