@@ -81,6 +81,13 @@ pub fn refuses_options(stderr: &str) -> bool {
     })
 }
 
+/// Whether ssh does not say why it ended: sshd hung up before it asked for a key, or something there killed the command.
+/// Of both it says little or nothing at LogLevel=ERROR (OpenSSH's kex.c and log.c).
+pub fn hangs_up(stderr: &str) -> bool {
+    let mut lines = stderr.lines();
+    stderr.trim().is_empty() || lines.any(|line| line.starts_with("kex_exchange_identification: "))
+}
+
 /// Whether 255, ssh's own exit code, came from zfs: of a stale token, or because libzfs aborts at what it does not know,
 /// and ssh gives that for a program that a signal ended.
 pub fn is_255_of_zfs(stderr: &str) -> bool {
@@ -115,6 +122,15 @@ mod tests {
         ] {
             assert!(!refuses_key(away), "{away}");
         }
+    }
+
+    #[test]
+    fn who_hangs_up_does_not_say_why() {
+        let reset = "kex_exchange_identification: read: Connection reset by peer\r\n";
+        assert!(hangs_up("\n") && hangs_up(reset));
+        assert!(!hangs_up(
+            "ssh: connect to host nas port 22: Connection refused\r\n"
+        ));
     }
 
     #[test]

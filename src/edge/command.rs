@@ -161,8 +161,17 @@ fn unreachable(host: &Host, failure: &Failure) -> anyhow::Error {
     if said::refuses_options(&failure.stderr) {
         return anyhow!(text);
     }
-    Unreachable(text).into()
+    let hint = if said::hangs_up(&failure.stderr) {
+        HUNG_UP
+    } else {
+        ""
+    };
+    Unreachable(format!("{text}{hint}")).into()
 }
+
+/// sshd_config(5): MaxStartups, and PerSourcePenalties since OpenSSH 9.8.
+const HUNG_UP: &str = " (its sshd hung up, or the command was killed there; the journal there says why: too many \
+                       connections, perhaps, or keys that it refused a moment ago)";
 
 /// The line by which a shell on another machine runs the program.
 fn line(argv: &[&str]) -> Result<String> {

@@ -12,8 +12,7 @@ RANDOM=4711
 install -d -m 700 /root/.ssh
 ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519
 cat /root/.ssh/id_ed25519.pub >>/root/.ssh/authorized_keys
-systemctl start ssh.service
-wait_for meet localhost
+start_sshd
 for dataset in tank/src tank/src/a tank/src/b backup/near backup/far; do zfs create $dataset; done
 cat >/etc/zam/zam.yaml <<EOF
 hosts:

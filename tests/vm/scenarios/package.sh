@@ -9,8 +9,7 @@ users() { grep -c zam /etc/passwd || true; }
 before=$(ours)
 equal "$(users)" 0
 for dataset in tank/home tank/home/kid tank/far backup/pulled; do zfs create $dataset; done
-systemctl start ssh.service
-wait_for meet localhost
+start_sshd
 
 say "the package installs, and starts nothing"
 expect 0 dpkg -i /root/zam.deb

@@ -6,8 +6,7 @@ echo 1 >/sys/module/zfs/parameters/zfs_txg_timeout # so that short streams leave
 for dataset in tank/home tank/home/kid tank/far backup/pulled; do zfs create $dataset; done
 install -d -m 700 /root/.ssh
 for key in push add fetch; do ssh-keygen -q -t ed25519 -N '' -f "/root/.ssh/$key"; done
-systemctl start ssh.service
-wait_for meet localhost
+start_sshd
 cat >/etc/zam/zam.yaml <<EOF
 hosts:
   push: {ssh: far@localhost, identity: /root/.ssh/push}
@@ -37,6 +36,18 @@ for permission in '-d -u far send' '-l -u far hold' '-l -u far bookmark' '-l -u 
   sh -c "$output"
 done
 expect 0 zam setup --on fetch --check
+
+say "an sshd that turns this machine away, because it has just refused a key, is one that cannot be reached for a while"
+echo 'PerSourcePenalties authfail:100s' >/etc/ssh/sshd_config.d/penalties.conf
+systemctl restart ssh.service
+wait_for meet localhost
+expect 255 ssh -n -o BatchMode=yes -i /root/.ssh/push root@localhost true
+has 'Permission denied'
+turned_away() { ! ssh -n -o BatchMode=yes -i /root/.ssh/push far@localhost zam serve; }
+wait_for turned_away
+expect 75 zam replicate --to pushed tank/home
+has 'cannot reach push .far@localhost.: .* .its sshd hung up, .* or keys that it refused a moment ago'
+start_sshd
 
 say "each key may ask whether its pool is being scrubbed, as a job of systemd's does"
 echo 1 >/sys/module/zfs/parameters/zfs_scan_suspend_progress

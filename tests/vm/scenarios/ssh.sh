@@ -4,8 +4,7 @@ clock '2026-11-23 10:01:00' # no timer fires meanwhile
 install -d -m 700 /etc/zam/keys /root/.ssh
 ssh-keygen -q -t ed25519 -N '' -f /etc/zam/keys/there
 cat /etc/zam/keys/there.pub >>/root/.ssh/authorized_keys
-systemctl start ssh.service
-wait_for meet localhost
+start_sshd
 for dataset in tank/home tank/home/kid 'tank/home/with space' tank/other backup/zam backup/pulled; do zfs create "$dataset"; done
 fill tank/home 3M
 cat >/etc/zam/zam.yaml <<EOF

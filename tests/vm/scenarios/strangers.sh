@@ -21,8 +21,7 @@ echo "bash: warning: setlocale: LC_ALL: cannot change locale (de_DE.UTF-8)" >&2
 echo "cannot open 'nothing at all'" >&2
 EOS
 install -m 644 /root/.ssh/id_ed25519.pub /etc/ssh/keys/root
-systemctl restart ssh.service
-wait_for meet localhost
+start_sshd
 for dataset in tank/x tank/home tank/home/kid 'tank/home/with space' backup/pulled backup/csh; do zfs create "$dataset"; done
 # far USER [NAME]: the other machine, as USER; it is called NAME.
 far() {

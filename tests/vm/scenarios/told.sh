@@ -8,8 +8,7 @@ install -d -m 700 /etc/zam/keys /root/.ssh
 cat /root/.ssh/authorized_keys >/root/machine.pub
 ssh-keygen -q -t ed25519 -N '' -f /etc/zam/keys/there
 cat /etc/zam/keys/there.pub >>/root/.ssh/authorized_keys
-systemctl start ssh.service
-wait_for meet localhost
+start_sshd
 cat >/etc/zam/zam.yaml <<EOF
 notify: ['echo "\$ZAM_EVENT \$ZAM_UNIT" >>/root/told']
 metrics-file: /root/zam.prom

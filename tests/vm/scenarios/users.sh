@@ -4,8 +4,7 @@ clock '2026-11-23 10:01:00' # no timer fires meanwhile
 unmask_hourly
 echo 1 >/sys/module/zfs/parameters/zfs_txg_timeout # so that short streams leave something to resume
 for dataset in tank/home tank/home/kid tank/alone; do zfs create $dataset; done
-systemctl start ssh.service
-wait_for meet localhost
+start_sshd
 cat >/etc/zam/zam.yaml <<EOF
 notify: ['echo "\$ZAM_EVENT \$ZAM_UNIT" >>/root/told']
 metrics-file: /root/zam.prom
