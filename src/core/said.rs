@@ -81,9 +81,9 @@ pub fn refuses_options(stderr: &str) -> bool {
     })
 }
 
-/// Whether ssh does not say why it ended: sshd hung up before it asked for a key, or something there killed the command.
-/// Of both it says little or nothing at LogLevel=ERROR (OpenSSH's kex.c and log.c).
-pub fn hangs_up(stderr: &str) -> bool {
+/// Whether ssh does not say why it ended. At LogLevel=ERROR it says little or nothing when sshd hangs up before it asks for
+/// a key, when keepalives fail, and when something kills the command there (OpenSSH's kex.c, clientloop.c and log.c).
+pub fn gives_no_reason(stderr: &str) -> bool {
     let mut lines = stderr.lines();
     stderr.trim().is_empty() || lines.any(|line| line.starts_with("kex_exchange_identification: "))
 }
@@ -125,10 +125,10 @@ mod tests {
     }
 
     #[test]
-    fn who_hangs_up_does_not_say_why() {
+    fn an_sshd_that_hangs_up_is_no_reason() {
         let reset = "kex_exchange_identification: read: Connection reset by peer\r\n";
-        assert!(hangs_up("\n") && hangs_up(reset));
-        assert!(!hangs_up(
+        assert!(gives_no_reason("\n") && gives_no_reason(reset));
+        assert!(!gives_no_reason(
             "ssh: connect to host nas port 22: Connection refused\r\n"
         ));
     }

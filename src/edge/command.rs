@@ -161,8 +161,8 @@ fn unreachable(host: &Host, failure: &Failure) -> anyhow::Error {
     if said::refuses_options(&failure.stderr) {
         return anyhow!(text);
     }
-    let hint = if said::hangs_up(&failure.stderr) {
-        HUNG_UP
+    let hint = if said::gives_no_reason(&failure.stderr) {
+        WHERE_TO_LOOK
     } else {
         ""
     };
@@ -170,8 +170,8 @@ fn unreachable(host: &Host, failure: &Failure) -> anyhow::Error {
 }
 
 /// sshd_config(5): MaxStartups, and PerSourcePenalties since OpenSSH 9.8.
-const HUNG_UP: &str = " (its sshd hung up, or the command was killed there; the journal there says why: too many \
-                       connections, perhaps, or keys that it refused a moment ago)";
+const WHERE_TO_LOOK: &str = " (ssh does not say why; the journal there does, if its sshd hung up: too many connections, \
+                             perhaps, or keys that it refused a moment ago)";
 
 /// The line by which a shell on another machine runs the program.
 fn line(argv: &[&str]) -> Result<String> {
