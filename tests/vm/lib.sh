@@ -121,10 +121,11 @@ meet() {
   mkdir -p /root/.ssh
   ssh-keyscan -T 60 -t ed25519 "$1" 2>/dev/null | grep . >>/root/.ssh/known_hosts
 }
-# start_sshd: root can log in to this machine, as to another one. The sshd of the newer Debian turns a machine away for which
-# it has refused several keys within seconds: whether a scenario does so depends on how fast it runs.
+# start_sshd [PENALTIES]: root can log in to this machine, as to another one. The sshd of the newer Debian turns a machine
+# away for which it has refused several keys within seconds: whether a scenario does so depends on how fast it runs.
 start_sshd() {
-  [[ $(</etc/debian_version) == 12* ]] || echo 'PerSourcePenalties no' >/etc/ssh/sshd_config.d/penalties.conf
+  [[ $(</etc/debian_version) == 12* ]] ||
+    echo "PerSourcePenalties ${1-no}" >/etc/ssh/sshd_config.d/penalties.conf
   systemctl restart ssh.service
   wait_for meet localhost
 }

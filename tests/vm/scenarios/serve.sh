@@ -38,9 +38,7 @@ done
 expect 0 zam setup --on fetch --check
 
 say "an sshd that turns this machine away, because it has just refused a key, is one that cannot be reached for a while"
-echo 'PerSourcePenalties authfail:100s' >/etc/ssh/sshd_config.d/penalties.conf
-systemctl restart ssh.service
-wait_for meet localhost
+start_sshd authfail:100s
 expect 255 ssh -n -o BatchMode=yes -i /root/.ssh/push root@localhost true
 has 'Permission denied'
 turned_away() { ! ssh -n -o BatchMode=yes -i /root/.ssh/push far@localhost zam serve; }
